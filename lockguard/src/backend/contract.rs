@@ -1,0 +1,300 @@
+//! The contract between lockguard and the places where locks are kept.
+
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+
+use crate::{backend::Holder, error::NodeError, key::LockKey, token::OwnerToken};
+
+/// A boxed future, as the object-safe traits of this crate return it.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A place where locks are kept.
+///
+/// Every sentence below is a test of the contract suite, which runs over every
+/// backend in this crate; `docs/TESTING.md` lists its cases.
+///
+/// - A key is held by at most one owner token, for at most its ttl.
+/// - [`acquire`](Backend::acquire) grants a free key, refuses a held one and
+///   leaves that one and its ttl alone; repeated with the token that holds the
+///   key it grants again, without a longer ttl.
+/// - [`release`](Backend::release) and [`extend`](Backend::extend) compare the
+///   owner token and change nothing that is not its own.
+/// - An extend never creates a key and never shortens a ttl.
+/// - A reply other than [`AcquireReply::Granted`] leaves nothing behind for
+///   long: what was taken is being given back.
+/// - After an error, or when the future is dropped, the outcome is unknown:
+///   the caller releases, and that release takes effect after the acquire.
+///
+/// Futures own what they need, so that a caller can hand an unfinished one to
+/// the background.
+///
+/// # Cancel safety
+///
+/// Dropping a future may leave the operation done or not done, and never half
+/// done on one server.
+/// lockguard itself never drops a release.
+///
+/// # Examples
+///
+/// A wrapper that counts what passes through it:
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use lockguard::{BoxFuture, backend::*};
+///
+/// #[derive(Default)]
+/// struct Counting {
+///     inner: Memory,
+///     acquires: AtomicUsize,
+/// }
+///
+/// impl Backend for Counting {
+///     fn acquire(
+///         &self,
+///         request: AcquireRequest,
+///     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+///         self.acquires.fetch_add(1, Ordering::Relaxed);
+///         self.inner.acquire(request)
+///     }
+///
+///     fn extend(
+///         &self,
+///         requests: Vec<ExtendRequest>,
+///     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+///         self.inner.extend(requests)
+///     }
+///
+///     fn release(
+///         &self,
+///         request: ReleaseRequest,
+///     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+///         self.inner.release(request)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{sync::Arc, time::Duration};
+///
+/// let backend = Arc::new(Counting::default());
+/// let manager = lockguard::LockManager::new(Arc::clone(&backend));
+/// let guard = manager.lock("seat:1", Duration::from_secs(2)).acquire().await?;
+/// assert_eq!(backend.acquires.load(Ordering::Relaxed), 1);
+/// guard.release().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Backend: Send + Sync + 'static {
+    /// Takes the key for the token, if nobody holds it.
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>>;
+
+    /// Lengthens leases; one answer for each request, in their order.
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>>;
+
+    /// Gives the key back, if the token holds it.
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>>;
+
+    /// Resolves when the key is given back after this call; `None` where the
+    /// backend cannot tell, and waiters ask again with growing delays.
+    ///
+    /// A wake is a hint: whoever is woken acquires like anybody else.
+    fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        let _ = key;
+        None
+    }
+
+    /// Whether every future of this backend is ready at its first poll and
+    /// needs no runtime, so that a release can be done inside `Drop`.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
+    /// What the backend is called in errors: a server's host and port.
+    fn address(&self) -> Cow<'_, str> {
+        Cow::Borrowed("a backend without an address")
+    }
+}
+
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        (**self).acquire(request)
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        (**self).extend(requests)
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        (**self).release(request)
+    }
+
+    fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        (**self).freed(key)
+    }
+
+    fn is_immediate(&self) -> bool {
+        (**self).is_immediate()
+    }
+
+    fn address(&self) -> Cow<'_, str> {
+        (**self).address()
+    }
+}
+
+/// Asks for a key.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AcquireRequest {
+    /// The key to take.
+    pub key: LockKey,
+    /// The owner token to store under it, new for this attempt.
+    pub token: OwnerToken,
+    /// How long the key is kept unless it is extended.
+    pub ttl: Duration,
+}
+
+impl AcquireRequest {
+    /// Asks for `key` on behalf of `token`, for `ttl`.
+    pub fn new(key: LockKey, token: OwnerToken, ttl: Duration) -> Self {
+        Self { key, token, ttl }
+    }
+}
+
+/// Asks for a longer lease.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ExtendRequest {
+    /// The key that is held.
+    pub key: LockKey,
+    /// The owner token that holds it.
+    pub token: OwnerToken,
+    /// How long the key is kept from now on.
+    pub ttl: Duration,
+}
+
+impl ExtendRequest {
+    /// Asks to keep `key`, held by `token`, for `ttl` from now.
+    pub fn new(key: LockKey, token: OwnerToken, ttl: Duration) -> Self {
+        Self { key, token, ttl }
+    }
+}
+
+/// Gives a key back.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReleaseRequest {
+    /// The key that is held.
+    pub key: LockKey,
+    /// The owner token that holds it.
+    pub token: OwnerToken,
+}
+
+impl ReleaseRequest {
+    /// Gives back `key`, held by `token`.
+    pub fn new(key: LockKey, token: OwnerToken) -> Self {
+        Self { key, token }
+    }
+}
+
+/// What an acquire came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcquireReply {
+    /// The token holds the key.
+    Granted,
+    /// Another owner holds the key.
+    Busy(Holder),
+    /// Nobody holds the key, and neither does the token: several asked at once
+    /// and no one got a quorum, or the holder left between two questions.
+    /// Worth another attempt, with a new token.
+    Split,
+}
+
+/// What an extend came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExtendReply {
+    /// The key is kept at least for the new ttl.
+    Extended,
+    /// Nobody holds the key.
+    NotHeld,
+    /// Another owner holds the key.
+    NotOwner,
+}
+
+/// What a release came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReleaseReply {
+    /// The token held the key, and it is free now.
+    Freed,
+    /// Nobody held the key.
+    NotHeld,
+    /// Another owner holds the key; it was left alone.
+    NotOwner,
+}
+
+/// Why a backend gave no answer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// Too few servers answered.
+    Unavailable {
+        /// The servers that did not answer, and why.
+        nodes: Vec<NodeError>,
+    },
+    /// The key exists and is no lock; the reason says what it holds.
+    InvalidKey {
+        /// Fits after the key's name: "holds a hash, not a lock".
+        reason: Arc<str>,
+    },
+    /// The runtime that drives the connections has ended.
+    RuntimeGone,
+}
+
+impl BackendError {
+    /// One server did not answer.
+    pub fn unavailable(node: NodeError) -> Self {
+        Self::Unavailable { nodes: vec![node] }
+    }
+
+    /// The key holds something that is no lock.
+    pub fn invalid_key(reason: impl Into<Arc<str>>) -> Self {
+        Self::InvalidKey {
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable { nodes } => {
+                f.write_str("reach a quorum of servers")?;
+                crate::error::write_nodes(f, nodes)
+            }
+            Self::InvalidKey { reason } => write!(f, "use the key: it {reason}"),
+            Self::RuntimeGone => f.write_str("use a connection whose runtime has ended"),
+        }
+    }
+}
+
+impl std::error::Error for BackendError {}

@@ -1,0 +1,63 @@
+//! Who holds a key that was refused.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::token::label_of;
+
+/// The owner that a server named when it refused a key.
+///
+/// The stored value is compared, never shown: whoever knows it can release the
+/// lock.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Holder {
+    value: Arc<[u8]>,
+    expires_in: Option<Duration>,
+}
+
+impl Holder {
+    /// The holder whose value is stored under the key.
+    ///
+    /// `expires_in` is what is left of the key's ttl; `None` for a key without
+    /// expiry.
+    pub fn new(value: impl Into<Arc<[u8]>>, expires_in: Option<Duration>) -> Self {
+        Self {
+            value: value.into(),
+            expires_in,
+        }
+    }
+
+    /// The holder's label; `None` for a client of another library.
+    pub fn label(&self) -> Option<&str> {
+        label_of(std::str::from_utf8(&self.value).ok()?)
+    }
+
+    /// What was left of the key's ttl; `None` for a key without expiry.
+    pub fn expires_in(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    /// Whether both are one owner, whatever is left of their ttls.
+    pub fn is_same_owner(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+
+    /// Whether this is the owner with the token that reads `exposed`.
+    pub(crate) fn is_owner(&self, exposed: &str) -> bool {
+        *self.value == *exposed.as_bytes()
+    }
+
+    /// The same owner with another remaining time.
+    pub(crate) fn with_expiry(mut self, expires_in: Option<Duration>) -> Self {
+        self.expires_in = expires_in;
+        self
+    }
+}
+
+impl fmt::Debug for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Holder")
+            .field("label", &self.label())
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,15 @@
+//! Where locks are kept: the [`Backend`] trait and what implements it.
+//!
+//! [`Memory`] keeps locks in this process, `RedisNode` on one Redis or Valkey
+//! server, and [`Redlock`] on a majority of any backends.
+
+mod contract;
+mod holder;
+
+pub use self::{
+    contract::{
+        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
+        BoxFuture, ReleaseReply, ReleaseRequest,
+    },
+    holder::Holder,
+};

@@ -1,0 +1,563 @@
+//! What can go wrong while a lock is taken, held or given back.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+/// Why a lock was not taken, or did not last.
+///
+/// *Busy*, *unavailable* and *lost* are three different things: another owner
+/// holds the key; too few servers answered to know; the lock was held, and
+/// ended before the body did.
+///
+/// Texts name the key and never an owner token.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum LockError {
+    /// No manager is registered under this name (`None`: the default one).
+    #[non_exhaustive]
+    NotRegistered {
+        /// The name that was asked for.
+        name: Option<Arc<str>>,
+    },
+    /// Another owner holds the key, and did so until `wait` had passed.
+    #[non_exhaustive]
+    Busy {
+        /// The key, as stored.
+        key: Arc<str>,
+        /// How long the caller waited.
+        waited: Duration,
+        /// The holder's label; `None` when it is not known, or when the holder
+        /// is a client of another library.
+        holder: Option<Arc<str>>,
+        /// When the key may be free at the latest, unless its holder extends
+        /// it; [`Duration::MAX`] when the key has no expiry at all.
+        retry_after: Option<Duration>,
+    },
+    /// Too few servers answered to know whether the key is free.
+    #[non_exhaustive]
+    Unavailable {
+        /// The key, as stored.
+        key: Arc<str>,
+        /// The nodes that did not answer, and why.
+        nodes: Vec<NodeError>,
+    },
+    /// The lock was held and ended before the body did.
+    ///
+    /// The body was dropped part-way: what it had done by then is done.
+    #[non_exhaustive]
+    Lost {
+        /// The key, as stored.
+        key: Arc<str>,
+        /// What ended the lease.
+        cause: LostCause,
+        /// How long it had been held; zero when that is not known.
+        held: Duration,
+    },
+    /// The task that asks holds the key already and would wait for itself.
+    #[non_exhaustive]
+    Reentrant {
+        /// The key, as stored.
+        key: Arc<str>,
+        /// The lock point that holds it.
+        held_by: Arc<str>,
+        /// The lock point that asked for it again.
+        wanted_by: Arc<str>,
+    },
+    /// The key cannot be locked.
+    #[non_exhaustive]
+    InvalidKey {
+        /// The key as it was given.
+        key: Arc<str>,
+        /// What is wrong with it.
+        reason: Arc<str>,
+    },
+    /// An option has a value that makes no sense.
+    #[non_exhaustive]
+    InvalidOptions {
+        /// The key, as it was given.
+        key: Arc<str>,
+        /// What is wrong, and what is accepted.
+        reason: Arc<str>,
+    },
+    /// The manager is being drained and gives no new leases.
+    #[non_exhaustive]
+    Draining {
+        /// The key, as stored.
+        key: Arc<str>,
+    },
+    /// The runtime that the manager was made on has ended.
+    #[non_exhaustive]
+    RuntimeGone {
+        /// The key, as stored.
+        key: Arc<str>,
+    },
+}
+
+// An error this small travels in registers and keeps `Result`s small.
+const _: () = assert!(size_of::<LockError>() <= 64);
+
+/// Constructors for mocks and tests; the variants themselves may grow fields.
+impl LockError {
+    /// No manager is registered; `name` is `None` for the default one.
+    pub fn not_registered(name: Option<&str>) -> Self {
+        Self::NotRegistered {
+            name: name.map(Arc::from),
+        }
+    }
+
+    /// Another owner holds the key.
+    pub fn busy(key: impl Into<Arc<str>>, waited: Duration) -> Self {
+        Self::Busy {
+            key: key.into(),
+            waited,
+            holder: None,
+            retry_after: None,
+        }
+    }
+
+    /// Too few nodes answered.
+    pub fn unavailable(
+        key: impl Into<Arc<str>>,
+        nodes: impl IntoIterator<Item = NodeError>,
+    ) -> Self {
+        Self::Unavailable {
+            key: key.into(),
+            nodes: nodes.into_iter().collect(),
+        }
+    }
+
+    /// The lock was lost.
+    pub fn lost(key: impl Into<Arc<str>>, cause: LostCause) -> Self {
+        Self::Lost {
+            key: key.into(),
+            cause,
+            held: Duration::ZERO,
+        }
+    }
+
+    /// The lock point `wanted_by` asked for a key that `held_by` holds in the
+    /// same task.
+    pub fn reentrant(
+        key: impl Into<Arc<str>>,
+        held_by: impl Into<Arc<str>>,
+        wanted_by: impl Into<Arc<str>>,
+    ) -> Self {
+        Self::Reentrant {
+            key: key.into(),
+            held_by: held_by.into(),
+            wanted_by: wanted_by.into(),
+        }
+    }
+
+    /// The key cannot be locked.
+    pub fn invalid_key(key: impl Into<Arc<str>>, reason: impl Into<Arc<str>>) -> Self {
+        Self::InvalidKey {
+            key: key.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An option is refused.
+    pub fn invalid_options(key: impl Into<Arc<str>>, reason: impl Into<Arc<str>>) -> Self {
+        Self::InvalidOptions {
+            key: key.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The manager gives no new leases.
+    pub fn draining(key: impl Into<Arc<str>>) -> Self {
+        Self::Draining { key: key.into() }
+    }
+
+    /// The manager's runtime has ended.
+    pub fn runtime_gone(key: impl Into<Arc<str>>) -> Self {
+        Self::RuntimeGone { key: key.into() }
+    }
+}
+
+/// What a caller decides by.
+impl LockError {
+    /// The key this error is about: `None` for [`LockError::NotRegistered`].
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::NotRegistered { .. } => None,
+            Self::Busy { key, .. }
+            | Self::Unavailable { key, .. }
+            | Self::Lost { key, .. }
+            | Self::Reentrant { key, .. }
+            | Self::InvalidKey { key, .. }
+            | Self::InvalidOptions { key, .. }
+            | Self::Draining { key }
+            | Self::RuntimeGone { key } => Some(key),
+        }
+    }
+
+    /// Whether another owner holds the key.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+
+    /// Whether too few servers answered to know.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    /// Whether the lock was held and lost, so that the body was dropped
+    /// part-way.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
+
+    /// Whether the same call may succeed later without a change: busy and
+    /// unavailable only, since after a loss the body ran part-way.
+    pub fn is_retryable(&self) -> bool {
+        self.is_busy() || self.is_unavailable()
+    }
+
+    /// The HTTP status that fits: 409 for busy; 503 for unavailable, draining
+    /// and a runtime that has ended; 500 for the rest.
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::Busy { .. } => 409,
+            Self::Unavailable { .. } | Self::Draining { .. } | Self::RuntimeGone { .. } => 503,
+            _ => 500,
+        }
+    }
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRegistered { name } => write_not_registered(f, name.as_deref()),
+            Self::Busy {
+                key,
+                waited,
+                holder,
+                retry_after,
+            } => write_busy(f, key, *waited, holder.as_deref(), *retry_after),
+            Self::Unavailable { key, nodes } => {
+                write!(f, "lock `{key}`: too few servers answered")?;
+                write_nodes(f, nodes)
+            }
+            Self::Lost { key, cause, held } => {
+                write!(f, "keep lock `{key}`: {cause}")?;
+                if !held.is_zero() {
+                    write!(f, " after {held:.1?}")?;
+                }
+                f.write_str("; the body was dropped part-way")
+            }
+            Self::Reentrant {
+                key,
+                held_by,
+                wanted_by,
+            } => write!(
+                f,
+                "lock `{key}` in `{wanted_by}`: `{held_by}` holds it in the same task, which \
+                 would wait for itself; move the shared part into a function without a lock \
+                 and call that from both"
+            ),
+            Self::InvalidKey { key, reason } => write!(f, "lock `{key}`: {reason}"),
+            Self::InvalidOptions { key, reason } => write!(f, "lock `{key}`: {reason}"),
+            Self::Draining { key } => {
+                write!(f, "lock `{key}`: the lock manager is shutting down")
+            }
+            Self::RuntimeGone { key } => write!(
+                f,
+                "lock `{key}`: the tokio runtime that made this lock manager has ended; in \
+                 tests, make the manager inside each test and run the test in \
+                 `lockguard::scope(manager, async {{ … }})`, or use `LockManager::memory()`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LockError {}
+
+impl From<LockError> for io::Error {
+    fn from(error: LockError) -> Self {
+        let kind = match &error {
+            LockError::Busy { .. } => io::ErrorKind::ResourceBusy,
+            LockError::Lost { .. } => io::ErrorKind::TimedOut,
+            LockError::InvalidKey { .. } | LockError::InvalidOptions { .. } => {
+                io::ErrorKind::InvalidInput
+            }
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// What ended a lease before its owner did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LostCause {
+    /// The deadline passed.
+    Expired,
+    /// A quorum of servers says that the key is not ours.
+    Taken,
+    /// The lease was renewed for as long as `max_hold` allows.
+    MaxHold,
+    /// The manager was drained.
+    Drained,
+}
+
+impl fmt::Display for LostCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "its lease expired",
+            Self::Taken => "the servers say it is not ours any more",
+            Self::MaxHold => "it was held for as long as `max_hold` allows",
+            Self::Drained => "the lock manager was drained",
+        })
+    }
+}
+
+/// Why a lock was not given back by its owner.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// Another owner holds the key; it was left alone.
+    #[non_exhaustive]
+    NotOwner {
+        /// The key, as stored.
+        key: Arc<str>,
+    },
+    /// The lease had ended before the release.
+    #[non_exhaustive]
+    Lost {
+        /// The key, as stored.
+        key: Arc<str>,
+        /// What ended it.
+        cause: LostCause,
+    },
+    /// Too few servers answered; the key is free by its ttl at the latest.
+    #[non_exhaustive]
+    Unavailable {
+        /// The key, as stored.
+        key: Arc<str>,
+        /// The nodes that did not answer, and why.
+        nodes: Vec<NodeError>,
+    },
+}
+
+impl ReleaseError {
+    /// Another owner holds the key.
+    pub fn not_owner(key: impl Into<Arc<str>>) -> Self {
+        Self::NotOwner { key: key.into() }
+    }
+
+    /// The lease had ended before the release.
+    pub fn lost(key: impl Into<Arc<str>>, cause: LostCause) -> Self {
+        Self::Lost {
+            key: key.into(),
+            cause,
+        }
+    }
+
+    /// Too few nodes answered.
+    pub fn unavailable(
+        key: impl Into<Arc<str>>,
+        nodes: impl IntoIterator<Item = NodeError>,
+    ) -> Self {
+        Self::Unavailable {
+            key: key.into(),
+            nodes: nodes.into_iter().collect(),
+        }
+    }
+
+    /// The key this error is about.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::NotOwner { key } | Self::Lost { key, .. } | Self::Unavailable { key, .. } => key,
+        }
+    }
+
+    /// Whether another owner holds the key.
+    pub fn is_not_owner(&self) -> bool {
+        matches!(self, Self::NotOwner { .. })
+    }
+
+    /// Whether the lease had ended before the release.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
+
+    /// Whether too few servers answered.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOwner { key } => {
+                write!(f, "release lock `{key}`: another owner holds it")
+            }
+            Self::Lost { key, cause } => write!(f, "release lock `{key}`: {cause}"),
+            Self::Unavailable { key, nodes } => {
+                write!(f, "release lock `{key}`: too few servers answered")?;
+                write_nodes(f, nodes)
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReleaseError {}
+
+/// One server that did not answer, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeError {
+    node: Arc<str>,
+    reason: Arc<str>,
+}
+
+impl NodeError {
+    /// Names the node, by host and port, and what it did instead of answering.
+    pub fn new(node: impl Into<Arc<str>>, reason: impl Into<Arc<str>>) -> Self {
+        Self {
+            node: node.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The node's host and port, without user and password.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// What the node did instead of answering.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.node, self.reason)
+    }
+}
+
+impl std::error::Error for NodeError {}
+
+fn write_not_registered(f: &mut fmt::Formatter<'_>, name: Option<&str>) -> fmt::Result {
+    // Two versions of the crate in one program have two globals: the version
+    // tells which of them was asked.
+    let version = env!("CARGO_PKG_VERSION");
+    match name {
+        None => write!(
+            f,
+            "find a lock manager (lockguard {version}): none is registered; call \
+             `lockguard::register(LockManager::connect(\"redis://…\").await?)?` once at \
+             start-up, before the first locked function runs"
+        ),
+        Some(name) => write!(
+            f,
+            "find the lock manager `{name}` (lockguard {version}): none is registered under \
+             that name; call `lockguard::register_named(\"{name}\", manager)?` once at \
+             start-up, before the first locked function runs"
+        ),
+    }
+}
+
+fn write_busy(
+    f: &mut fmt::Formatter<'_>,
+    key: &str,
+    waited: Duration,
+    holder: Option<&str>,
+    retry_after: Option<Duration>,
+) -> fmt::Result {
+    write!(f, "lock `{key}`: busy")?;
+    if let Some(holder) = holder {
+        write!(f, ", held by `{holder}`")?;
+    }
+    if !waited.is_zero() {
+        write!(f, ", waited {waited:.1?}")?;
+    }
+    match retry_after {
+        None => Ok(()),
+        Some(Duration::MAX) => f.write_str(
+            "; the key has no expiry and will never be free by itself: whoever set it must \
+             delete it",
+        ),
+        Some(left) => write!(f, ", free in {left:.1?} at the latest"),
+    }
+}
+
+/// One node a clause, so that the operator sees at once which ones to look at.
+pub(crate) fn write_nodes(f: &mut fmt::Formatter<'_>, nodes: &[NodeError]) -> fmt::Result {
+    for (index, node) in nodes.iter().enumerate() {
+        f.write_str(if index == 0 { ": " } else { "; " })?;
+        fmt::Display::fmt(node, f)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unavailable_names_each_node_and_its_error() {
+        let error = LockError::unavailable(
+            "seat:1",
+            [
+                NodeError::new("a:6379", "connection refused"),
+                NodeError::new("b:6379", "no answer within 50ms"),
+            ],
+        );
+        assert_eq!(
+            error.to_string(),
+            "lock `seat:1`: too few servers answered: a:6379: connection refused; \
+             b:6379: no answer within 50ms"
+        );
+    }
+
+    #[test]
+    fn unavailable_without_nodes_compiles_and_reads_well() {
+        let error = LockError::unavailable("k", []);
+        assert_eq!(error.to_string(), "lock `k`: too few servers answered");
+    }
+
+    #[test]
+    fn busy_on_a_key_without_expiry_says_that_it_never_expires() {
+        let error = LockError::Busy {
+            key: Arc::from("k"),
+            waited: Duration::ZERO,
+            holder: None,
+            retry_after: Some(Duration::MAX),
+        };
+        assert!(error.to_string().contains("no expiry"), "{error}");
+    }
+
+    #[test]
+    fn not_registered_says_what_to_call() {
+        let default = LockError::not_registered(None).to_string();
+        assert!(default.contains("lockguard::register("), "{default}");
+        assert!(default.contains(env!("CARGO_PKG_VERSION")), "{default}");
+        let named = LockError::not_registered(Some("payments")).to_string();
+        assert!(named.contains("register_named(\"payments\""), "{named}");
+    }
+
+    #[test]
+    fn kinds_map_to_http_and_io() {
+        let busy = LockError::busy("k", Duration::ZERO);
+        assert_eq!(busy.http_status(), 409);
+        assert_eq!(io::Error::from(busy).kind(), io::ErrorKind::ResourceBusy);
+
+        let lost = LockError::lost("k", LostCause::Expired);
+        assert_eq!(lost.http_status(), 500);
+        assert!(!lost.is_retryable());
+        let io = io::Error::from(lost);
+        assert_eq!(io.kind(), io::ErrorKind::TimedOut);
+        assert!(io.get_ref().is_some_and(|inner| inner.is::<LockError>()));
+
+        let down = LockError::unavailable("k", []);
+        assert_eq!(down.http_status(), 503);
+        assert!(down.is_retryable());
+        assert_eq!(
+            io::Error::from(LockError::invalid_key("", "it is empty")).kind(),
+            io::ErrorKind::InvalidInput
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! The name of a protected resource.
+
+use std::{fmt, sync::Arc};
+
+use crate::error::LockError;
+
+/// The name of a protected resource, exactly as the servers store it.
+///
+/// A key is 1 to 512 bytes of UTF-8 without white space and control
+/// characters.
+/// Everything that takes a key parses it into this type once, at the edge;
+/// a `LockKey` in hand is a valid one.
+///
+/// # Examples
+///
+/// ```
+/// use lockguard::LockKey;
+///
+/// let key = LockKey::new("seat:17")?;
+/// assert_eq!(key.as_str(), "seat:17");
+/// assert!(LockKey::new("seat 17").is_err());
+/// # Ok::<_, lockguard::LockError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LockKey(Arc<str>);
+
+impl LockKey {
+    /// The longest key, in bytes, prefix included.
+    pub const MAX_BYTES: usize = 512;
+
+    /// Checks a key.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::InvalidKey`] when the key is empty, longer than
+    /// [`LockKey::MAX_BYTES`], or contains white space or a control character.
+    pub fn new(key: impl AsRef<str>) -> Result<Self, LockError> {
+        let key = key.as_ref();
+        match problem(key) {
+            None => Ok(Self(Arc::from(key))),
+            Some(reason) => Err(LockError::invalid_key(key, reason)),
+        }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for LockKey {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LockKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for LockKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl From<LockKey> for Arc<str> {
+    fn from(key: LockKey) -> Self {
+        key.0
+    }
+}
+
+impl From<&LockKey> for Arc<str> {
+    fn from(key: &LockKey) -> Self {
+        Arc::clone(&key.0)
+    }
+}
+
+fn problem(key: &str) -> Option<&'static str> {
+    if key.is_empty() {
+        Some("it is empty, and would be one lock for everybody")
+    } else if key.len() > LockKey::MAX_BYTES {
+        Some("it is longer than 512 bytes")
+    } else if key.chars().any(char::is_control) {
+        Some("it contains a control character")
+    } else if key.chars().any(char::is_whitespace) {
+        Some("it contains white space")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_key_of_512_bytes_is_accepted_and_one_more_is_refused() {
+        assert!(LockKey::new("k".repeat(512)).is_ok());
+        assert!(LockKey::new("k".repeat(513)).is_err());
+    }
+
+    #[test]
+    fn an_empty_key_is_refused() {
+        assert!(LockKey::new("").is_err());
+    }
+
+    #[test]
+    fn white_space_and_control_characters_are_refused() {
+        for bad in ["a b", "a\tb", "a\nb", "a\u{a0}b", "a\0b", "a\u{7f}b"] {
+            assert!(LockKey::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_key_is_kept_to_the_letter(key in "[!-~]{1,64}") {
+            prop_assert_eq!(LockKey::new(&key).unwrap().as_str(), key);
+        }
+    }
+}
