@@ -5,8 +5,14 @@ mod error;
 mod key;
 mod token;
 
+// Decisions: times and votes in, values out.
+mod backoff;
+mod quorum;
+mod validity;
+
 // Backends: where locks are kept.
 pub mod backend;
+mod background;
 
 pub use crate::{
     backend::BoxFuture,

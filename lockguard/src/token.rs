@@ -142,7 +142,14 @@ mod tests {
 
     #[test]
     fn another_librarys_value_is_not_parsed() {
-        for foreign in ["", "lg1:", "lg1:a", "lg1:a:12", "b64+value==", "lg2:a:00000000000000000000000000000000"] {
+        for foreign in [
+            "",
+            "lg1:",
+            "lg1:a",
+            "lg1:a:12",
+            "b64+value==",
+            "lg2:a:00000000000000000000000000000000",
+        ] {
             assert!(foreign.parse::<OwnerToken>().is_err(), "{foreign}");
         }
     }

@@ -5,11 +5,15 @@
 
 mod contract;
 mod holder;
+mod memory;
+mod redlock;
 
 pub use self::{
     contract::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
-        BoxFuture, ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
+        ReleaseReply, ReleaseRequest,
     },
     holder::Holder,
+    memory::Memory,
+    redlock::Redlock,
 };

@@ -1,0 +1,93 @@
+//! Locks in this process: the embedded default, and the store for tests.
+
+mod store;
+
+use std::{borrow::Cow, fmt, future::ready, sync::Arc};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use self::store::Store;
+use crate::{
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
+        ReleaseReply, ReleaseRequest,
+    },
+    key::LockKey,
+};
+
+/// Keeps locks in this process.
+///
+/// A real backend, with ttl, owner tokens and waiting, that passes the same
+/// contract as the networked ones; it guards the tasks of one process only.
+///
+/// It spawns nothing: keys expire when they are next looked at, and every
+/// operation is done at the first poll, so that one store serves any runtime,
+/// one after another, and callers without one.
+///
+/// Clones share one store.
+#[derive(Clone, Default)]
+pub struct Memory {
+    store: Arc<Store>,
+}
+
+impl Memory {
+    /// Makes an empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Backend for Memory {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { Ok(store.acquire(&request, Instant::now())) })
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move {
+            let now = Instant::now();
+            let extend = |request: &ExtendRequest| Ok(store.extend(request, now));
+            requests.iter().map(extend).collect()
+        })
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move { Ok(store.release(&request, Instant::now())) })
+    }
+
+    fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        let (waker, wake) = oneshot::channel();
+        if !self.store.watch(key, waker, Instant::now()) {
+            return Some(Box::pin(ready(())));
+        }
+        Some(Box::pin(async move {
+            // A dropped sender is a wake as well: the caller looks again.
+            let _ = wake.await;
+        }))
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
+    fn address(&self) -> Cow<'_, str> {
+        Cow::Borrowed("memory")
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,259 @@
+//! Locks on a majority of independent backends.
+
+mod round;
+
+use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll};
+
+use self::round::{Part, Round, all, summary};
+use crate::{
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
+        ReleaseReply, ReleaseRequest,
+    },
+    background::Background,
+    key::LockKey,
+    quorum::{Decision, Vote, decide_acquire, decide_extend, decide_release},
+    validity::{LONGEST_NODE_BUDGET, node_budget},
+};
+
+/// Keeps locks on a majority of independent backends, after the Redlock
+/// algorithm.
+///
+/// All nodes are asked at once, and the answer stands as soon as the missing
+/// votes cannot change it: no operation waits for a node whose vote is not
+/// needed.
+/// Where a vote is needed, a node has a quarter of the ttl to give it, within
+/// 10 ms and 1 s.
+///
+/// An acquire that came to anything but a grant gives back, in the background,
+/// what single nodes have granted, however late.
+/// A release goes to every node, those included that did not answer the
+/// acquire.
+#[derive(Clone)]
+pub struct Redlock {
+    nodes: Arc<[Arc<dyn Backend>]>,
+    background: Background,
+}
+
+impl Redlock {
+    /// Makes one lock store of these nodes; a quorum is more than half of
+    /// them.
+    ///
+    /// Without a node every operation is [`BackendError::Unavailable`].
+    /// An even number is accepted with a warning: it costs a node and adds no
+    /// safety.
+    ///
+    /// What must go on in the background runs on the tokio runtime that this
+    /// is called on.
+    pub fn new(nodes: impl IntoIterator<Item = Arc<dyn Backend>>) -> Self {
+        let nodes: Arc<[_]> = nodes.into_iter().collect();
+        if nodes.len().is_multiple_of(2) {
+            tracing::warn!(
+                nodes = nodes.len(),
+                "an even number of nodes costs a node and adds no safety; use an odd one"
+            );
+        }
+        let is_immediate = nodes.iter().all(|node| node.is_immediate());
+        Self {
+            nodes,
+            background: Background::new(is_immediate),
+        }
+    }
+
+    async fn acquire_round(self, request: AcquireRequest) -> Result<AcquireReply, BackendError> {
+        let mut round = Round::ask(&self.nodes, |node| node.acquire(request.clone()));
+        match round.decide(node_budget(request.ttl), decide_acquire).await {
+            Decision::Reply(AcquireReply::Granted) => {
+                // The stragglers may grant yet: the more nodes, the safer.
+                self.leave(round);
+                Ok(AcquireReply::Granted)
+            }
+            Decision::Reply(refused) => {
+                self.give_back(round, &request);
+                Ok(refused)
+            }
+            Decision::Open | Decision::Unavailable => Err(round.error()),
+        }
+    }
+
+    /// Gives back what single nodes have granted, or grant late.
+    fn give_back(&self, round: Round<AcquireReply>, request: &AcquireRequest) {
+        let release = ReleaseRequest::new(request.key.clone(), request.token.clone());
+        let tasks: Vec<BoxFuture<'static, ()>> = round
+            .into_parts()
+            .filter(|part| part.is_pending() || part.vote == Vote::Reply(AcquireReply::Granted))
+            .map(|part| {
+                let release = release.clone();
+                Box::pin(async move {
+                    let node = Arc::clone(&part.node);
+                    // An error may hide a grant: only a refusal is certain.
+                    let refused = matches!(
+                        part.late_answer().await,
+                        Some(Ok(AcquireReply::Busy(_) | AcquireReply::Split))
+                    );
+                    if !refused {
+                        let _ = node.release(release).await;
+                    }
+                }) as BoxFuture<'static, ()>
+            })
+            .collect();
+        if !tasks.is_empty() {
+            self.background.finish(all(tasks));
+        }
+    }
+
+    async fn extend_round(
+        self,
+        requests: Vec<ExtendRequest>,
+    ) -> Vec<Result<ExtendReply, BackendError>> {
+        let budget = requests
+            .iter()
+            .map(|request| node_budget(request.ttl))
+            .min();
+        let count = requests.len();
+        let mut round = Round::ask(&self.nodes, |node| {
+            let replies = node.extend(requests.clone());
+            Box::pin(async move { Ok(replies.await) })
+        });
+        let decide = |votes: &[Vote<Vec<Result<ExtendReply, BackendError>>>]| {
+            let decisions: Vec<_> = (0..count).map(|nth| decide_nth(votes, nth)).collect();
+            if decisions.contains(&Decision::Open) {
+                Decision::Open
+            } else {
+                Decision::Reply(decisions)
+            }
+        };
+        let decision = round
+            .decide(budget.unwrap_or(LONGEST_NODE_BUDGET), decide)
+            .await;
+        let replies = match decision {
+            Decision::Reply(decisions) => decisions
+                .into_iter()
+                .enumerate()
+                .map(|(nth, decision)| match decision {
+                    Decision::Reply(reply) => Ok(reply),
+                    Decision::Open | Decision::Unavailable => Err(nth_error(&round, nth)),
+                })
+                .collect(),
+            Decision::Open | Decision::Unavailable => {
+                (0..count).map(|nth| Err(nth_error(&round, nth))).collect()
+            }
+        };
+        self.leave(round);
+        replies
+    }
+
+    async fn release_round(self, request: ReleaseRequest) -> Result<ReleaseReply, BackendError> {
+        let mut round = Round::ask(&self.nodes, |node| node.release(request.clone()));
+        let reply = match round.decide(LONGEST_NODE_BUDGET, decide_release).await {
+            Decision::Reply(reply) => Ok(reply),
+            Decision::Open | Decision::Unavailable => Err(round.error()),
+        };
+        self.leave(round);
+        reply
+    }
+
+    /// Lets the nodes that were not waited for go on in the background.
+    fn leave<R: Send + 'static>(&self, round: Round<R>) {
+        let rest: Vec<BoxFuture<'static, ()>> = round
+            .into_parts()
+            .filter(Part::is_pending)
+            .map(|part| {
+                Box::pin(async move {
+                    let _ = part.late_answer().await;
+                }) as BoxFuture<'static, ()>
+            })
+            .collect();
+        if !rest.is_empty() {
+            self.background.finish(all(rest));
+        }
+    }
+}
+
+impl Backend for Redlock {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        Box::pin(self.clone().acquire_round(request))
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        Box::pin(self.clone().extend_round(requests))
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        Box::pin(self.clone().release_round(request))
+    }
+
+    /// Wakes as soon as one node does; `None` unless all nodes can tell.
+    fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        let mut wakes: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| node.freed(key))
+            .collect::<Option<_>>()?;
+        Some(Box::pin(poll_fn(move |cx| {
+            let mut is_freed = false;
+            // Every one is polled, so that every one knows its waker.
+            for wake in &mut wakes {
+                is_freed |= wake.as_mut().poll(cx).is_ready();
+            }
+            if is_freed {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })))
+    }
+
+    fn is_immediate(&self) -> bool {
+        self.nodes.iter().all(|node| node.is_immediate())
+    }
+
+    fn address(&self) -> Cow<'_, str> {
+        let addresses: Vec<_> = self.nodes.iter().map(|node| node.address()).collect();
+        Cow::Owned(addresses.join(", "))
+    }
+}
+
+impl fmt::Debug for Redlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redlock")
+            .field("nodes", &self.address())
+            .finish_non_exhaustive()
+    }
+}
+
+type ExtendReplies = Vec<Result<ExtendReply, BackendError>>;
+
+/// Decides the `nth` request of a batch.
+fn decide_nth(votes: &[Vote<ExtendReplies>], nth: usize) -> Decision<ExtendReply> {
+    let votes: Vec<_> = votes
+        .iter()
+        .map(|vote| match vote {
+            Vote::Pending => Vote::Pending,
+            Vote::Silent => Vote::Silent,
+            Vote::Reply(replies) => match replies.get(nth) {
+                Some(Ok(reply)) => Vote::Reply(*reply),
+                Some(Err(_)) | None => Vote::Silent,
+            },
+        })
+        .collect();
+    decide_extend(&votes)
+}
+
+/// Why the nodes that are silent about the `nth` request of a batch are.
+fn nth_error(round: &Round<ExtendReplies>, nth: usize) -> BackendError {
+    let answered = round.votes().iter().filter_map(|vote| match vote {
+        Vote::Reply(replies) => replies.get(nth)?.as_ref().err(),
+        _ => None,
+    });
+    summary(round.errors().chain(answered))
+}

@@ -1,0 +1,195 @@
+//! Finishes what no caller waits for.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use tokio::{runtime::Handle, task::AbortHandle};
+
+use crate::backend::BoxFuture;
+
+/// Runs futures to their end after their callers have gone: late grants,
+/// give-backs, and the releases of dropped guards.
+///
+/// It remembers the runtime it was made on, so that a guard can be dropped on
+/// any thread.
+/// Spawning cannot be refused: there is no queue that could be full, and a
+/// lease has at most one release.
+#[derive(Clone)]
+pub(crate) struct Background {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Futures are ready at their first poll; nothing is ever spawned.
+    is_immediate: bool,
+    home: Option<Home>,
+    unfinished: AtomicUsize,
+}
+
+/// The runtime that this was made on.
+struct Home {
+    handle: Handle,
+    is_alive: Arc<AtomicBool>,
+    sentinel: AbortHandle,
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.sentinel.abort();
+    }
+}
+
+/// Cleared when its task is dropped, which happens when the runtime ends.
+struct Alive(Arc<AtomicBool>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Background {
+    /// For a backend whose futures are ready at their first poll, or not.
+    pub(crate) fn new(is_immediate: bool) -> Self {
+        let home = (!is_immediate).then(Home::here).flatten();
+        Self {
+            shared: Arc::new(Shared {
+                is_immediate,
+                home,
+                unfinished: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// Runs the future to its end; never blocks, never panics.
+    ///
+    /// Where no runtime is left to run it, it is dropped, and its keys are
+    /// free by their ttl.
+    pub(crate) fn finish(&self, mut future: BoxFuture<'static, ()>) {
+        if self.shared.is_immediate {
+            let mut nobody = Context::from_waker(Waker::noop());
+            if future.as_mut().poll(&mut nobody).is_ready() {
+                return;
+            }
+        }
+        let Some(handle) = self.shared.runtime() else {
+            tracing::warn!("no tokio runtime is left to give a lock back; it is free by its ttl");
+            return;
+        };
+        let counted = Counted::new(&self.shared);
+        handle.spawn(async move {
+            future.await;
+            drop(counted);
+        });
+    }
+
+    /// How many futures are still running.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.shared.unfinished.load(Ordering::Acquire)
+    }
+
+    /// Wraps a future that runs to its end here if its caller drops it.
+    pub(crate) fn uncancelled<T: Send + 'static>(
+        &self,
+        future: BoxFuture<'static, T>,
+    ) -> Uncancelled<T> {
+        Uncancelled {
+            future: Some(future),
+            background: self.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Background")
+            .field("unfinished", &self.unfinished())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The runtime of old while it lives, else the one we are called on.
+    fn runtime(&self) -> Option<Handle> {
+        let home = self.home.as_ref().filter(|home| home.is_alive());
+        home.map_or_else(
+            || Handle::try_current().ok(),
+            |home| Some(home.handle.clone()),
+        )
+    }
+}
+
+impl Home {
+    fn here() -> Option<Self> {
+        let handle = Handle::try_current().ok()?;
+        let is_alive = Arc::new(AtomicBool::new(true));
+        let alive = Alive(Arc::clone(&is_alive));
+        let sentinel = handle.spawn(async move {
+            let _alive = alive;
+            std::future::pending::<()>().await;
+        });
+        Some(Self {
+            handle,
+            is_alive,
+            sentinel: sentinel.abort_handle(),
+        })
+    }
+
+    fn is_alive(&self) -> bool {
+        self.is_alive.load(Ordering::Acquire)
+    }
+}
+
+/// One unfinished future, counted until it is dropped.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.unfinished.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.unfinished.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A future that the background finishes if its caller does not.
+pub(crate) struct Uncancelled<T: Send + 'static> {
+    future: Option<BoxFuture<'static, T>>,
+    background: Background,
+}
+
+impl<T: Send + 'static> Future for Uncancelled<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(future) = self.future.as_mut() else {
+            return Poll::Pending;
+        };
+        let poll = future.as_mut().poll(cx);
+        if poll.is_ready() {
+            self.future = None;
+        }
+        poll
+    }
+}
+
+impl<T: Send + 'static> Drop for Uncancelled<T> {
+    fn drop(&mut self) {
+        if let Some(future) = self.future.take() {
+            self.background.finish(Box::pin(async move {
+                future.await;
+            }));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! How long to pause between two attempts: numbers in, durations out.
+//!
+//! Delays grow, because five nodes live-lock without growth, and are drawn at
+//! random, because contenders that pause alike meet again.
+//! The caller draws the random number, so that these functions are pure.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+/// The pauses between two looks at a key that another process holds.
+const BUSY_PAUSE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(200);
+
+/// The pauses between two rounds whose votes were split.
+///
+/// The first is about as long as a round of five nodes takes on one machine;
+/// shorter ones only split the next round too.
+const SPLIT_PAUSE: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(100);
+
+/// How long split votes are settled before the key counts as busy.
+///
+/// Contenders settle within a few rounds, that is milliseconds; what takes
+/// longer is a holder that is hidden behind nodes that do not answer.
+pub(crate) const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+
+/// The shortest pause: never a busy loop, whatever the holder's ttl says.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// The pause before attempt `attempt + 1` at a key that is busy.
+///
+/// Never longer than what is left of the holder's ttl (`None`: unknown or
+/// endless), since the key may be free then.
+/// `draw` is uniform in 0…1.
+pub(crate) fn busy_pause(attempt: u32, holder_expires_in: Option<Duration>, draw: f64) -> Duration {
+    let pause = jittered(&BUSY_PAUSE, attempt, draw, 0.5);
+    let pause = match holder_expires_in {
+        Some(left) => pause.min(left),
+        None => pause,
+    };
+    pause.max(SHORTEST_PAUSE)
+}
+
+/// The pause before another round after `rounds` split ones.
+///
+/// Drawn from the whole range down to zero: what settles contenders is that
+/// they come apart by more than a round trip.
+pub(crate) fn split_pause(rounds: u32, draw: f64) -> Duration {
+    jittered(&SPLIT_PAUSE, rounds, draw, 1.0)
+}
+
+/// The pause before a node that is bad is tried again.
+#[cfg(feature = "redis")]
+pub(crate) fn growing_pause(range: &RangeInclusive<Duration>, attempt: u32, draw: f64) -> Duration {
+    jittered(range, attempt, draw, 0.5)
+}
+
+/// `start × 2^attempt`, at most `end`, less a random share of at most
+/// `spread`.
+fn jittered(range: &RangeInclusive<Duration>, attempt: u32, draw: f64, spread: f64) -> Duration {
+    let factor = 1_u32.checked_shl(attempt).unwrap_or(u32::MAX);
+    let longest = range.start().saturating_mul(factor).min(*range.end());
+    longest.mul_f64(1.0 - spread * draw.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn pauses_double_until_their_limit() {
+        let pauses: Vec<_> = (0..8)
+            .map(|n| busy_pause(n, None, 0.0).as_millis())
+            .collect();
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 200, 200]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_busy_pause_never_outlasts_the_holder(attempt: u32, left in 0_u64..10_000, draw in 0.0..=1.0_f64) {
+            let left = Duration::from_millis(left);
+            let pause = busy_pause(attempt, Some(left), draw);
+            prop_assert!(pause <= left.max(SHORTEST_PAUSE));
+            prop_assert!(pause >= SHORTEST_PAUSE);
+        }
+
+        #[test]
+        fn a_split_pause_is_bounded(rounds: u32, draw in 0.0..=1.0_f64) {
+            prop_assert!(split_pause(rounds, draw) <= *SPLIT_PAUSE.end());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What the clones of a manager share.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    backend::{Backend, BackendError, ReleaseReply, ReleaseRequest},
+    background::{Background, Uncancelled},
+    error::LockError,
+    key::LockKey,
+    queue::Queue,
+    retry::RetryPolicy,
+    token::OwnerToken,
+};
+
+/// Makes the label of a token from the user's key.
+pub(crate) type TokenGenerator = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// The longest wait that nobody asked for.
+const LONGEST_DEFAULT_WAIT: Duration = Duration::from_secs(30);
+
+/// What the clones of a manager share.
+pub(crate) struct Core {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) background: Background,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) settings: Settings,
+    pub(crate) finished_late: AtomicU64,
+}
+
+/// What a builder sets.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) prefix: String,
+    pub(crate) label: String,
+    pub(crate) default_wait: Option<Duration>,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) token_generator: Option<TokenGenerator>,
+    pub(crate) background_release: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            label: default_label(),
+            default_wait: None,
+            retry: None,
+            token_generator: None,
+            background_release: false,
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn new(backend: Arc<dyn Backend>, settings: Settings) -> Self {
+        Self {
+            background: Background::new(backend.is_immediate()),
+            backend,
+            queue: Arc::default(),
+            settings,
+            finished_late: AtomicU64::new(0),
+        }
+    }
+
+    /// The key as the servers store it.
+    pub(crate) fn key(&self, key: &str) -> Result<LockKey, LockError> {
+        if self.settings.prefix.is_empty() || key.is_empty() {
+            LockKey::new(key)
+        } else {
+            LockKey::new(format!("{}{key}", self.settings.prefix))
+        }
+    }
+
+    /// How long to wait where nobody said.
+    ///
+    /// Twice the ttl, so that a crashed holder fails no waiter, and at most
+    /// 30 s.
+    pub(crate) fn default_wait(&self, ttl: Duration) -> Duration {
+        let derived = ttl.saturating_mul(2).min(LONGEST_DEFAULT_WAIT);
+        self.settings.default_wait.unwrap_or(derived)
+    }
+
+    /// A release that goes on in the background if its caller leaves.
+    pub(crate) fn release(
+        &self,
+        key: LockKey,
+        token: OwnerToken,
+    ) -> Uncancelled<Result<ReleaseReply, BackendError>> {
+        let release = self.backend.release(ReleaseRequest::new(key, token));
+        self.background.uncancelled(release)
+    }
+
+    pub(crate) fn count_finished_late(&self) {
+        self.finished_late.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockManager")
+            .field("backend", &self.backend.address())
+            .field("prefix", &self.settings.prefix)
+            .field("label", &self.settings.label)
+            .field("queue", &self.queue)
+            .field("background", &self.background)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `service@host:pid`: who holds a lock, for whoever reads it on a server.
+fn default_label() -> String {
+    let service = std::env::current_exe()
+        .ok()
+        .and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| String::from("unknown"));
+    let host = gethostname::gethostname();
+    format!("{service}@{}:{}", host.to_string_lossy(), std::process::id())
+}

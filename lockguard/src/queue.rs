@@ -1,0 +1,212 @@
+//! First come, first served inside one process.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use crate::{key::LockKey, token::OwnerToken};
+
+/// The lines of waiters, one for each key that anybody here waits for or
+/// holds.
+///
+/// Only the head of a line contends on the servers; the others cost them
+/// nothing.
+#[derive(Default)]
+pub(crate) struct Queue {
+    lines: Mutex<HashMap<LockKey, Counted>>,
+}
+
+/// A line, and how many places it has.
+struct Counted {
+    line: Arc<Line>,
+    places: usize,
+}
+
+/// One key's waiters in this process, and its holder if that is one of ours.
+pub(crate) struct Line {
+    key: LockKey,
+    /// One permit: the right to contend on the servers. Fair, and given on
+    /// when its holder's future is dropped.
+    turn: Arc<Semaphore>,
+    freed: Notify,
+    holder: Mutex<Option<LocalHolder>>,
+}
+
+/// A lease of ours on a key.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalHolder {
+    pub(crate) token: OwnerToken,
+    /// When the servers forget it, unless it is extended.
+    pub(crate) until: Instant,
+}
+
+/// A place in a key's line; leaving it is dropping it.
+pub(crate) struct Place {
+    queue: Arc<Queue>,
+    line: Arc<Line>,
+}
+
+/// The right to contend on the servers, passed on when it is dropped.
+pub(crate) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Queue {
+    /// Steps up to the line of this key.
+    pub(crate) fn place(self: &Arc<Self>, key: &LockKey) -> Place {
+        let mut lines = self.lines.lock();
+        let counted = lines.entry(key.clone()).or_insert_with(|| Counted {
+            line: Arc::new(Line::new(key.clone())),
+            places: 0,
+        });
+        counted.places = counted.places.saturating_add(1);
+        Place {
+            queue: Arc::clone(self),
+            line: Arc::clone(&counted.line),
+        }
+    }
+
+    /// How many keys are waited for or held.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.lines.lock().len()
+    }
+}
+
+impl Line {
+    fn new(key: LockKey) -> Self {
+        Self {
+            key,
+            turn: Arc::new(Semaphore::new(1)),
+            freed: Notify::new(),
+            holder: Mutex::new(None),
+        }
+    }
+}
+
+impl Place {
+    /// Waits until everybody who came earlier has the key or has left.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the line; whoever is next moves up.
+    pub(crate) async fn turn(&self) -> Turn {
+        let permit = Arc::clone(&self.line.turn).acquire_owned().await;
+        match permit {
+            Ok(permit) => Turn { _permit: permit },
+            // Nothing closes the semaphore; to wait is the safe answer.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The lease of ours that holds the key, if its ttl has not passed.
+    pub(crate) fn local_holder(&self, now: Instant) -> Option<LocalHolder> {
+        let holder = self.line.holder.lock();
+        holder.clone().filter(|holder| now < holder.until)
+    }
+
+    /// Resolves when a lease of ours on this key is given back.
+    pub(crate) async fn freed(&self) {
+        self.line.freed.notified().await;
+    }
+
+    /// Notes that a lease of ours holds the key, for that long from `start`.
+    pub(crate) fn hold(&self, token: &OwnerToken, start: Instant, ttl: Duration) {
+        *self.line.holder.lock() = Some(LocalHolder {
+            token: token.clone(),
+            until: start + ttl,
+        });
+    }
+
+    /// Notes that the lease with this token has been given back, and wakes the
+    /// head of the line.
+    pub(crate) fn free(&self, token: &OwnerToken) {
+        let mut holder = self.line.holder.lock();
+        if holder.as_ref().is_some_and(|holder| holder.token == *token) {
+            *holder = None;
+        }
+        drop(holder);
+        self.line.freed.notify_one();
+    }
+}
+
+impl Drop for Place {
+    /// Forgets the line with its last place.
+    fn drop(&mut self) {
+        let mut lines = self.queue.lines.lock();
+        if let Some(counted) = lines.get_mut(&self.line.key) {
+            counted.places = counted.places.saturating_sub(1);
+            if counted.places == 0 {
+                lines.remove(&self.line.key);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("keys", &self.lines.lock().len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> LockKey {
+        LockKey::new("k").unwrap()
+    }
+
+    #[tokio::test]
+    async fn places_are_served_in_the_order_of_arrival() {
+        let queue = Arc::new(Queue::default());
+        let first = queue.place(&key()).turn().await;
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let waiters: Vec<_> = (0..5)
+            .map(|n| {
+                let place = queue.place(&key());
+                let served = Arc::clone(&served);
+                tokio::spawn(async move {
+                    let _turn = place.turn().await;
+                    served.lock().push(n);
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(first);
+        for waiter in waiters {
+            waiter.await.unwrap();
+        }
+        assert_eq!(*served.lock(), [0, 1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_line_is_forgotten_with_its_last_place() {
+        let queue = Arc::new(Queue::default());
+        let (a, b) = (queue.place(&key()), queue.place(&key()));
+        assert_eq!(queue.len(), 1);
+        drop(a);
+        assert_eq!(queue.len(), 1);
+        drop(b);
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_free_of_an_older_lease_leaves_the_newer_holder() {
+        let queue = Arc::new(Queue::default());
+        let place = queue.place(&key());
+        let (old, new) = (OwnerToken::with_label(""), OwnerToken::with_label(""));
+        let now = Instant::now();
+        place.hold(&new, now, Duration::from_secs(1));
+        place.free(&old);
+        assert!(place.local_holder(now).is_some());
+        place.free(&new);
+        assert!(place.local_holder(now).is_none());
+    }
+}

@@ -1,0 +1,374 @@
+//! What a set of votes comes to: votes in, a decision out.
+//!
+//! Each function decides as soon as the missing votes cannot change the
+//! outcome, so that nobody waits for a node whose vote is not needed.
+//! A vote that was not obtained never counts as a refusal.
+
+use std::time::Duration;
+
+use crate::backend::{AcquireReply, ExtendReply, Holder, ReleaseReply};
+
+/// More than half of the nodes (Redlock: N/2 + 1).
+pub(crate) fn quorum(nodes: usize) -> usize {
+    nodes / 2 + 1
+}
+
+/// Where one node stands; `R` is what it replied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Vote<R> {
+    /// Asked, and not heard of yet.
+    Pending,
+    /// Will not answer: an error, or its budget has passed.
+    Silent,
+    /// Answered.
+    Reply(R),
+}
+
+/// What a round came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision<R> {
+    /// The missing votes matter.
+    Open,
+    /// Decided.
+    Reply(R),
+    /// Too few nodes answered for any decision.
+    Unavailable,
+}
+
+/// Decides an acquire.
+///
+/// - granted by a quorum: granted;
+/// - one other owner on a quorum: busy;
+/// - a quorum answered, and neither of the two can happen any more: split;
+/// - a quorum cannot answer any more: unavailable.
+pub(crate) fn decide_acquire(votes: &[Vote<AcquireReply>]) -> Decision<AcquireReply> {
+    let tally = Tally::of(votes);
+    let granted = tally.replies(|reply| *reply == AcquireReply::Granted);
+    if granted >= tally.quorum {
+        return Decision::Reply(AcquireReply::Granted);
+    }
+    let leading = leading_holder(votes);
+    let held = leading.map_or(0, |(_, votes)| votes);
+    if let Some((holder, _)) = leading
+        && held >= tally.quorum
+    {
+        let expires_in = free_at_the_latest(votes, tally.quorum.saturating_sub(granted));
+        return Decision::Reply(AcquireReply::Busy(holder.clone().with_expiry(expires_in)));
+    }
+    let most = granted.max(held).saturating_add(tally.pending);
+    tally.settle(most >= tally.quorum, || AcquireReply::Split)
+}
+
+/// Decides one extend of a batch.
+///
+/// Extended by a quorum: extended.
+/// Denied by so many that a quorum cannot hold it any more: not ours.
+pub(crate) fn decide_extend(votes: &[Vote<ExtendReply>]) -> Decision<ExtendReply> {
+    let tally = Tally::of(votes);
+    let extended = tally.replies(|reply| *reply == ExtendReply::Extended);
+    if extended >= tally.quorum {
+        return Decision::Reply(ExtendReply::Extended);
+    }
+    let denied = tally.answered.saturating_sub(extended);
+    if tally.nodes.saturating_sub(denied) < tally.quorum {
+        let taken = tally.replies(|reply| *reply == ExtendReply::NotOwner) > 0;
+        return Decision::Reply(if taken {
+            ExtendReply::NotOwner
+        } else {
+            ExtendReply::NotHeld
+        });
+    }
+    if extended.saturating_add(tally.pending) >= tally.quorum {
+        Decision::Open
+    } else {
+        Decision::Unavailable
+    }
+}
+
+/// Decides a release.
+///
+/// Freed by a quorum: freed, and likewise where the nodes that did not answer
+/// may have made up the quorum.
+/// Held by somebody else on a quorum: not the owner.
+/// Otherwise the token held nothing worth the name of a lock.
+pub(crate) fn decide_release(votes: &[Vote<ReleaseReply>]) -> Decision<ReleaseReply> {
+    let tally = Tally::of(votes);
+    let freed = tally.replies(|reply| *reply == ReleaseReply::Freed);
+    let others = tally.replies(|reply| *reply == ReleaseReply::NotOwner);
+    if freed >= tally.quorum {
+        return Decision::Reply(ReleaseReply::Freed);
+    }
+    if others >= tally.quorum {
+        return Decision::Reply(ReleaseReply::NotOwner);
+    }
+    let maybe_freed = freed.saturating_add(tally.silent);
+    if freed > 0 && maybe_freed >= tally.quorum && tally.answered >= tally.quorum {
+        return Decision::Reply(ReleaseReply::Freed);
+    }
+    let most = maybe_freed.max(others).saturating_add(tally.pending);
+    let is_open = tally.pending > 0 && most >= tally.quorum;
+    tally.settle(is_open, || ReleaseReply::NotHeld)
+}
+
+struct Tally<'a, R> {
+    votes: &'a [Vote<R>],
+    nodes: usize,
+    quorum: usize,
+    pending: usize,
+    silent: usize,
+    answered: usize,
+}
+
+impl<'a, R> Tally<'a, R> {
+    fn of(votes: &'a [Vote<R>]) -> Self {
+        let nodes = votes.len();
+        let pending = count(votes, |vote| matches!(vote, Vote::Pending));
+        let silent = count(votes, |vote| matches!(vote, Vote::Silent));
+        Self {
+            votes,
+            nodes,
+            quorum: quorum(nodes),
+            pending,
+            silent,
+            answered: nodes.saturating_sub(pending).saturating_sub(silent),
+        }
+    }
+
+    fn replies(&self, is: impl Fn(&R) -> bool) -> usize {
+        count(
+            self.votes,
+            |vote| matches!(vote, Vote::Reply(reply) if is(reply)),
+        )
+    }
+
+    /// The end of every decision that no majority of equal replies has made.
+    fn settle(&self, may_still_win: bool, otherwise: impl FnOnce() -> R) -> Decision<R> {
+        if self.answered.saturating_add(self.pending) < self.quorum {
+            Decision::Unavailable
+        } else if may_still_win || self.answered < self.quorum {
+            Decision::Open
+        } else {
+            Decision::Reply(otherwise())
+        }
+    }
+}
+
+fn count<T>(items: &[T], is: impl Fn(&T) -> bool) -> usize {
+    items.iter().filter(|item| is(item)).count()
+}
+
+fn holders(votes: &[Vote<AcquireReply>]) -> impl Iterator<Item = &Holder> {
+    votes.iter().filter_map(|vote| match vote {
+        Vote::Reply(AcquireReply::Busy(holder)) => Some(holder),
+        _ => None,
+    })
+}
+
+/// The owner that most nodes named, and how many did.
+pub(crate) fn leading_holder(votes: &[Vote<AcquireReply>]) -> Option<(&Holder, usize)> {
+    holders(votes)
+        .map(|holder| {
+            let same = holders(votes).filter(|other| other.is_same_owner(holder));
+            (holder, same.count())
+        })
+        .max_by_key(|(_, votes)| *votes)
+}
+
+/// When `missing` more nodes may grant, unless somebody extends: the
+/// `missing`-th smallest remaining ttl, or the largest known.
+fn free_at_the_latest(votes: &[Vote<AcquireReply>], missing: usize) -> Option<Duration> {
+    let mut left: Vec<Duration> = holders(votes)
+        .map(|holder| holder.expires_in().unwrap_or(Duration::MAX))
+        .collect();
+    left.sort_unstable();
+    let nth = left.get(missing.saturating_sub(1)).or(left.last());
+    nth.copied().filter(|left| *left < Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn held_by(owner: &str) -> AcquireReply {
+        AcquireReply::Busy(Holder::new(owner.as_bytes(), Some(SECOND)))
+    }
+
+    /// Every vector of `nodes` votes over these kinds.
+    fn all<R: Clone>(nodes: usize, kinds: &[Vote<R>]) -> Vec<Vec<Vote<R>>> {
+        let mut vectors = vec![Vec::new()];
+        for _ in 0..nodes {
+            vectors = vectors
+                .iter()
+                .flat_map(|vector| {
+                    kinds
+                        .iter()
+                        .map(move |kind| [&vector[..], std::slice::from_ref(kind)].concat())
+                })
+                .collect();
+        }
+        vectors
+    }
+
+    fn answered<R>(votes: &[Vote<R>]) -> usize {
+        count(votes, |vote| matches!(vote, Vote::Reply(_)))
+    }
+
+    fn is_complete<R>(votes: &[Vote<R>]) -> bool {
+        !votes.iter().any(|vote| matches!(vote, Vote::Pending))
+    }
+
+    /// Whether the rest of the votes could still arrive as in `later`.
+    fn leads_to<R: PartialEq>(votes: &[Vote<R>], later: &[Vote<R>]) -> bool {
+        votes
+            .iter()
+            .zip(later)
+            .all(|(vote, late)| matches!(vote, Vote::Pending) || vote == late)
+    }
+
+    /// Checks, for all votes of 1 to 4 nodes, what every decision owes:
+    /// with all votes in it is made; made early it is the one that all votes
+    /// make; and it is `Unavailable` exactly when no quorum answered.
+    fn check<R: Clone + PartialEq + std::fmt::Debug>(
+        replies: &[R],
+        decide: impl Fn(&[Vote<R>]) -> Decision<R>,
+        same: impl Fn(&R, &R) -> bool,
+        unavailable_without_a_quorum: bool,
+    ) {
+        let mut kinds = vec![Vote::Pending, Vote::Silent];
+        kinds.extend(replies.iter().cloned().map(Vote::Reply));
+        for nodes in 1..=4 {
+            let vectors = all(nodes, &kinds);
+            let (complete, partial): (Vec<_>, Vec<_>) =
+                vectors.iter().partition(|votes| is_complete(votes));
+            for votes in &complete {
+                let decision = decide(votes);
+                assert_ne!(decision, Decision::Open, "{votes:?}");
+                if unavailable_without_a_quorum {
+                    let no_quorum = answered(votes) < quorum(nodes);
+                    assert_eq!(decision == Decision::Unavailable, no_quorum, "{votes:?}");
+                }
+            }
+            for votes in partial {
+                let early = decide(votes);
+                if early == Decision::Open {
+                    continue;
+                }
+                for later in complete.iter().filter(|later| leads_to(votes, later)) {
+                    let agrees = match (&early, &decide(later)) {
+                        (Decision::Reply(a), Decision::Reply(b)) => same(a, b),
+                        (a, b) => a == b,
+                    };
+                    assert!(
+                        agrees,
+                        "{votes:?} was decided {early:?}, then came {later:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_early_acquire_decision_is_the_one_that_all_votes_make() {
+        let replies = [
+            AcquireReply::Granted,
+            AcquireReply::Split,
+            held_by("a"),
+            held_by("b"),
+        ];
+        let same = |a: &AcquireReply, b: &AcquireReply| match (a, b) {
+            (AcquireReply::Busy(a), AcquireReply::Busy(b)) => a.is_same_owner(b),
+            (a, b) => a == b,
+        };
+        check(&replies, decide_acquire, same, true);
+    }
+
+    #[test]
+    fn an_early_release_decision_is_the_one_that_all_votes_make() {
+        let replies = [
+            ReleaseReply::Freed,
+            ReleaseReply::NotHeld,
+            ReleaseReply::NotOwner,
+        ];
+        check(&replies, decide_release, |a, b| a == b, true);
+    }
+
+    #[test]
+    fn an_early_extend_decision_is_the_one_that_all_votes_make() {
+        let replies = [
+            ExtendReply::Extended,
+            ExtendReply::NotHeld,
+            ExtendReply::NotOwner,
+        ];
+        let same = |a: &ExtendReply, b: &ExtendReply| {
+            (*a == ExtendReply::Extended) == (*b == ExtendReply::Extended)
+        };
+        check(&replies, decide_extend, same, false);
+    }
+
+    #[test]
+    fn a_minority_of_silent_nodes_does_not_delay_a_grant() {
+        let granted = Vote::Reply(AcquireReply::Granted);
+        let votes = [
+            granted.clone(),
+            granted.clone(),
+            granted,
+            Vote::Pending,
+            Vote::Pending,
+        ];
+        assert_eq!(
+            decide_acquire(&votes),
+            Decision::Reply(AcquireReply::Granted)
+        );
+    }
+
+    #[test]
+    fn one_vote_each_is_split_and_not_busy() {
+        let votes = [held_by("a"), held_by("b"), AcquireReply::Granted].map(Vote::Reply);
+        assert_eq!(decide_acquire(&votes), Decision::Reply(AcquireReply::Split));
+    }
+
+    #[test]
+    fn a_grant_and_a_holder_on_one_node_each_with_the_third_silent_is_split() {
+        let votes = [
+            Vote::Reply(AcquireReply::Granted),
+            Vote::Reply(held_by("a")),
+            Vote::Silent,
+        ];
+        assert_eq!(decide_acquire(&votes), Decision::Reply(AcquireReply::Split));
+    }
+
+    #[test]
+    fn busy_says_when_a_quorum_may_be_free() {
+        let held = |secs| AcquireReply::Busy(Holder::new(*b"a", Some(SECOND * secs)));
+        let votes = [held(3), held(1), held(2)].map(Vote::Reply);
+        let Decision::Reply(AcquireReply::Busy(holder)) = decide_acquire(&votes) else {
+            panic!("not busy");
+        };
+        assert_eq!(holder.expires_in(), Some(SECOND * 2));
+    }
+
+    #[test]
+    fn an_extend_is_lost_once_a_quorum_cannot_hold_the_key() {
+        let votes = [
+            Vote::Reply(ExtendReply::NotHeld),
+            Vote::Reply(ExtendReply::NotOwner),
+            Vote::Pending,
+        ];
+        assert_eq!(
+            decide_extend(&votes),
+            Decision::Reply(ExtendReply::NotOwner)
+        );
+    }
+
+    #[test]
+    fn an_extend_that_too_few_answered_is_unavailable_and_not_lost() {
+        let votes = [
+            Vote::Reply(ExtendReply::Extended),
+            Vote::Silent,
+            Vote::Silent,
+        ];
+        assert_eq!(decide_extend(&votes), Decision::Unavailable);
+    }
+}

@@ -1,0 +1,82 @@
+//! How often the token interface tries.
+
+use std::time::Duration;
+
+/// How often, or how long, [`TokenLock`](crate::TokenLock) tries to acquire a
+/// busy key.
+///
+/// # Default
+///
+/// A manager without a policy waits as long as a lock request does: its
+/// default wait, or else twice the ttl and at most 30 s.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lockguard::RetryPolicy;
+///
+/// // Three attempts, 100 ms apart, as Redsync's WithTries and WithRetryDelay.
+/// let tries = RetryPolicy::tries(3).delay(Duration::from_millis(100));
+/// // For at most five seconds, woken as soon as the key is free.
+/// let time = RetryPolicy::within(Duration::from_secs(5));
+/// # let _ = (tries, time);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryPolicy(Retry);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Retry {
+    Tries {
+        tries: u32,
+        delay: Duration,
+        jitter: f64,
+    },
+    Within(Duration),
+}
+
+impl RetryPolicy {
+    /// Tries at most so many times; at least once.
+    ///
+    /// # Default
+    ///
+    /// 100 ms between two tries, without jitter.
+    pub fn tries(tries: u32) -> Self {
+        Self(Retry::Tries {
+            tries: tries.max(1),
+            delay: Duration::from_millis(100),
+            jitter: 0.0,
+        })
+    }
+
+    /// Waits for the key at most so long, first come, first served.
+    pub fn within(limit: Duration) -> Self {
+        Self(Retry::Within(limit))
+    }
+
+    /// Sets the time between two tries; nothing for a policy with a time
+    /// limit.
+    #[must_use]
+    pub fn delay(mut self, pause: Duration) -> Self {
+        if let Retry::Tries { delay, .. } = &mut self.0 {
+            *delay = pause;
+        }
+        self
+    }
+
+    /// Shortens each delay by a random share of at most this fraction, 0 to 1,
+    /// so that contenders come apart and `tries × delay` still bounds the wait;
+    /// nothing for a policy with a time limit.
+    #[must_use]
+    pub fn jitter(mut self, fraction: f64) -> Self {
+        if let Retry::Tries { jitter, .. } = &mut self.0 {
+            *jitter = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
+        }
+        self
+    }
+
+    pub(crate) fn retry(self) -> Retry {
+        self.0
+    }
+}
