@@ -20,6 +20,10 @@ mod proxy;
 mod server;
 mod watchdog;
 
+// Clients in processes of their own, and tests over several servers.
+mod over_nodes;
+mod worker;
+
 // Backends that answer as told, and what every backend owes.
 pub mod contract;
 mod scripted;
@@ -33,4 +37,5 @@ pub use crate::{
     scripted::{Call, Fate, Operation, Scripted, Step},
     server::{Server, Servers},
     witness::{Interval, Section, Violation, Witness},
+    worker::Worker,
 };

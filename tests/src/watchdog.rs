@@ -4,7 +4,7 @@ use std::{
     io::Write as _,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::LazyLock,
 };
 
@@ -89,6 +89,17 @@ pub(crate) struct Guarded(Child);
 impl Guarded {
     /// Runs the program with these arguments and no input.
     pub(crate) fn spawn(program: &Path, args: &[String]) -> Self {
+        Self::spawn_with_output(program, args, Stdio::null())
+    }
+
+    /// As [`spawn`](Self::spawn), with what the program prints.
+    pub(crate) fn spawn_piped(program: &Path, args: &[String]) -> (Self, ChildStdout) {
+        let mut guarded = Self::spawn_with_output(program, args, Stdio::piped());
+        let output = guarded.0.stdout.take().expect("the pipe was asked for");
+        (guarded, output)
+    }
+
+    fn spawn_with_output(program: &Path, args: &[String], output: Stdio) -> Self {
         let mut child = Command::new("sh")
             .arg("-c")
             .arg(GATE)
@@ -96,7 +107,7 @@ impl Guarded {
             .arg(program)
             .args(args)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(output)
             .stderr(Stdio::null())
             .spawn()
             .expect("start a shell");
