@@ -13,6 +13,8 @@ mod validity;
 // Backends: where locks are kept.
 pub mod backend;
 mod background;
+#[cfg(feature = "redis")]
+mod clock;
 
 pub use crate::{
     backend::BoxFuture,
