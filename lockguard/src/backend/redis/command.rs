@@ -9,7 +9,7 @@ use std::{
 };
 
 use redis::{Cmd, Value};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use super::failure;
 use crate::{
@@ -32,8 +32,6 @@ pub(super) type Answer<R> = oneshot::Sender<Result<R, BackendError>>;
 /// granted without a longer ttl, and the scripts compare the token.
 pub(super) struct Command {
     pub(super) task: Task,
-    /// When the caller asked.
-    pub(super) asked: Instant,
     /// Whether it has ever been written to a connection.
     pub(super) is_sent: bool,
     /// Whether it was sent on a connection that broke before the answer came.
@@ -76,10 +74,9 @@ enum Form {
 }
 
 impl Command {
-    pub(super) fn new(task: Task, asked: Instant, counted: Option<Counted>) -> Self {
+    pub(super) fn new(task: Task, counted: Option<Counted>) -> Self {
         Self {
             task,
-            asked,
             is_sent: false,
             is_repeat: false,
             form: Form::ByHash,
@@ -88,12 +85,12 @@ impl Command {
     }
 
     /// A release that is owed, and that nobody waits for.
-    pub(super) fn owed(request: ReleaseRequest, now: Instant) -> Self {
+    pub(super) fn owed(request: ReleaseRequest) -> Self {
         let task = Task::Release {
             request,
             answer: None,
         };
-        Self::new(task, now, None)
+        Self::new(task, None)
     }
 
     /// Whether it can be left out: its caller has gone, and it is no release.
@@ -180,7 +177,7 @@ impl Command {
             } => {
                 let heard = match question {
                     Question::IsItMine => set_reply(reply),
-                    Question::WhoseIsIt => holder_reply(reply, &request.token),
+                    Question::WhoseIsIt => Some(holder_reply(reply, &request.token)),
                 };
                 let Some(heard) = heard else {
                     *question = Question::WhoseIsIt;
@@ -302,9 +299,13 @@ impl Failure {
     fn of(reply: &Value) -> Self {
         match reply {
             Value::ServerError(error) => Self::Server(failure::of_reply(error)),
-            // The reply itself is kept out: it may hold an owner token.
-            _ => Self::Server("answered what no Redis server answers".to_owned()),
+            _ => Self::nonsense(),
         }
+    }
+
+    /// The reply itself is kept out: it may hold an owner token.
+    fn nonsense() -> Self {
+        Self::Server("answered what no Redis server answers".to_owned())
     }
 
     fn at(self, node: &Arc<str>) -> BackendError {
@@ -331,22 +332,19 @@ fn set_reply(reply: Value) -> Option<Result<AcquireReply, Failure>> {
 }
 
 /// The reply to `holder.lua`.
-fn holder_reply(reply: Value, token: &OwnerToken) -> Option<Result<AcquireReply, Failure>> {
-    Some(match reply {
+fn holder_reply(reply: Value, token: &OwnerToken) -> Result<AcquireReply, Failure> {
+    match reply {
         Value::Nil => Ok(AcquireReply::Split),
         Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
             Ok([Value::BulkString(value), Value::Int(left)]) => Ok(held_by(value, left, token)),
-            _ => Err(Failure::of(&Value::Nil)),
+            _ => Err(Failure::nonsense()),
         },
-        Value::BulkString(kind) => {
-            let kind = match &*kind {
-                b"zset" => "sorted set".into(),
-                other => String::from_utf8_lossy(other).into_owned(),
-            };
-            Err(Failure::NoLock(kind))
-        }
+        Value::BulkString(kind) => Err(Failure::NoLock(match &*kind {
+            b"zset" => "sorted set".to_owned(),
+            other => String::from_utf8_lossy(other).into_owned(),
+        })),
         reply => Err(Failure::of(&reply)),
-    })
+    }
 }
 
 fn held_by(value: Vec<u8>, left: i64, token: &OwnerToken) -> AcquireReply {
@@ -409,7 +407,7 @@ mod tests {
             answer,
             question: Question::IsItMine,
         };
-        let wire = Command::new(task, Instant::now(), None).to_wire();
+        let wire = Command::new(task, None).to_wire();
         let mut expected = redis::cmd("SET");
         expected.arg(&["seat:1", token.expose(), "NX", "PX", "2000"]);
         assert_eq!(wire.get_packed_command(), expected.get_packed_command());
@@ -425,13 +423,12 @@ mod tests {
     fn ones_own_token_under_the_key_is_a_grant() {
         let token = token();
         let reply = holder_reply(held(token.expose(), 5), &token);
-        assert_eq!(reply, Some(Ok(AcquireReply::Granted)));
+        assert_eq!(reply, Ok(AcquireReply::Granted));
     }
 
     #[test]
     fn another_value_is_busy_with_what_is_left_of_its_ttl() {
-        let Some(Ok(AcquireReply::Busy(holder))) = holder_reply(held("them", 1500), &token())
-        else {
+        let Ok(AcquireReply::Busy(holder)) = holder_reply(held("them", 1500), &token()) else {
             panic!("not busy");
         };
         assert_eq!(holder.expires_in(), Some(Duration::from_millis(1500)));
@@ -439,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_key_without_expiry_is_busy_without_end() {
-        let Some(Ok(AcquireReply::Busy(holder))) = holder_reply(held("them", -1), &token()) else {
+        let Ok(AcquireReply::Busy(holder)) = holder_reply(held("them", -1), &token()) else {
             panic!("not busy");
         };
         assert_eq!(holder.expires_in(), None);
@@ -447,17 +444,14 @@ mod tests {
 
     #[test]
     fn a_holder_that_left_between_two_questions_is_split() {
-        assert_eq!(
-            holder_reply(Value::Nil, &token()),
-            Some(Ok(AcquireReply::Split))
-        );
+        assert_eq!(holder_reply(Value::Nil, &token()), Ok(AcquireReply::Split));
     }
 
     #[test]
     fn another_type_is_no_lock() {
         let reply = holder_reply(Value::BulkString(b"zset".to_vec()), &token());
         let failure = Failure::NoLock("sorted set".to_owned());
-        assert_eq!(reply, Some(Err(failure)));
+        assert_eq!(reply, Err(failure));
     }
 
     #[test]

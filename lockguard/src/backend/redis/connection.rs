@@ -38,6 +38,12 @@ pub(super) enum Refused {
     ByKind(String),
 }
 
+impl From<RedisError> for Refused {
+    fn from(error: RedisError) -> Self {
+        Self::ForNow(failure::of_connection(&error))
+    }
+}
+
 /// Connects, logs in, and asks the server what it is.
 ///
 /// `lingering` is the connection before this one, if commands were on their
@@ -56,11 +62,10 @@ pub(super) async fn open(
 }
 
 async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Result<Opened, Refused> {
-    let client = client(address).map_err(for_now)?;
+    let client = client(address)?;
     let mut connection = client
         .get_multiplexed_async_connection_with_config(&config())
-        .await
-        .map_err(for_now)?;
+        .await?;
 
     let mut greeting = Pipeline::new();
     greeting.cmd("INFO");
@@ -70,8 +75,7 @@ async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Resul
     }
     let replies = connection
         .send_packed_commands(&greeting, 0, greeting.len())
-        .await
-        .map_err(for_now)?;
+        .await?;
     let mut replies = replies.into_iter();
     let facts = match replies.next() {
         Some(Value::BulkString(info)) => NodeFacts::parse(&String::from_utf8_lossy(&info)),
@@ -82,6 +86,10 @@ async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Resul
         // Whoever may not ask can still lock.
         _ => NodeFacts::default(),
     };
+    if facts.is_loading {
+        // Until then it would refuse what it is sent first: owed releases.
+        return Err(Refused::ForNow(failure::LOADING.to_owned()));
+    }
     if let Some(refusal) = facts.refusal() {
         return Err(Refused::ByKind(refusal.to_owned()));
     }
@@ -99,20 +107,13 @@ async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Resul
         let mut kill = redis::cmd("CLIENT");
         kill.arg("KILL").arg("ID").arg(old.client_id);
         // It is gone already, or we may not: then that is how it is.
-        let _ = connection
-            .send_packed_command(&kill)
-            .await
-            .map_err(for_now)?;
+        let _ = connection.send_packed_command(&kill).await?;
     }
     Ok(Opened {
         connection,
         facts,
         identity,
     })
-}
-
-fn for_now(error: RedisError) -> Refused {
-    Refused::ForNow(failure::of_connection(&error))
 }
 
 fn client(address: &Address) -> RedisResult<Client> {

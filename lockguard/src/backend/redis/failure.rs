@@ -2,6 +2,8 @@
 
 use redis::{ErrorKind, RedisError, ServerError};
 
+pub(super) const LOADING: &str = "LOADING: the server is loading its data set";
+
 /// What a server's error reply says, its code first, and what to do about it.
 pub(super) fn of_reply(error: &ServerError) -> String {
     explained(error.code(), error.details().unwrap_or_default())
@@ -57,7 +59,7 @@ fn explained(code: &str, detail: &str) -> String {
             "the server wants a password; write the address as `redis://user:password@host:6379`"
         }
         "WRONGPASS" => "the server refuses the user or the password",
-        "LOADING" => "the server is loading its data set",
+        "LOADING" => return LOADING.to_owned(),
         "MASTERDOWN" => "this is a replica without its primary; give the primary's address",
         "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {
             "this is a node of a cluster; give servers that are independent of each other"

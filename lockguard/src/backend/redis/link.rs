@@ -56,10 +56,11 @@ const SECOND_LOOK: Duration = Duration::from_millis(20);
 /// Commands leave in the order in which they were asked, on one connection at
 /// a time; a successor is opened when the one before is closed.
 ///
-/// The node is bad while its oldest command, or the lack of a connection, is
-/// older than the response timeout, and until it has answered again.
-/// Then commands are answered at once, and releases are owed: they are the
-/// first that is sent when the node is back.
+/// The node turns bad when it has owed the answer to a command that was sent,
+/// or has been without a connection, for longer than the response timeout.
+/// How long commands have waited to be sent says nothing about the node.
+/// While it is bad, commands are answered at once, and releases are owed: they
+/// are the first that is sent when it is back, and their answers end it.
 pub(super) struct Link {
     node: Arc<str>,
     address: Address,
@@ -72,7 +73,7 @@ pub(super) struct Link {
     line: Line,
     /// Why the node is bad, if it is.
     bad: Option<NodeError>,
-    /// Rings when the oldest command may be overdue.
+    /// Rings when the node may be overdue.
     alarm: Option<Pin<Box<Sleep>>>,
     is_second_look: bool,
     /// Attempts to connect since the node last answered a command.
@@ -107,8 +108,15 @@ struct Session {
 /// Commands that were written at once.
 struct Batch {
     commands: Vec<Command>,
+    sent: Instant,
     answer: BoxFuture<'static, Result<Vec<Value>, String>>,
     replies: Option<Result<Vec<Value>, String>>,
+}
+
+/// What came of a batch.
+enum Answered {
+    Replies(Vec<Command>, Vec<Value>),
+    Broken(String),
 }
 
 impl Link {
@@ -258,14 +266,8 @@ impl Link {
             identity,
             batches: VecDeque::new(),
         });
-        let now = Instant::now();
         // Before anything else, so that the node keeps nothing of ours.
-        let mut queue: VecDeque<_> = self
-            .owed
-            .take()
-            .into_iter()
-            .map(|release| Command::owed(release, now))
-            .collect();
+        let mut queue: VecDeque<_> = self.owed.take().into_iter().map(Command::owed).collect();
         let owes_nothing = queue.is_empty();
         queue.append(&mut self.queue);
         self.queue = queue;
@@ -308,8 +310,8 @@ impl Link {
         {
             has_moved = true;
             match answered {
-                Ok((commands, replies)) => self.answer(commands, replies),
-                Err(reason) => self.break_off(reason),
+                Answered::Replies(commands, replies) => self.answer(commands, replies),
+                Answered::Broken(reason) => self.break_off(reason),
             }
         }
         has_moved
@@ -439,13 +441,9 @@ impl Link {
 
     /// Since when the node has kept us waiting, if it has.
     fn waiting_since(&self) -> Option<Instant> {
-        let queued = self.queue.iter().map(|command| command.asked).min();
         match &self.line {
-            Line::Down { since, .. } if self.bad.is_none() => {
-                Some(queued.map_or(*since, |queued| queued.min(*since)))
-            }
-            Line::Down { .. } => None,
-            Line::Up(session) => session.oldest().into_iter().chain(queued).min(),
+            Line::Down { since, .. } => self.bad.is_none().then_some(*since),
+            Line::Up(session) => session.batches.front().map(|oldest| oldest.sent),
         }
     }
 
@@ -490,6 +488,7 @@ impl Session {
             }
             self.batches.push_back(Batch {
                 commands,
+                sent: Instant::now(),
                 answer: Box::pin(connection::send(self.connection.clone(), pipeline)),
                 replies: None,
             });
@@ -509,19 +508,14 @@ impl Session {
 
     /// The oldest batch, if it is answered; where the connection is broken
     /// instead, it stays.
-    fn next_answered(&mut self) -> Option<Result<(Vec<Command>, Vec<Value>), String>> {
+    fn next_answered(&mut self) -> Option<Answered> {
         match self.batches.front_mut()?.replies.take()? {
             Ok(replies) => {
                 let batch = self.batches.pop_front()?;
-                Some(Ok((batch.commands, replies)))
+                Some(Answered::Replies(batch.commands, replies))
             }
-            Err(reason) => Some(Err(reason)),
+            Err(reason) => Some(Answered::Broken(reason)),
         }
-    }
-
-    fn oldest(&self) -> Option<Instant> {
-        let commands = self.batches.iter().flat_map(|batch| &batch.commands);
-        commands.map(|command| command.asked).min()
     }
 }
 

@@ -153,29 +153,33 @@ impl RedisNode {
         }
     }
 
-    /// Puts a command on its way; `counted` ones can be refused.
-    fn send<R>(&self, is_counted: IsCounted, task: impl FnOnce(Answer<R>) -> Task) -> Reply<R> {
+    /// Puts a command on its way.
+    fn send<R>(
+        &self,
+        counted: Result<Option<Counted>, BackendError>,
+        task: impl FnOnce(Answer<R>) -> Task,
+    ) -> Reply<R> {
         let asked = Instant::now();
-        let counted = match is_counted {
-            IsCounted::No => None,
-            IsCounted::Yes => match Counted::below(MOST_UNANSWERED, &self.unanswered) {
-                Some(counted) => Some(counted),
-                None => {
-                    return Err(BackendError::unavailable(
-                        self.silent("too many commands are waiting for it"),
-                    ));
-                }
-            },
-        };
         let (answer, reply) = oneshot::channel();
         self.commands
-            .send(Command::new(task(answer), asked, counted))
+            .send(Command::new(task(answer), counted?))
             .map_err(|_| BackendError::RuntimeGone)?;
         Ok(Waiting {
             reply,
             asked,
             name: Arc::clone(&self.name),
         })
+    }
+
+    /// Counts a command that can be refused: not a release, since a release
+    /// that is refused leaves a key behind.
+    fn counted(&self) -> Result<Option<Counted>, BackendError> {
+        match Counted::below(MOST_UNANSWERED, &self.unanswered) {
+            Some(counted) => Ok(Some(counted)),
+            None => Err(BackendError::unavailable(
+                self.silent("too many commands are waiting for it"),
+            )),
+        }
     }
 
     fn silent(&self, reason: &str) -> NodeError {
@@ -189,7 +193,7 @@ impl Backend for RedisNode {
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let budget = node_budget(request.ttl);
-        let reply = self.send(IsCounted::Yes, |answer| Task::Acquire {
+        let reply = self.send(self.counted(), |answer| Task::Acquire {
             request,
             answer,
             question: Question::IsItMine,
@@ -206,7 +210,7 @@ impl Backend for RedisNode {
             .map(|request| {
                 let budget = node_budget(request.ttl);
                 let task = |answer| Task::Extend { request, answer };
-                (self.send(IsCounted::Yes, task), budget)
+                (self.send(self.counted(), task), budget)
             })
             .collect();
         Box::pin(async move {
@@ -225,7 +229,7 @@ impl Backend for RedisNode {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        let reply = self.send(IsCounted::No, |answer| Task::Release {
+        let reply = self.send(Ok(None), |answer| Task::Release {
             request,
             answer: Some(answer),
         });
@@ -243,13 +247,6 @@ impl fmt::Debug for RedisNode {
             .field("address", &self.name)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a command counts against [`MOST_UNANSWERED`]; releases do not,
-/// since a release that is refused leaves a key behind.
-enum IsCounted {
-    Yes,
-    No,
 }
 
 /// A command that is on its way, or why it is not.

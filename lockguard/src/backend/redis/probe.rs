@@ -8,6 +8,8 @@ pub(crate) struct NodeFacts {
     pub(crate) run_id: Option<String>,
     /// What kind of server it is.
     pub(crate) role: Role,
+    /// Whether it is still reading its data from disk, and refuses commands.
+    pub(crate) is_loading: bool,
     /// What is evicted when the memory is used up: `noeviction` is right.
     pub(crate) eviction_policy: Option<String>,
 }
@@ -47,6 +49,7 @@ impl NodeFacts {
         Self {
             run_id: field("run_id").map(str::to_owned),
             role,
+            is_loading: field("loading") == Some("1"),
             eviction_policy: field("maxmemory_policy").map(str::to_owned),
         }
     }
@@ -105,6 +108,12 @@ mod tests {
     fn a_sentinel_is_refused() {
         let facts = NodeFacts::parse(&PRIMARY.replace("standalone", "sentinel"));
         assert!(facts.refusal().unwrap().contains("sentinel"));
+    }
+
+    #[test]
+    fn a_server_that_reads_its_data_from_disk_is_not_ready() {
+        assert!(!NodeFacts::parse(PRIMARY).is_loading);
+        assert!(NodeFacts::parse("# Persistence\r\nloading:1\r\n").is_loading);
     }
 
     #[test]

@@ -239,9 +239,12 @@ async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 async fn turn_bad(server: &Server, node: &RedisNode) {
     server.stop();
     eventually("the node fails at once", async || {
+        let (key, token) = (key("probe"), token());
         let start = Instant::now();
-        let outcome = take(node, &key("probe"), &token()).await;
-        is_unavailable(&outcome) && start.elapsed() < Duration::from_millis(20)
+        let outcome = take(node, &key, &token).await;
+        let waited = start.elapsed();
+        let _ = free(node, &key, &token).await;
+        is_unavailable(&outcome) && waited < Duration::from_millis(20)
     })
     .await;
 }
@@ -384,8 +387,8 @@ async fn scripts_that_the_server_forgot_are_sent_in_full() {
     let (key, token) = (key("seat:1"), token());
     take(&node, &key, &token).await.unwrap();
     let _: () = server.ask(&["SCRIPT", "FLUSH"]);
-    let taken = take(&node, &key, &self::token()).await;
-    assert!(matches!(taken, Ok(AcquireReply::Busy(_))), "{taken:?}");
+    let outcome = take(&node, &key, &self::token()).await;
+    assert!(matches!(outcome, Ok(AcquireReply::Busy(_))), "{outcome:?}");
     let _: () = server.ask(&["SCRIPT", "FLUSH"]);
     let kept = keep(&node, &key, &token, TTL).await;
     assert_eq!(kept.unwrap(), ExtendReply::Extended);
@@ -476,9 +479,9 @@ async fn a_server_that_goes_on_is_good_again_and_keeps_nothing_of_ours() {
     server.go_on();
     eventually("the node grants again", async || {
         let (key, token) = (key("again"), token());
-        let taken = take(&node, &key, &token).await;
+        let outcome = take(&node, &key, &token).await;
         let _ = free(&node, &key, &token).await;
-        is_granted(&taken)
+        is_granted(&outcome)
     })
     .await;
     assert_eq!(server.keys(), 0);
@@ -497,9 +500,9 @@ async fn what_was_on_its_way_to_a_stopped_server_is_given_back() {
                 let node = node.clone();
                 let (key, token) = (key(&format!("k:{round}:{n}")), token());
                 tokio::spawn(async move {
-                    let taken = take(&node, &key, &token).await;
+                    let outcome = take(&node, &key, &token).await;
                     let _ = free(&node, &key, &token).await;
-                    taken
+                    outcome
                 })
             })
             .collect();
@@ -509,9 +512,9 @@ async fn what_was_on_its_way_to_a_stopped_server_is_given_back() {
         server.go_on();
         eventually("the node grants again", async || {
             let (key, token) = (key("again"), token());
-            let taken = take(&node, &key, &token).await;
+            let outcome = take(&node, &key, &token).await;
             let _ = free(&node, &key, &token).await;
-            is_granted(&taken)
+            is_granted(&outcome)
         })
         .await;
         assert_eq!(server.keys(), 0, "round {round}");
@@ -644,8 +647,8 @@ async fn a_user_that_may_only_lock_can_lock() {
     let node = RedisNode::connect(&url).await.unwrap();
     let (key, token) = (key("seat:1"), token());
     assert!(is_granted(&take(&node, &key, &token).await));
-    let taken = take(&node, &key, &self::token()).await;
-    assert!(matches!(taken, Ok(AcquireReply::Busy(_))), "{taken:?}");
+    let outcome = take(&node, &key, &self::token()).await;
+    assert!(matches!(outcome, Ok(AcquireReply::Busy(_))), "{outcome:?}");
     let kept = keep(&node, &key, &token, TTL).await;
     assert_eq!(kept.unwrap(), ExtendReply::Extended);
     let freed = free(&node, &key, &token).await;
@@ -691,8 +694,8 @@ async fn a_primary_that_becomes_a_replica_says_so() {
     assert!(said.starts_with("READONLY: "), "{said}");
     server.kill_clients();
     eventually("the reason is the role", async || {
-        let taken = take(&node, &key, &token).await;
-        is_unavailable(&taken) && reason(taken).contains("this is a replica")
+        let outcome = take(&node, &key, &token).await;
+        is_unavailable(&outcome) && reason(outcome).contains("this is a replica")
     })
     .await;
 }
@@ -759,8 +762,11 @@ fn after_its_runtime_every_operation_says_that_it_is_gone() {
 #[test]
 fn without_a_runtime_nothing_is_opened_and_nothing_panics() {
     let node = RedisNode::open(Address::parse("redis://127.0.0.1:1").unwrap(), TIMEOUTS);
-    let taken = block_on(take(&node, &key("seat:1"), &token()));
-    assert!(matches!(taken, Err(BackendError::RuntimeGone)), "{taken:?}");
+    let outcome = block_on(take(&node, &key("seat:1"), &token()));
+    assert!(
+        matches!(outcome, Err(BackendError::RuntimeGone)),
+        "{outcome:?}"
+    );
     let error = block_on(node.first_contact()).unwrap_err();
     assert!(error.reason().contains("runtime"), "{error}");
 }
@@ -868,23 +874,47 @@ async fn a_node_dropped_while_its_server_is_stopped_answers_within_the_timeout()
 async fn beyond_the_most_acquires_are_refused_and_releases_are_not() {
     let server = Server::start();
     let node = server.connected().await;
-    let token = token();
-    let request = AcquireRequest::new(key("seat:1"), token.clone(), TTL);
-    // The link is not polled before the first await of this thread.
+    let (held, mine) = (key("held"), token());
+    take(&node, &held, &mine).await.unwrap();
+    let request = AcquireRequest::new(key("seat:1"), token(), TTL);
+    // The link is not polled before this thread waits for something.
     let taking: Vec<_> = (0..MOST_UNANSWERED)
         .map(|_| node.acquire(request.clone()))
         .collect();
-    let said = reason(node.acquire(request.clone()).await);
+    let refused = node.acquire(request.clone());
+    let freeing = node.release(ReleaseRequest::new(held, mine));
+    drop(taking);
+    let said = reason(refused.await);
     assert!(said.contains("too many commands are waiting"), "{said}");
-    let freeing = node.release(ReleaseRequest::new(key("seat:1"), token));
-    for taken in taking {
-        assert!(is_granted(&taken.await));
-    }
     assert_eq!(freeing.await.unwrap(), ReleaseReply::Freed);
+    assert_eq!(server.keys(), 0, "what nobody waits for is not sent");
     assert!(
         is_granted(&node.acquire(request).await),
         "the count goes down"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_queue_is_not_held_against_the_server() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let mut latest = node.release(ReleaseRequest::new(key("k"), token()));
+    for n in 0..50_000 {
+        let key = key(&format!("k:{n}"));
+        latest = node.release(ReleaseRequest::new(key, token()));
+    }
+    // Its caller may give up, but the node is not bad.
+    let _ = latest.await;
+    eventually("the node grants", async || {
+        let outcome = take(&node, &key("seat:1"), &token()).await;
+        if is_unavailable(&outcome) {
+            assert!(reason(outcome).contains("no answer within"));
+            false
+        } else {
+            true
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
