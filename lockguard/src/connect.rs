@@ -141,13 +141,15 @@ impl<'a> Contacts<'a> {
             .collect();
         let mut silent = Vec::new();
         for (_, contact) in &known {
-            match contact {
-                Ok(_) => {}
-                Err(NoContact::Unsuitable(node)) => {
-                    return Err(ConnectError::Unsuitable { node: node.clone() });
-                }
-                Err(NoContact::Silent(node)) => silent.push(node.clone()),
+            let Err(NoContact { error, is_for_good }) = contact else {
+                continue;
+            };
+            if *is_for_good {
+                return Err(ConnectError::Unsuitable {
+                    node: error.clone(),
+                });
             }
+            silent.push(error.clone());
         }
         let good = known.len() - silent.len();
         if good < quorum(nodes.len()) {
