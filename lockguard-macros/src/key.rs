@@ -1,5 +1,6 @@
 //! Keys: a template such as `"seat:{seat_id}"`, or an expression.
 
+use proc_macro2::TokenStream;
 use syn::{Expr, ExprLit, ExprMethodCall, ExprPath, ExprUnary, Ident, Lit, LitStr, Member, UnOp};
 
 use crate::{
@@ -251,7 +252,10 @@ impl Value {
                 return None;
             }
         };
-        let Ok(expr) = LitStr::new(name, literal.span()).parse::<Expr>() else {
+        let expr = LitStr::new(name, literal.span())
+            .parse::<TokenStream>()
+            .and_then(|tokens| syn::parse2::<Expr>(target.resolve(tokens)));
+        let Ok(expr) = expr else {
             problems.push(unreadable(name, target));
             return None;
         };

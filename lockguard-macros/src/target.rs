@@ -1,6 +1,6 @@
 //! The function under the attribute.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
     Attribute, Block, Expr, ExprAsync, FnArg, GenericArgument, Pat, Path, PathArguments,
@@ -174,6 +174,39 @@ impl Target {
 
     pub(crate) fn has_receiver(&self) -> bool {
         self.signature.receiver().is_some()
+    }
+
+    // Input:  seat_id, in the literal
+    // Output: seat_id, as the argument's own name
+    //
+    // A literal that came through `macro_rules` was written in another scope;
+    // what it names is the argument all the same.
+    pub(crate) fn resolve(&self, tokens: TokenStream) -> TokenStream {
+        tokens
+            .into_iter()
+            .map(|token| match token {
+                TokenTree::Ident(mut ident) => {
+                    if let Some(scope) = self.scope_of(&ident) {
+                        ident.set_span(scope.located_at(ident.span()));
+                    }
+                    TokenTree::Ident(ident)
+                }
+                TokenTree::Group(group) => {
+                    let mut resolved = Group::new(group.delimiter(), self.resolve(group.stream()));
+                    resolved.set_span(group.span());
+                    TokenTree::Group(resolved)
+                }
+                token => token,
+            })
+            .collect()
+    }
+
+    fn scope_of(&self, name: &Ident) -> Option<Span> {
+        if name == "self" {
+            return Some(self.signature.receiver()?.self_token.span);
+        }
+        let argument = self.arguments.iter().find(|known| known.name == *name)?;
+        Some(argument.name.span())
     }
 
     /// A template that fits the function, in quotes.
