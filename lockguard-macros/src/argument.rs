@@ -1,6 +1,7 @@
 //! The options between the parentheses, by name.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{
     Expr, ExprLit, Lit, Path, Token,
     ext::IdentExt,
@@ -161,13 +162,13 @@ impl Arguments {
             return;
         };
         input.advance_to(&ahead);
-        let text = quote::ToTokens::to_token_stream(&value).to_string();
         let (option, text) = match unwrapped(&value) {
             Expr::Lit(ExprLit {
                 lit: Lit::Str(literal),
                 ..
             }) => {
                 let is_duration = duration::parse(&literal.value()).is_ok();
+                let text = literal.to_token_stream().to_string();
                 match (is_duration, self.mentions("ttl")) {
                     (true, false) => ("ttl", text),
                     (true, true) => ("wait", text),
@@ -175,7 +176,7 @@ impl Arguments {
                 }
             }
             Expr::Lit(_) => ("ttl", "\"2s\"".to_owned()),
-            _ => ("key", text),
+            _ => ("key", "…".to_owned()),
         };
         self.mentioned.extend(row(option).map(|row| row.name));
         errors.at(
@@ -508,6 +509,12 @@ fn starts_option(input: ParseStream<'_>) -> bool {
     ahead.call(Ident::parse_any).is_ok() && is_assignment(&ahead)
 }
 
+/// The same, for an option that no comma separates from what is skipped.
+fn starts_known_option(input: ParseStream<'_>) -> bool {
+    let name = input.fork().call(Ident::parse_any);
+    starts_option(input) && name.is_ok_and(|name| row(&name.to_string()).is_some())
+}
+
 /// Consumes the comma after a value, or says that it is not there.
 fn expect_comma(option: &str, input: ParseStream<'_>, errors: &mut Errors) {
     if input.is_empty() || matches!(input.parse::<Option<Token![,]>>(), Ok(Some(_))) {
@@ -520,9 +527,14 @@ fn expect_comma(option: &str, input: ParseStream<'_>, errors: &mut Errors) {
     if starts_option(input) {
         errors.at_span(span, "there is no comma before this option");
     } else {
+        let advice = if option == "key" && input.peek(Token![:]) {
+            "a template is text, in quotes"
+        } else {
+            "a comma separates options"
+        };
         errors.at_span(
             span,
-            format!("the value of `{option}` ended before this; a comma separates options"),
+            format!("the value of `{option}` ended before this; {advice}"),
         );
         skip_value(input);
     }
@@ -540,12 +552,12 @@ fn skip_value(input: ParseStream<'_>) {
 ///
 /// A comma may belong to the broken value; one that `name =` follows does not.
 fn skip_value_only(input: ParseStream<'_>) {
-    while !input.is_empty() {
+    while !input.is_empty() && !starts_known_option(input) {
         let ahead = input.fork();
-        if let Ok(Some(_)) = ahead.parse::<Option<Token![,]>>() {
-            if ahead.is_empty() || option_name(&ahead).is_some() {
-                return;
-            }
+        if let Ok(Some(_)) = ahead.parse::<Option<Token![,]>>()
+            && (ahead.is_empty() || option_name(&ahead).is_some())
+        {
+            return;
         }
         if input.parse::<TokenTree>().is_err() {
             skip_rest(input);

@@ -68,7 +68,7 @@ impl Span {
                  `Duration`"
             )),
         };
-        match parsed.and_then(|duration| bounds.check(duration)) {
+        match parsed.and_then(|duration| bounds.check(duration, literal)) {
             Ok(duration) => Some(Self::Literal(duration)),
             Err(message) => {
                 errors.at(value, message);
@@ -79,7 +79,7 @@ impl Span {
 }
 
 impl Bounds {
-    fn check(&self, duration: Duration) -> Result<Duration, String> {
+    fn check(&self, duration: Duration, literal: &Lit) -> Result<Duration, String> {
         let problem = if duration < self.shortest {
             self.too_short
         } else if duration > self.longest {
@@ -88,7 +88,7 @@ impl Bounds {
             return Ok(duration);
         };
         let option = self.option;
-        Err(format!("`{option} = \"{}\"`: {problem}", written(duration)))
+        Err(format!("`{option} = {}`: {problem}", source(literal)))
     }
 }
 
@@ -133,7 +133,8 @@ pub(crate) fn written(duration: Duration) -> String {
     let mut text = String::new();
     for (size, unit) in [(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")] {
         if rest >= size {
-            text.push_str(&format!("{}{unit}", rest / size));
+            text.push_str(&(rest / size).to_string());
+            text.push_str(unit);
             rest %= size;
         }
     }
@@ -271,7 +272,13 @@ fn quoted(option: &str, number: &str) -> String {
         written(Duration::from_millis(millis))
     } else {
         let digits: String = plain.chars().take_while(char::is_ascii_digit).collect();
-        format!("{digits}s")
+        if digits != "0" {
+            return format!(
+                "`{option}` takes text with a unit: write `{option} = \"{digits}s\"` or \
+                 `{option} = \"{digits}ms\"`"
+            );
+        }
+        "0s".to_owned()
     };
     format!("`{option}` takes text: write `{option} = \"{meant}\"`")
 }

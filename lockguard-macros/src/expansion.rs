@@ -40,8 +40,10 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             wrappers,
         } => {
             let locked = locked(model, block);
-            let future = quote_spanned!(Site::mixed_site()=> async #capture { #locked });
-            let future = wrappers.iter().fold(future, wrap);
+            let block = quote_spanned!(Site::mixed_site()=> async #capture { #locked });
+            let future = wrappers
+                .iter()
+                .fold(block, |future, wrapper| wrap(&future, wrapper));
             quote!(#(#before)* #future)
         }
     };
@@ -73,20 +75,17 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 // Output: the whole of a locked function's body:
 //
 //     use ::lockguard::__private as __lockguard;
-//     let __lockguard_acquired = { … }.await;
-//     let __lockguard_value = match __lockguard_acquired {
-//         Ok(guard) => {
-//             let value = { let body = pin!(async move { body }); run(&guard, body).await };
-//             release(guard).await;
-//             value
-//         }
-//         Err(error) => Err(error),
+//     let error = 'failed: {
+//         let guard = match { … }.await { Ok(guard) => guard, Err(error) => break 'failed error };
+//         let value = { let body = pin!(async move { body }); run(&guard, body).await };
+//         release(guard).await;
+//         match value { Ok(value) => return value, Err(error) => break 'failed error }
 //     };
-//     return match __lockguard_value { Ok(value) => value, Err(error) => fail::<R>(error) };
+//     return fail::<R>(error);
 //
 // The guard is declared before the body and lent to it, so that the body and
 // all it owns are dropped before the release, however it ends.
-// Not acquired and lost meet in one match: what the user gave as `on_error`
+// Not acquired and lost meet in one place: what the user gave as `on_error`
 // appears once, and so do the errors in it.
 fn locked(model: &Model, body: &Braced) -> TokenStream {
     let runtime = runtime(model);
@@ -95,22 +94,22 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
     let failed = failed(model);
     quote_spanned! {Site::mixed_site()=>
         #runtime
-        let __lockguard_acquired = #acquired.await;
-        let __lockguard_value = match __lockguard_acquired {
-            __lockguard::Ok(__lockguard_guard) => {
-                let __lockguard_value = {
-                    let __lockguard_body = __lockguard::pin!(#body);
-                    __lockguard::run(&__lockguard_guard, __lockguard_body).await
-                };
-                __lockguard::release(__lockguard_guard).await;
-                __lockguard_value
+        let __lockguard_error = '__lockguard_failed: {
+            let __lockguard_guard = match #acquired.await {
+                __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
+                __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
+            };
+            let __lockguard_value = {
+                let __lockguard_body = __lockguard::pin!(#body);
+                __lockguard::run(&__lockguard_guard, __lockguard_body).await
+            };
+            __lockguard::release(__lockguard_guard).await;
+            match __lockguard_value {
+                __lockguard::Ok(__lockguard_value) => return __lockguard_value,
+                __lockguard::Err(__lockguard_error) => __lockguard_error,
             }
-            __lockguard::Err(__lockguard_error) => __lockguard::Err(__lockguard_error),
         };
-        return match __lockguard_value {
-            __lockguard::Ok(__lockguard_value) => __lockguard_value,
-            __lockguard::Err(__lockguard_error) => #failed,
-        };
+        return #failed;
     }
 }
 
@@ -119,9 +118,10 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
 // One import, so that a missing crate is one error.
 fn runtime(model: &Model) -> TokenStream {
     let site = Site::mixed_site();
-    let path = match &model.crate_path {
-        Some(path) => path.to_token_stream(),
-        None => quote_spanned!(site=> ::lockguard),
+    let path = if let Some(path) = &model.crate_path {
+        path.to_token_stream()
+    } else {
+        quote_spanned!(site=> ::lockguard)
     };
     quote_spanned!(site=> use #path::__private as __lockguard;)
 }
@@ -216,13 +216,12 @@ fn duration(duration: &Span) -> TokenStream {
 
 // Output: "name", or `module::function`
 fn point(model: &Model) -> TokenStream {
-    match &model.name {
-        Some(name) => name.to_token_stream(),
-        None => {
-            let function = format!("::{}", model.target.name());
-            quote_spanned! {Site::mixed_site()=>
-                __lockguard::concat!(__lockguard::module_path!(), #function)
-            }
+    if let Some(name) = &model.name {
+        name.to_token_stream()
+    } else {
+        let function = format!("::{}", model.target.name());
+        quote_spanned! {Site::mixed_site()=>
+            __lockguard::concat!(__lockguard::module_path!(), #function)
         }
     }
 }
@@ -270,7 +269,7 @@ fn failed(model: &Model) -> TokenStream {
 
 // Input:  async move { … }
 // Output: Box::pin(async move { … }), or async move { … }.boxed()
-fn wrap(future: TokenStream, wrapper: &Wrapper) -> TokenStream {
+fn wrap(future: &TokenStream, wrapper: &Wrapper) -> TokenStream {
     match wrapper {
         Wrapper::Call(function) => quote!(#function(#future)),
         Wrapper::Method(method) => quote!(#future.#method()),

@@ -42,7 +42,13 @@ impl Key {
             }) => Template::parse(literal, target, errors).map(Self::Template),
             Expr::Lit(_) => {
                 let example = target.example_key();
-                errors.at(value, format!("a key is text: write `key = {example}`"));
+                errors.at(
+                    value,
+                    format!(
+                        "a key is text: write `key = {example}`",
+                        example = example.trim_matches('`')
+                    ),
+                );
                 None
             }
             expr => match uninterpolated(expr) {
@@ -188,7 +194,7 @@ fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<St
             control.escape_default()
         ));
     } else if characters().any(char::is_whitespace) {
-        let better: String = template.split_whitespace().collect::<Vec<_>>().join("-");
+        let better = without_white_space(template);
         problems.push(format!("a key has no white space; write `\"{better}\"`"));
     }
     let from_printf = ["%s", "%d", "%v"]
@@ -204,6 +210,20 @@ fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<St
     problems
 }
 
+/// `seat: {id} x` as `seat:{id}:x`.
+fn without_white_space(template: &str) -> String {
+    let mut better = String::new();
+    for word in template.split_whitespace() {
+        let is_separated =
+            better.is_empty() || better.ends_with(SEPARATORS) || word.starts_with(SEPARATORS);
+        if !is_separated {
+            better.push(':');
+        }
+        better.push_str(word);
+    }
+    better
+}
+
 /// Two values that nothing keeps apart can make one key of different values.
 fn weak_separator(pieces: &[Piece]) -> Option<String> {
     let mut previous: Option<&str> = None;
@@ -212,14 +232,14 @@ fn weak_separator(pieces: &[Piece]) -> Option<String> {
         match piece {
             Piece::Text(text) => between = text,
             Piece::Placeholder(source) => {
-                if let Some(previous) = previous {
-                    if !between.contains(SEPARATORS) {
-                        return Some(format!(
-                            "put one of `:` `/` `|` `#` between `{{{previous}}}` and \
+                if let Some(previous) = previous
+                    && !between.contains(SEPARATORS)
+                {
+                    return Some(format!(
+                        "put one of `:` `/` `|` `#` between `{{{previous}}}` and \
                              `{{{source}}}`, as in `{{{previous}}}:{{{source}}}`; without it \
                              different values can make the same key"
-                        ));
-                    }
+                    ));
                 }
                 previous = Some(source);
                 between = "";
@@ -330,11 +350,11 @@ fn check_place(expr: &Expr, source: &str, target: &Target, problems: &mut Vec<St
     match expr {
         Expr::Path(path) => problems.extend(unknown_name(path, target)),
         Expr::Field(field) => {
-            if let Member::Named(name) = &field.member {
-                if name == "await" {
-                    problems.push(not_a_place(source));
-                    return;
-                }
+            if let Member::Named(name) = &field.member
+                && name == "await"
+            {
+                problems.push(not_a_place(source));
+                return;
             }
             check_place(&field.base, source, target, problems);
         }
@@ -381,13 +401,7 @@ fn not_a_place(source: &str) -> String {
 fn unknown_name(path: &ExprPath, target: &Target) -> Option<String> {
     let name = path.path.get_ident()?.to_string();
     if name == "self" {
-        return (!target.has_receiver()).then(|| {
-            format!(
-                "`self` is not an argument of `{}`; name one of its arguments, or give it a \
-                 `self`",
-                target.name()
-            )
-        });
+        return (!target.has_receiver()).then(|| not_an_argument(&name, target));
     }
     let is_constant = name
         .trim_start_matches("r#")

@@ -135,18 +135,16 @@ fn check_manager(manager: &Expr, errors: &mut Errors) {
 }
 
 fn literal_name(name: &Expr, errors: &mut Errors) -> Option<LitStr> {
-    let literal = match unwrapped(name) {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(literal),
-            ..
-        }) => literal,
-        _ => {
-            errors.at(
-                name,
-                "`name` takes text that does not change from call to call: write `name = \"…\"`",
-            );
-            return None;
-        }
+    let Expr::Lit(ExprLit {
+        lit: Lit::Str(literal),
+        ..
+    }) = unwrapped(name)
+    else {
+        errors.at(
+            name,
+            "`name` takes text that does not change from call to call: write `name = \"…\"`",
+        );
+        return None;
     };
     let text = literal.value();
     if text.trim().is_empty() || text.contains(char::is_control) {

@@ -84,7 +84,7 @@ mod tests {
             ("kye", "key", 1),
             ("wiat", "wait", 1),
             ("manger", "manager", 1),
-            ("seatid", "user", 6),
+            ("seatid", "user", 5),
         ] {
             assert_eq!(distance(left, right), slips, "{left} {right}");
             assert_eq!(distance(right, left), slips, "{right} {left}");

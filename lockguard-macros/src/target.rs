@@ -1,7 +1,7 @@
 //! The function under the attribute.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::ToTokens;
+use quote::{ToTokens, quote_spanned};
 use syn::{
     Attribute, Block, Expr, ExprAsync, FnArg, GenericArgument, Pat, Path, PathArguments,
     ReceiverKind, ReturnType, Signature, Stmt, Token, Type, TypeInfer, TypeParamBound, Visibility,
@@ -135,15 +135,12 @@ impl Target {
             tokens,
         };
         let body = if signature.asyncness.is_none() && is_sound {
-            match returned_future(&block) {
-                Some(body) => {
-                    output = output_of(&output).unwrap_or_else(|| infer(&output));
-                    body
-                }
-                None => {
-                    refuse_blocking(&attributes, &signature, &block, errors);
-                    Body::Function(block)
-                }
+            if let Some(body) = returned_future(&block) {
+                output = output_of(&output).unwrap_or_else(|| infer(&output));
+                body
+            } else {
+                refuse_blocking(&attributes, &signature, &block, errors);
+                Body::Function(block)
             }
         } else {
             Body::Function(block)
@@ -226,6 +223,7 @@ impl Target {
     // the release. The last one first, which keeps a function's order of drops.
     // A name that is neither mentioned nor begins with `_` keeps its warning.
     pub(crate) fn capture_arguments(&self) -> TokenStream {
+        let site = Span::mixed_site();
         // What an async block written by hand captures is the user's choice.
         let Body::Function(body) = &self.body else {
             return TokenStream::new();
@@ -234,19 +232,23 @@ impl Target {
             let name = argument.name.to_string();
             !argument.is_borrowed && (name.starts_with('_') || mentions(&body.tokens, &name))
         };
-        let mut captures: TokenStream = self
-            .arguments
-            .iter()
-            .rev()
-            .filter(is_captured)
-            .map(
-                |Argument {
-                     name, conditions, ..
-                 }| {
-                    quote::quote_spanned!(Span::mixed_site()=> #(#conditions)* let _ = &#name;)
-                },
-            )
-            .collect();
+        let mut captures: TokenStream =
+            self.arguments
+                .iter()
+                .rev()
+                .filter(is_captured)
+                .map(
+                    |Argument {
+                         name, conditions, ..
+                     }| {
+                        // Or clippy would tell the user that `_name` is used.
+                        let allowed = name.to_string().starts_with('_').then(
+                            || quote_spanned!(site=> #[allow(clippy::used_underscore_binding)]),
+                        );
+                        quote_spanned!(site=> #(#conditions)* #allowed let _ = &#name;)
+                    },
+                )
+                .collect();
         if let Some(receiver) = self.signature.receiver() {
             let is_borrowed = match &receiver.kind {
                 ReceiverKind::Value => false,
@@ -255,7 +257,7 @@ impl Target {
             };
             if !is_borrowed && mentions(&body.tokens, "self") {
                 let this = receiver.self_token;
-                captures.extend(quote::quote_spanned!(Span::mixed_site()=> let _ = &#this;));
+                captures.extend(quote_spanned!(site=> let _ = &#this;));
             }
         }
         captures
@@ -294,9 +296,8 @@ fn other_item(input: ParseStream<'_>) -> Option<&'static str> {
         },
         "extern" => match second.as_deref() {
             Some("crate") => "extern crate",
-            Some(_) => return None,
             None if is_extern_block(input) => "extern block",
-            None => return None,
+            _ => return None,
         },
         "const" => match second.as_deref() {
             Some("fn" | "async" | "unsafe" | "extern") => return None,
@@ -355,16 +356,16 @@ fn refuse_kind(signature: &Signature, errors: &mut Errors) {
             format!("`{name}` takes any number of arguments, which an async function cannot"),
         );
     }
-    if let ReturnType::Type(_, output) = &signature.output {
-        if matches!(**output, Type::Never(_)) {
-            errors.at(
-                output,
-                format!(
-                    "`{name}` never returns, so its lock would never be released: lock one round \
+    if let ReturnType::Type(_, output) = &signature.output
+        && matches!(**output, Type::Never(_))
+    {
+        errors.at(
+            output,
+            format!(
+                "`{name}` never returns, so its lock would never be released: lock one round \
                      of its loop, in a function of its own"
-                ),
-            );
-        }
+            ),
+        );
     }
     if name == "main" && signature.inputs.is_empty() {
         errors.at(

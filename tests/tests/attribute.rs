@@ -570,6 +570,7 @@ mod returns {
         false
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what `on_error` asks for")]
     fn describe(error: LockError) -> String {
         error.key().unwrap_or("none").to_owned()
     }
@@ -868,6 +869,7 @@ mod options {
             Ok(is_held_on(&self.locks, "m").await)
         }
 
+        #[expect(clippy::unnecessary_wraps, reason = "the claim is about results")]
         fn manager(&self) -> Result<LockManager, LockError> {
             Ok(self.locks.clone())
         }
