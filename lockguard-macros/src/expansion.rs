@@ -5,7 +5,7 @@
 //! Introduced names begin with `__lockguard`; locals cannot meet the user's,
 //! items would.
 
-use proc_macro2::{Span as Site, TokenStream};
+use proc_macro2::{Literal, Span as Site, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::LitStr;
 
@@ -76,10 +76,11 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //
 //     use ::lockguard::__private as __lockguard;
 //     let error = 'failed: {
-//         let guard = match { … }.await { Ok(guard) => guard, Err(error) => break 'failed error };
-//         let value = { let body = pin!(async move { body }); run(&guard, body).await };
+//         let acquire = { …; acquire(request(manager, key, ttl, point)) };
+//         let guard = match acquire.await { Ok(guard) => guard, Err(error) => break 'failed error };
+//         let value = { let body = async move { body }; run(&guard, pin!(body)).await };
 //         release(guard).await;
-//         match value { Ok(value) => return value, Err(error) => break 'failed error }
+//         match value { Ok(value) => return value, Err(error) => error }
 //     };
 //     return fail::<R>(error);
 //
@@ -95,12 +96,14 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
     quote_spanned! {Site::mixed_site()=>
         #runtime
         let __lockguard_error = '__lockguard_failed: {
-            let __lockguard_guard = match #acquired.await {
+            let __lockguard_acquire = #acquired;
+            let __lockguard_guard = match __lockguard_acquire.await {
                 __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
                 __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
             };
             let __lockguard_value = {
-                let __lockguard_body = __lockguard::pin!(#body);
+                let __lockguard_body = #body;
+                let __lockguard_body = __lockguard::pin!(__lockguard_body);
                 __lockguard::run(&__lockguard_guard, __lockguard_body).await
             };
             __lockguard::release(__lockguard_guard).await;
@@ -194,7 +197,10 @@ fn key(key: &Key) -> TokenStream {
             let place = site.located_at(literal.span());
             let values = values.iter().map(|Value { expr, width }| match width {
                 None => quote_spanned!(place=> &#expr),
-                Some(width) => quote_spanned!(place=> &__lockguard::padded(&#expr, #width)),
+                Some(width) => {
+                    let width = Literal::usize_unsuffixed(*width);
+                    quote_spanned!(place=> &__lockguard::padded(&#expr, #width))
+                }
             });
             quote_spanned!(site=> __lockguard::key(&[#(#texts),*], &[#(#values),*]))
         }
@@ -202,13 +208,14 @@ fn key(key: &Key) -> TokenStream {
 }
 
 // Input:  "2s"
-// Output: __lockguard::Duration::from_millis(2000u64)
+// Output: __lockguard::Duration::from_millis(2000)
 fn duration(duration: &Span) -> TokenStream {
     match duration {
         Span::Expression(expr) => expr.to_token_stream(),
         Span::Literal(duration) => {
             // At most a day, by `Bounds`.
             let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            let millis = Literal::u64_unsuffixed(millis);
             quote_spanned!(Site::mixed_site()=> __lockguard::Duration::from_millis(#millis))
         }
     }

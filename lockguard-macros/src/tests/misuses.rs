@@ -372,7 +372,7 @@ const KEYS: &[Misuse] = &[
         (r#""seat:\u{a0}{seat_id}""#, r#"`key`: a key has no white space; write `"seat:{seat_id}"`"#),
     ]),
     ("line_break", r#"key = "seat:\n{seat_id}", ttl = "2s""#, BOOK, &[
-        (r#""seat:\n{seat_id}""#, r#"`key`: a key has no control characters: remove `\n`"#),
+        (r#""seat:\n{seat_id}""#, r"`key`: a key has no control characters: remove `\n`"),
     ]),
     ("placeholder_of_printf", r#"key = "seat:%d", ttl = "2s""#, BOOK, &[
         (r#""seat:%d""#, r#"`key`: `%d` would stay as it is; write the argument's name in braces, such as `"book:{seat_id}"`"#),

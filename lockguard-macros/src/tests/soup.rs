@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 
 use crate::expand;
 
-/// SplitMix64: the same soup on every machine.
+/// `SplitMix64`: the same soup on every machine.
 struct Dice(u64);
 
 impl Dice {
