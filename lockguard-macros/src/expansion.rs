@@ -5,9 +5,9 @@
 //! Introduced names begin with `__lockguard`; locals cannot meet the user's,
 //! items would.
 
-use proc_macro2::{Literal, Span as Site, TokenStream};
+use proc_macro2::{Ident, Literal, Span as Site, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::LitStr;
+use syn::{Expr, LitStr, spanned::Spanned};
 
 use crate::{
     duration::Span,
@@ -93,6 +93,10 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
     let acquired = acquired(model);
     let body = body_future(&model.target, body);
     let failed = failed(model);
+    // At the return type: the value lives over the release, and a value that
+    // is not `Send` is reported there.
+    let place = Site::mixed_site().located_at(model.target.output.span());
+    let value = Ident::new("__lockguard_value", place);
     quote_spanned! {Site::mixed_site()=>
         #runtime
         let __lockguard_error = '__lockguard_failed: {
@@ -101,13 +105,13 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
                 __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
                 __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
             };
-            let __lockguard_value = {
+            let #value = {
                 let __lockguard_body = #body;
                 let __lockguard_body = __lockguard::pin!(__lockguard_body);
                 __lockguard::run(&__lockguard_guard, __lockguard_body).await
             };
             __lockguard::release(__lockguard_guard).await;
-            match __lockguard_value {
+            match #value {
                 __lockguard::Ok(__lockguard_value) => return __lockguard_value,
                 __lockguard::Err(__lockguard_error) => __lockguard_error,
             }
@@ -157,7 +161,10 @@ fn acquired(model: &Model) -> TokenStream {
     };
     let manager = match &model.manager {
         None => quote_spanned!(site=> __lockguard::default_manager()),
-        Some(manager) => quote_spanned!(site=> __lockguard::manager_of(&#manager)),
+        Some(manager) => {
+            let manager = borrowed(manager);
+            quote_spanned!(site=> __lockguard::manager_of(#manager))
+        }
     };
     quote_spanned! {site=>
         {
@@ -186,7 +193,10 @@ fn acquired(model: &Model) -> TokenStream {
 fn key(key: &Key) -> TokenStream {
     let site = Site::mixed_site();
     match key {
-        Key::Expression(expr) => quote_spanned!(site=> __lockguard::raw_key(&#expr)),
+        Key::Expression(expr) => {
+            let expr = borrowed(expr);
+            quote_spanned!(site=> __lockguard::raw_key(#expr))
+        }
         Key::Template(Template {
             literal,
             texts,
@@ -205,6 +215,13 @@ fn key(key: &Key) -> TokenStream {
             quote_spanned!(site=> __lockguard::key(&[#(#texts),*], &[#(#values),*]))
         }
     }
+}
+
+// Input:  self.locks
+// Output: &self.locks, underlined as what the user wrote
+fn borrowed(expr: &Expr) -> TokenStream {
+    let place = Site::mixed_site().located_at(expr.span());
+    quote_spanned!(place=> &#expr)
 }
 
 // Input:  "2s"

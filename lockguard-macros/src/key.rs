@@ -178,7 +178,7 @@ fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<St
     if let [Piece::Placeholder(source)] = pieces {
         let point = target.name();
         problems.push(format!(
-            "`{{{source}}}` alone does not say what it numbers; write `\"{point}:{{{source}}}\"`, \
+            "`{{{source}}}` alone names no resource; write `\"{point}:{{{source}}}\"`, \
              or, if the value is a whole key, `key = {source}`"
         ));
     }

@@ -246,7 +246,7 @@ const KEYS: &[Misuse] = &[
         ("true", r#"a key is text: write `key = "book:{seat_id}"`"#),
     ]),
     ("key_is_only_a_value", r#"key = "{seat_id}", ttl = "2s""#, BOOK, &[
-        (r#""{seat_id}""#, r#"`key`: `{seat_id}` alone does not say what it numbers; write `"book:{seat_id}"`, or, if the value is a whole key, `key = seat_id`"#),
+        (r#""{seat_id}""#, r#"`key`: `{seat_id}` alone names no resource; write `"book:{seat_id}"`, or, if the value is a whole key, `key = seat_id`"#),
     ]),
     ("brace_never_closed", r#"key = "seat:{seat_id", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id""#, "`key`: `{seat_id` is never closed; a brace in the key itself is written `{{`"),
