@@ -1,6 +1,12 @@
 //! What a locked function does, for every shape a function can have.
 
 #![deny(warnings)]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail like tests"
+)]
 
 use std::{
     cell::Cell,
