@@ -7,7 +7,7 @@
 
 use proc_macro2::{Ident, Literal, Span as Site, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, LitStr, spanned::Spanned};
+use syn::{LitStr, spanned::Spanned};
 
 use crate::{
     duration::Span,
@@ -95,8 +95,7 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
     let failed = failed(model);
     // At the return type: the value lives over the release, and a value that
     // is not `Send` is reported there.
-    let place = Site::mixed_site().located_at(model.target.output.span());
-    let value = Ident::new("__lockguard_value", place);
+    let value = Ident::new("__lockguard_value", place_of(&model.target.output));
     quote_spanned! {Site::mixed_site()=>
         #runtime
         let __lockguard_error = '__lockguard_failed: {
@@ -147,29 +146,25 @@ fn runtime(model: &Model) -> TokenStream {
 fn acquired(model: &Model) -> TokenStream {
     let site = Site::mixed_site();
     let key = key(&model.key);
-    let ttl = duration(&model.ttl);
+    let ttl = duration("__lockguard_ttl", &model.ttl);
     let point = point(model);
-    let (wait, waiting) = match &model.wait {
-        None => (None, None),
-        Some(wait) => {
-            let wait = duration(wait);
-            (
-                Some(quote_spanned!(site=> let __lockguard_wait: __lockguard::Duration = #wait;)),
-                Some(quote_spanned!(site=> .wait(__lockguard_wait))),
-            )
-        }
-    };
+    let wait = model
+        .wait
+        .as_ref()
+        .map(|wait| duration("__lockguard_wait", wait));
+    let waiting = wait
+        .is_some()
+        .then(|| quote_spanned!(site=> .wait(__lockguard_wait)));
     let manager = match &model.manager {
         None => quote_spanned!(site=> __lockguard::default_manager()),
         Some(manager) => {
-            let manager = borrowed(manager);
-            quote_spanned!(site=> __lockguard::manager_of(#manager))
+            quote_spanned!(place_of(manager)=> __lockguard::manager_of(&#manager))
         }
     };
     quote_spanned! {site=>
         {
             let __lockguard_key = #key;
-            let __lockguard_ttl: __lockguard::Duration = #ttl;
+            #ttl
             #wait
             let __lockguard_manager = #manager;
             __lockguard::acquire(
@@ -194,8 +189,7 @@ fn key(key: &Key) -> TokenStream {
     let site = Site::mixed_site();
     match key {
         Key::Expression(expr) => {
-            let expr = borrowed(expr);
-            quote_spanned!(site=> __lockguard::raw_key(#expr))
+            quote_spanned!(place_of(expr)=> __lockguard::raw_key(&#expr))
         }
         Key::Template(Template {
             literal,
@@ -204,7 +198,7 @@ fn key(key: &Key) -> TokenStream {
         }) => {
             let texts = texts.iter().map(|text| LitStr::new(text, literal.span()));
             // The literal's place, so that a value without `Display` is underlined there.
-            let place = site.located_at(literal.span());
+            let place = place_of(literal);
             let values = values.iter().map(|Value { expr, width }| match width {
                 None => quote_spanned!(place=> &#expr),
                 Some(width) => {
@@ -217,23 +211,29 @@ fn key(key: &Key) -> TokenStream {
     }
 }
 
-// Input:  self.locks
-// Output: &self.locks, underlined as what the user wrote
-fn borrowed(expr: &Expr) -> TokenStream {
-    let place = Site::mixed_site().located_at(expr.span());
-    quote_spanned!(place=> &#expr)
+/// Names of ours, underlined as what the user wrote.
+fn place_of(tokens: &impl Spanned) -> Site {
+    Site::mixed_site().located_at(tokens.span())
 }
 
-// Input:  "2s"
-// Output: __lockguard::Duration::from_millis(2000)
-fn duration(duration: &Span) -> TokenStream {
+// Input:  __lockguard_ttl, "2s"
+// Output: let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
+//
+// Input:  __lockguard_ttl, expr
+// Output: let __lockguard_ttl: __lockguard::Duration = expr;
+fn duration(name: &str, duration: &Span) -> TokenStream {
+    let site = Site::mixed_site();
+    let name = Ident::new(name, site);
     match duration {
-        Span::Expression(expr) => expr.to_token_stream(),
+        Span::Expression(expr) => {
+            let ty = quote_spanned!(place_of(expr)=> __lockguard::Duration);
+            quote_spanned!(site=> let #name: #ty = #expr;)
+        }
         Span::Literal(duration) => {
             // At most a day, by `Bounds`.
             let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
             let millis = Literal::u64_unsuffixed(millis);
-            quote_spanned!(Site::mixed_site()=> __lockguard::Duration::from_millis(#millis))
+            quote_spanned!(site=> let #name = __lockguard::Duration::from_millis(#millis);)
         }
     }
 }
@@ -285,7 +285,7 @@ fn failed(model: &Model) -> TokenStream {
     let output = &model.target.output;
     match &model.on_error {
         None => quote_spanned!(site=> __lockguard::fail::<#output>(__lockguard_error)),
-        Some(handler) => quote_spanned! {site=>
+        Some(handler) => quote_spanned! {place_of(handler)=>
             __lockguard::on_error::<#output>(#handler, __lockguard_error)
         },
     }

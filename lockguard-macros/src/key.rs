@@ -206,6 +206,15 @@ fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<St
             target.example_key()
         ));
     }
+    let doubled = target
+        .arguments()
+        .find(|name| texts().any(|text| text.contains(&format!("{{{name}}}"))));
+    if let Some(name) = doubled {
+        problems.push(format!(
+            "`{{{{{name}}}}}` is the text `{{{name}}}`; write `{{{name}}}` for the argument, or \
+             `{{{{{{{name}}}}}}}` for the argument in braces"
+        ));
+    }
     problems.extend(weak_separator(pieces));
     problems
 }

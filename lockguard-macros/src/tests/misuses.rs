@@ -377,6 +377,9 @@ const KEYS: &[Misuse] = &[
     ("placeholder_of_printf", r#"key = "seat:%d", ttl = "2s""#, BOOK, &[
         (r#""seat:%d""#, r#"`key`: `%d` would stay as it is; write the argument's name in braces, such as `"book:{seat_id}"`"#),
     ]),
+    ("argument_in_doubled_braces", r#"key = "seat:{{seat_id}}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{{seat_id}}""#, "`key`: `{{seat_id}}` is the text `{seat_id}`; write `{seat_id}` for the argument, or `{{{seat_id}}}` for the argument in braces"),
+    ]),
     ("concat_with_a_placeholder", r#"key = concat!("seat:", "{seat_id}"), ttl = "2s""#, BOOK, &[
         (r#""{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
     ]),

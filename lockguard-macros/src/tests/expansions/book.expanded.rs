@@ -3,12 +3,8 @@ async fn book(seat_id: u64, user: &str) -> Result<Ticket, BookingError> {
     let __lockguard_error = '__lockguard_failed: {
         let __lockguard_acquire = {
             let __lockguard_key = __lockguard::key(&["seat:", ""], &[&seat_id]);
-            let __lockguard_ttl: __lockguard::Duration = __lockguard::Duration::from_millis(
-                2000,
-            );
-            let __lockguard_wait: __lockguard::Duration = __lockguard::Duration::from_millis(
-                5000,
-            );
+            let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
+            let __lockguard_wait = __lockguard::Duration::from_millis(5000);
             let __lockguard_manager = __lockguard::default_manager();
             __lockguard::acquire(
                 __lockguard::request(

@@ -7,9 +7,7 @@ impl Order {
                     &["order:", ":", ""],
                     &[&self.id, &__lockguard::padded(&line, 4)],
                 );
-                let __lockguard_ttl: __lockguard::Duration = __lockguard::Duration::from_millis(
-                    90000,
-                );
+                let __lockguard_ttl = __lockguard::Duration::from_millis(90000);
                 let __lockguard_manager = __lockguard::default_manager();
                 __lockguard::acquire(
                     __lockguard::request(

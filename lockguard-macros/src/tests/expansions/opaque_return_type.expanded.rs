@@ -6,9 +6,7 @@ async fn seats() -> Result<
     let __lockguard_error = '__lockguard_failed: {
         let __lockguard_acquire = {
             let __lockguard_key = __lockguard::raw_key(&KEY);
-            let __lockguard_ttl: __lockguard::Duration = __lockguard::Duration::from_millis(
-                2000,
-            );
+            let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
             let __lockguard_manager = __lockguard::default_manager();
             __lockguard::acquire(
                 __lockguard::request(

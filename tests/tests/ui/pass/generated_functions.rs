@@ -26,6 +26,19 @@ macro_rules! with_options {
 
 with_options!(key = "passed:{id}", ttl = "1m30s", on_error = |error| Err(error));
 
+macro_rules! item {
+    ($item:item) => {
+        #[distributed_lock(key = "item:{id}", ttl = "2s")]
+        $item
+    };
+}
+
+item! {
+    async fn whole(id: u8) -> Result<u8, LockError> {
+        Ok(id)
+    }
+}
+
 fn main() {
-    drop((book(1, String::new()), sweep(), passed_on(1)));
+    drop((book(1, String::new()), sweep(), passed_on(1), whole(1)));
 }
