@@ -5,12 +5,12 @@
 //! Introduced names begin with `__lockguard`; locals cannot meet the user's,
 //! items would.
 
-use proc_macro2::{Ident, Literal, Span as Site, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{LitStr, spanned::Spanned};
 
 use crate::{
-    duration::Span,
+    duration::Length,
     error::Errors,
     key::{Key, Template, Value},
     model::Model,
@@ -40,7 +40,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             wrappers,
         } => {
             let locked = locked(model, block);
-            let block = quote_spanned!(Site::mixed_site()=> async #capture { #locked });
+            let block = quote_spanned!(Span::mixed_site()=> async #capture { #locked });
             let future = wrappers
                 .iter()
                 .fold(block, |future, wrapper| wrap(&future, wrapper));
@@ -86,20 +86,20 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //
 // The guard is declared before the body and lent to it, so that the body and
 // all it owns are dropped before the release, however it ends.
-// Not acquired and lost meet in one place: what the user gave as `on_error`
+// Not acquire and lost meet in one place: what the user gave as `on_error`
 // appears once, and so do the errors in it.
 fn locked(model: &Model, body: &Braced) -> TokenStream {
     let runtime = runtime(model);
-    let acquired = acquired(model);
+    let acquire = acquire(model);
     let body = body_future(&model.target, body);
     let failed = failed(model);
     // At the return type: the value lives over the release, and a value that
     // is not `Send` is reported there.
     let value = Ident::new("__lockguard_value", place_of(&model.target.output));
-    quote_spanned! {Site::mixed_site()=>
+    quote_spanned! {Span::mixed_site()=>
         #runtime
         let __lockguard_error = '__lockguard_failed: {
-            let __lockguard_acquire = #acquired;
+            let __lockguard_acquire = #acquire;
             let __lockguard_guard = match __lockguard_acquire.await {
                 __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
                 __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
@@ -123,7 +123,7 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
 //
 // One import, so that a missing crate is one error.
 fn runtime(model: &Model) -> TokenStream {
-    let site = Site::mixed_site();
+    let site = Span::mixed_site();
     let path = if let Some(path) = &model.crate_path {
         path.to_token_stream()
     } else {
@@ -143,8 +143,8 @@ fn runtime(model: &Model) -> TokenStream {
 //
 // A block, so that nothing in it lives over the await; a statement for each
 // expression, so that a `MutexGuard` in one is gone before the next.
-fn acquired(model: &Model) -> TokenStream {
-    let site = Site::mixed_site();
+fn acquire(model: &Model) -> TokenStream {
+    let site = Span::mixed_site();
     let key = key(&model.key);
     let ttl = duration("__lockguard_ttl", &model.ttl);
     let point = point(model);
@@ -186,7 +186,7 @@ fn acquired(model: &Model) -> TokenStream {
 // Input:  expr
 // Output: __lockguard::raw_key(&expr)
 fn key(key: &Key) -> TokenStream {
-    let site = Site::mixed_site();
+    let site = Span::mixed_site();
     match key {
         Key::Expression(expr) => {
             quote_spanned!(place_of(expr)=> __lockguard::raw_key(&#expr))
@@ -212,8 +212,8 @@ fn key(key: &Key) -> TokenStream {
 }
 
 /// Names of ours, underlined as what the user wrote.
-fn place_of(tokens: &impl Spanned) -> Site {
-    Site::mixed_site().located_at(tokens.span())
+fn place_of(tokens: &impl Spanned) -> Span {
+    Span::mixed_site().located_at(tokens.span())
 }
 
 // Input:  __lockguard_ttl, "2s"
@@ -221,15 +221,15 @@ fn place_of(tokens: &impl Spanned) -> Site {
 //
 // Input:  __lockguard_ttl, expr
 // Output: let __lockguard_ttl: __lockguard::Duration = expr;
-fn duration(name: &str, duration: &Span) -> TokenStream {
-    let site = Site::mixed_site();
+fn duration(name: &str, duration: &Length) -> TokenStream {
+    let site = Span::mixed_site();
     let name = Ident::new(name, site);
     match duration {
-        Span::Expression(expr) => {
+        Length::Expression(expr) => {
             let ty = quote_spanned!(place_of(expr)=> __lockguard::Duration);
             quote_spanned!(site=> let #name: #ty = #expr;)
         }
-        Span::Literal(duration) => {
+        Length::Literal(duration) => {
             // At most a day, by `Bounds`.
             let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
             let millis = Literal::u64_unsuffixed(millis);
@@ -244,7 +244,7 @@ fn point(model: &Model) -> TokenStream {
         name.to_token_stream()
     } else {
         let function = format!("::{}", model.target.name());
-        quote_spanned! {Site::mixed_site()=>
+        quote_spanned! {Span::mixed_site()=>
             __lockguard::concat!(__lockguard::module_path!(), #function)
         }
     }
@@ -266,9 +266,9 @@ fn body_future(target: &Target, body: &Braced) -> TokenStream {
     let Braced { brace, tokens } = body;
     // At the user's brace, so that "expected `i32`, found `()`" shows it; not
     // of the user's making, so that no lint calls the block superfluous.
-    let braces = Site::call_site().located_at(*brace);
+    let braces = Span::call_site().located_at(*brace);
     let body = quote_spanned!(braces=> { #tokens });
-    quote_spanned! {Site::mixed_site()=>
+    quote_spanned! {Span::mixed_site()=>
         async move {
             #captures
             if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<#output>() {
@@ -281,7 +281,7 @@ fn body_future(target: &Target, body: &Braced) -> TokenStream {
 
 // Output: __lockguard::fail::<R>(error), or on_error::<R>(handler, error)
 fn failed(model: &Model) -> TokenStream {
-    let site = Site::mixed_site();
+    let site = Span::mixed_site();
     let output = &model.target.output;
     match &model.on_error {
         None => quote_spanned!(site=> __lockguard::fail::<#output>(__lockguard_error)),

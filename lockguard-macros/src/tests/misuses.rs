@@ -33,6 +33,9 @@ const OPTIONS: &[Misuse] = &[
     ("key_twice", r#"key = "seat:{seat_id}", ttl = "2s", key = "x""#, BOOK, &[
         ("key", "`key` is given twice: remove one"),
     ]),
+    ("timeout_beside_wait", r#"key = "seat:{seat_id}", ttl = "2s", timeout = 5, wait = "5s""#, BOOK, &[
+        ("timeout", r#"`timeout` is called `wait` here: write `wait = "5s"`"#),
+    ]),
     ("ttl_twice", r#"key = "seat:{seat_id}", ttl = "2s", ttl = "3s""#, BOOK, &[
         ("ttl", "`ttl` is given twice: remove one"),
     ]),
