@@ -57,7 +57,7 @@ pub(crate) enum Wrapper {
 /// A name that an argument brings into the body.
 struct Argument {
     name: Ident,
-    /// Whether the caller owns what it names.
+    /// Whether its type is a reference, so that the caller owns what it names.
     is_borrowed: bool,
     /// `#[cfg(…)]` on the argument; the name is there only where it holds.
     conditions: Vec<Attribute>,
@@ -220,44 +220,48 @@ impl Target {
     // the release. The last one first, which keeps a function's order of drops.
     // A name that is neither mentioned nor begins with `_` keeps its warning.
     pub(crate) fn capture_arguments(&self) -> TokenStream {
-        let site = Span::mixed_site();
         // What an async block written by hand captures is the user's choice.
         let Body::Function(body) = &self.body else {
             return TokenStream::new();
         };
-        let is_captured = |argument: &&Argument| {
-            let name = argument.name.to_string();
-            !argument.is_borrowed && (name.starts_with('_') || mentions(&body.tokens, &name))
-        };
-        let mut captures: TokenStream =
-            self.arguments
-                .iter()
-                .rev()
-                .filter(is_captured)
-                .map(
-                    |Argument {
-                         name, conditions, ..
-                     }| {
-                        // Or clippy would tell the user that `_name` is used.
-                        let allowed = name.to_string().starts_with('_').then(
-                            || quote_spanned!(site=> #[allow(clippy::used_underscore_binding)]),
-                        );
-                        quote_spanned!(site=> #(#conditions)* #allowed let _ = &#name;)
-                    },
-                )
-                .collect();
-        if let Some(receiver) = self.signature.receiver() {
+        let arguments = self
+            .arguments
+            .iter()
+            .rev()
+            .filter(|argument| argument.belongs_to(body))
+            .map(Argument::capture);
+        let receiver = self.signature.receiver().and_then(|receiver| {
             let is_borrowed = match &receiver.kind {
                 ReceiverKind::Value => false,
                 ReceiverKind::Typed(_, ty) => matches!(**ty, Type::Reference(_)),
                 _ => true,
             };
-            if !is_borrowed && mentions(&body.tokens, "self") {
-                let this = receiver.self_token;
-                captures.extend(quote_spanned!(site=> let _ = &#this;));
-            }
-        }
-        captures
+            let this = receiver.self_token;
+            (!is_borrowed && mentions(&body.tokens, "self"))
+                .then(|| quote_spanned!(Span::mixed_site()=> let _ = &#this;))
+        });
+        arguments.chain(receiver).collect()
+    }
+}
+
+impl Argument {
+    fn belongs_to(&self, body: &Braced) -> bool {
+        let name = self.name.to_string();
+        !self.is_borrowed && (name.starts_with('_') || mentions(&body.tokens, &name))
+    }
+
+    // Output: let _ = &a;
+    fn capture(&self) -> TokenStream {
+        let site = Span::mixed_site();
+        let Self {
+            name, conditions, ..
+        } = self;
+        // Or clippy would tell the user that `_name` is used.
+        let allowed = name
+            .to_string()
+            .starts_with('_')
+            .then(|| quote_spanned!(site=> #[allow(clippy::used_underscore_binding)]));
+        quote_spanned!(site=> #(#conditions)* #allowed let _ = &#name;)
     }
 }
 
