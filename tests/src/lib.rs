@@ -16,10 +16,12 @@ mod eventually;
 
 // Servers, and what can go wrong on the way to them.
 mod ports;
+mod proxy;
 mod server;
 mod watchdog;
 
 pub use crate::{
     eventually::{eventually, eventually_blocking},
+    proxy::{Flow, Proxy},
     server::{Server, Servers},
 };

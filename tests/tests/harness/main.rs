@@ -5,4 +5,5 @@
     reason = "helpers of tests panic as tests do"
 )]
 
+mod proxy;
 mod server;
