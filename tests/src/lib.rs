@@ -20,8 +20,12 @@ mod proxy;
 mod server;
 mod watchdog;
 
+// Backends that answer as told, and what every backend owes.
+mod scripted;
+
 pub use crate::{
     eventually::{eventually, eventually_blocking},
     proxy::{Flow, Proxy},
+    scripted::{Call, Fate, Operation, Scripted, Step},
     server::{Server, Servers},
 };

@@ -6,4 +6,5 @@
 )]
 
 mod proxy;
+mod scripted;
 mod server;
