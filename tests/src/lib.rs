@@ -23,9 +23,13 @@ mod watchdog;
 // Backends that answer as told, and what every backend owes.
 mod scripted;
 
+// What happened, across processes.
+mod witness;
+
 pub use crate::{
     eventually::{eventually, eventually_blocking},
     proxy::{Flow, Proxy},
     scripted::{Call, Fate, Operation, Scripted, Step},
     server::{Server, Servers},
+    witness::{Interval, Section, Violation, Witness},
 };

@@ -8,3 +8,4 @@
 mod proxy;
 mod scripted;
 mod server;
+mod witness;
