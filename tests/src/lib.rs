@@ -21,6 +21,7 @@ mod server;
 mod watchdog;
 
 // Backends that answer as told, and what every backend owes.
+pub mod contract;
 mod scripted;
 
 // What happened, across processes.

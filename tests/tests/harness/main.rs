@@ -5,6 +5,8 @@
     reason = "helpers of tests panic as tests do"
 )]
 
+mod contract;
+mod documentation;
 mod proxy;
 mod scripted;
 mod server;
