@@ -13,7 +13,6 @@ mod validity;
 // Backends: where locks are kept.
 pub mod backend;
 mod background;
-#[cfg(feature = "redis")]
 mod clock;
 
 pub use crate::{

@@ -524,7 +524,7 @@ fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
     if let Task::Acquire { request, .. } = &command.task
         && !command.is_sent
     {
-        owed.acquire_unsent(&request.token);
+        owed.acquire_unsent(request);
     }
     if let Some(release) = command.fail(error) {
         owed.push(release);

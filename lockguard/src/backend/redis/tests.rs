@@ -2,10 +2,12 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command as Process, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -90,7 +92,7 @@ impl Server {
             if child.try_wait().unwrap().is_some() {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
         false
     }
@@ -522,6 +524,78 @@ async fn what_was_on_its_way_to_a_stopped_server_is_given_back() {
 }
 
 #[tokio::test]
+async fn what_a_network_delivers_late_takes_no_lock() {
+    let server = Server::start();
+    let (port, is_held, first) = slow_road(server.port);
+    let address = Address::parse(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let node = RedisNode::open(address, TIMEOUTS);
+    node.first_contact().await.unwrap();
+    let (key, token) = (key("seat:1"), token());
+    is_held.store(true, Ordering::Release);
+    assert!(is_unavailable(&take(&node, &key, &token).await));
+    let _ = free(&node, &key, &token).await;
+    // Over the next connection, which is not held up.
+    eventually("the node answers", async || {
+        free(&node, &key, &token).await.is_ok()
+    })
+    .await;
+    is_held.store(false, Ordering::Release);
+    let first = tokio::task::spawn_blocking(|| first.join().unwrap());
+    let carried = timeout(PATIENCE, first).await.unwrap().unwrap();
+    assert!(carried > 0, "nothing was held up");
+    assert_eq!(server.keys(), 0);
+}
+
+/// A road to the server whose first traveller can be held up; it is done when
+/// what was held up is delivered or refused, and tells how much that was.
+fn slow_road(server: u16) -> (u16, Arc<AtomicBool>, JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let is_held = Arc::new(AtomicBool::new(false));
+    let road = Arc::clone(&is_held);
+    let first = thread::spawn(move || {
+        let (first, _) = listener.accept().unwrap();
+        let rest = thread::spawn(move || {
+            while let Ok((next, _)) = listener.accept() {
+                let free = Arc::default();
+                thread::spawn(move || drive(next, server, &free));
+            }
+        });
+        let carried = drive(first, server, &road);
+        drop(rest);
+        carried
+    });
+    (port, is_held, first)
+}
+
+/// Carries bytes both ways until the client has closed and the server has
+/// replied to everything or closed too; how many were held up.
+fn drive(mut client: TcpStream, server: u16, is_held: &Arc<AtomicBool>) -> usize {
+    let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+    let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let back = thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Both);
+    });
+    let mut held_up = 0;
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = client.read(&mut buffer) {
+        if is_held.load(Ordering::Acquire) {
+            held_up += count;
+        }
+        while is_held.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if server.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = server.shutdown(Shutdown::Write);
+    back.join().unwrap();
+    held_up
+}
+
+#[tokio::test]
 async fn a_server_that_answers_greetings_but_no_commands_stays_bad() {
     let server = Server::start();
     let node = server.connected().await;
@@ -786,20 +860,20 @@ fn calls_work_from_a_thread_without_a_runtime() {
 
 /// Drives a future without any runtime.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(std::thread::Thread);
+    struct Unpark(thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
     }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let waker = Arc::new(Unpark(thread::current())).into();
     let mut cx = std::task::Context::from_waker(&waker);
     let mut future = std::pin::pin!(future);
     loop {
         if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        std::thread::park_timeout(PATIENCE);
+        thread::park_timeout(PATIENCE);
     }
 }
 
@@ -925,6 +999,6 @@ async fn a_program_that_was_blocked_does_not_blame_the_server() {
     let taking = tokio::spawn(taking);
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;
-    std::thread::sleep(TIMEOUTS.response * 2);
+    thread::sleep(TIMEOUTS.response * 2);
     assert!(is_granted(&taking.await.unwrap()));
 }
