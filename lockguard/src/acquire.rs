@@ -1,25 +1,20 @@
 //! From a request to a lease: attempts, pauses, and nothing left behind.
 
-use std::{
-    borrow::Cow,
-    future::poll_fn,
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use rand::Rng as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
     backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
-    clock::until,
+    clock::{sleep, until},
     core::Core,
-    current,
+    current::held_in_this_task,
     error::{LockError, NodeError},
+    guard::LockGuard,
     key::LockKey,
+    lease::{Lease, Point},
     queue::{LocalHolder, Place, Turn},
     token::OwnerToken,
     validity::{TTL_RANGE, is_worth_having},
@@ -35,8 +30,7 @@ pub(crate) struct Want {
     pub(crate) ttl: Duration,
     pub(crate) patience: Patience,
     pub(crate) label: String,
-    /// The lock point's name.
-    pub(crate) point: Cow<'static, str>,
+    pub(crate) point: Point,
 }
 
 /// How long to try.
@@ -52,22 +46,27 @@ pub(crate) enum Patience {
     },
 }
 
-/// A granted lease that nobody owns yet: dropping it gives the key back.
+/// A granted key that nobody owns yet: dropping it gives the key back.
 pub(crate) struct Grant {
-    pub(crate) undo: Undo,
-    pub(crate) place: Place,
-    pub(crate) start: Instant,
-    pub(crate) ttl: Duration,
-    pub(crate) point: Cow<'static, str>,
+    undo: Undo,
+    start: Instant,
+}
+
+impl Grant {
+    /// Leaves the key to whoever knows the token.
+    pub(crate) fn into_token(mut self) -> OwnerToken {
+        self.undo.disarm();
+        self.undo.token.clone()
+    }
 }
 
 /// Gives back what an acquire may have taken, unless it is disarmed.
 ///
 /// It stands between "a server may have granted" and "a guard exists".
-pub(crate) struct Undo {
-    pub(crate) core: Arc<Core>,
-    pub(crate) key: LockKey,
-    pub(crate) token: OwnerToken,
+struct Undo {
+    core: Arc<Core>,
+    key: LockKey,
+    token: OwnerToken,
     is_armed: bool,
 }
 
@@ -82,7 +81,7 @@ impl Undo {
     }
 
     /// From here on somebody else is responsible for the key.
-    pub(crate) fn disarm(&mut self) {
+    fn disarm(&mut self) {
         self.is_armed = false;
     }
 }
@@ -96,36 +95,48 @@ impl Drop for Undo {
     }
 }
 
+/// Takes the lock, or says why not.
+///
+/// # Cancel safety
+///
+/// As [`take`]'s.
+pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, LockError> {
+    let place = core.queue.place(&want.key);
+    let Grant { mut undo, start } = take(&core, &want, &place).await?;
+    place.hold(&undo.token, start, want.ttl);
+    let token = undo.token.clone();
+    let lease = Lease::new(want.key, want.point, start, want.ttl);
+    let guard = LockGuard::new(core, lease, token, want.ttl, place);
+    // From here on the guard gives the key back.
+    undo.disarm();
+    Ok(guard)
+}
+
 /// Takes the key, or says why not.
 ///
 /// # Cancel safety
 ///
 /// Dropped at any await, the future leaves the line, and what a server may
 /// have granted is given back in the background.
-pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<Grant, LockError> {
-    check(&core, &want)?;
-    let place = core.queue.place(&want.key);
-    let mut contest = Contest::new(&core, &want, &place);
+pub(crate) async fn take(core: &Arc<Core>, want: &Want, place: &Place) -> Result<Grant, LockError> {
+    check(core, want)?;
+    let mut contest = Contest::new(core, want, place);
     let _turn = contest.line_up().await?;
     loop {
         contest.wait_for_local_holder().await?;
-        let refusal = match contest.attempt().await? {
-            Ok((undo, start)) => {
-                let (ttl, point) = (want.ttl, want.point.clone());
-                place.hold(&undo.token, start, ttl);
-                return Ok(Grant { undo, place, start, ttl, point });
-            }
-            Err(refusal) => refusal,
-        };
-        contest.pause_after(refusal).await?;
+        match contest.attempt().await? {
+            Ok(grant) => return Ok(grant),
+            Err(refusal) => contest.pause_after(refusal).await?,
+        }
     }
 }
 
 /// What can be said before any server is asked.
 fn check(core: &Arc<Core>, want: &Want) -> Result<(), LockError> {
     check_ttl(&want.key, want.ttl)?;
-    if let Some(held_by) = current::holder_in_this_task(core, &want.key) {
-        return Err(LockError::reentrant(&want.key, held_by, &*want.point));
+    if let Some(held) = held_in_this_task(core, &want.key) {
+        let (held_by, wanted_by) = (held.point().to_string(), want.point.to_string());
+        return Err(LockError::reentrant(&want.key, held_by, wanted_by));
     }
     Ok(())
 }
@@ -164,8 +175,8 @@ struct Contest<'a> {
 impl<'a> Contest<'a> {
     fn new(core: &'a Arc<Core>, want: &'a Want, place: &'a Place) -> Self {
         let begun = Instant::now();
-        let wait = match want.patience {
-            Patience::Wait(wait) => wait,
+        let limit = match want.patience {
+            Patience::Wait(limit) => limit,
             Patience::Tries { tries, delay, .. } => delay.saturating_mul(tries),
         };
         Self {
@@ -173,7 +184,7 @@ impl<'a> Contest<'a> {
             want,
             place,
             begun,
-            deadline: begun + wait.min(FAR),
+            deadline: begun + limit.min(FAR),
             busy: 0,
             split: None,
         }
@@ -209,21 +220,24 @@ impl<'a> Contest<'a> {
         if Instant::now() < self.deadline {
             Ok(())
         } else {
-            Err(self.busy_error(local_holder(&holder)))
+            Err(self.busy_error(&local_holder(&holder)))
         }
     }
 
     /// One attempt with a token of its own.
-    async fn attempt(&self) -> Result<Result<(Undo, Instant), Refusal>, LockError> {
+    async fn attempt(&self) -> Result<Result<Grant, Refusal>, LockError> {
         let token = OwnerToken::with_label(&self.want.label);
         let request = AcquireRequest::new(self.want.key.clone(), token.clone(), self.want.ttl);
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
         let mut undo = Undo::arm(self.core, &self.want.key, &token);
-        let reply = self.core.backend.acquire(request).await;
-        match reply {
+        // A grant that takes half of the ttl is none: no backend is waited for
+        // longer, whatever it does.
+        let longest = self.want.ttl / 2;
+        let reply = until(start + longest, self.core.backend.acquire(request)).await;
+        match reply.unwrap_or_else(|| Err(self.core.no_answer(longest))) {
             Ok(AcquireReply::Granted) if is_worth_having(self.want.ttl, start.elapsed()) => {
-                Ok(Ok((undo, start)))
+                Ok(Ok(Grant { undo, start }))
             }
             // Given back by `undo`.
             Ok(AcquireReply::Granted) => Ok(Err(Refusal::Late)),
@@ -235,7 +249,7 @@ impl<'a> Contest<'a> {
                 undo.disarm();
                 Ok(Err(Refusal::Split))
             }
-            Err(error) => Err(self.backend_error(error)),
+            Err(error) => Err(lock_error(&self.want.key, error)),
         }
     }
 
@@ -253,16 +267,21 @@ impl<'a> Contest<'a> {
         self.busy = met.saturating_add(1);
         let now = Instant::now();
         match self.want.patience {
-            Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(holder)),
+            Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),
             Patience::Tries { delay, jitter, .. } => {
-                sleep(delay.mul_f64(1.0 - jitter * draw())).await;
+                let wake = self.core.backend.freed(&self.want.key);
+                let pause = delay.mul_f64(1.0 - jitter * draw());
+                until(now + pause, self.freed(wake)).await;
                 Ok(())
             }
-            Patience::Wait(_) if now >= self.deadline => Err(self.busy_error(holder)),
+            Patience::Wait(_) if now >= self.deadline => Err(self.busy_error(&holder)),
             Patience::Wait(_) => {
                 let wake = self.core.backend.freed(&self.want.key);
                 let pause = match &wake {
-                    Some(_) => holder.expires_in().unwrap_or(LONGEST_UNSEEN).min(LONGEST_UNSEEN),
+                    Some(_) => holder
+                        .expires_in()
+                        .unwrap_or(LONGEST_UNSEEN)
+                        .min(LONGEST_UNSEEN),
                     None => busy_pause(met, holder.expires_in(), draw()),
                 };
                 let look = (now + pause).min(self.deadline);
@@ -270,7 +289,7 @@ impl<'a> Contest<'a> {
                 if Instant::now() < self.deadline {
                     Ok(())
                 } else {
-                    Err(self.busy_error(holder))
+                    Err(self.busy_error(&holder))
                 }
             }
         }
@@ -292,13 +311,18 @@ impl<'a> Contest<'a> {
     }
 
     /// A release by one of ours, or one that the backend tells of.
-    async fn freed(&self, wake: Option<BoxFuture<'static, ()>>) {
-        let mut here = pin!(self.place.freed());
-        let mut there = wake;
+    async fn freed(&self, mut by_backend: Option<BoxFuture<'static, ()>>) {
+        let mut by_place = pin!(self.place.freed());
         poll_fn(|cx| {
-            let is_here = here.as_mut().poll(cx).is_ready();
-            let is_there = there.as_mut().is_some_and(|wake| wake.as_mut().poll(cx).is_ready());
-            if is_here || is_there { Poll::Ready(()) } else { Poll::Pending }
+            let told = by_backend
+                .as_mut()
+                .is_some_and(|freed| freed.as_mut().poll(cx).is_ready());
+            // Both are polled, so that both know the waker.
+            if by_place.as_mut().poll(cx).is_ready() || told {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -307,7 +331,7 @@ impl<'a> Contest<'a> {
         self.begun.elapsed()
     }
 
-    fn busy_error(&self, holder: Holder) -> LockError {
+    fn busy_error(&self, holder: &Holder) -> LockError {
         LockError::Busy {
             key: (&self.want.key).into(),
             waited: self.waited(),
@@ -319,7 +343,7 @@ impl<'a> Contest<'a> {
     /// Busy before our turn came: the holder is one of ours, if it is known.
     fn busy_here(&self) -> LockError {
         match self.place.local_holder(Instant::now()) {
-            Some(holder) => self.busy_error(local_holder(&holder)),
+            Some(holder) => self.busy_error(&local_holder(&holder)),
             None => LockError::busy(&self.want.key, self.waited()),
         }
     }
@@ -329,19 +353,13 @@ impl<'a> Contest<'a> {
         let late = NodeError::new(address, "granted with less than half of the ttl left");
         LockError::unavailable(&self.want.key, [late])
     }
-
-    fn backend_error(&self, error: BackendError) -> LockError {
-        lock_error(&self.want.key, error)
-    }
 }
 
 /// A backend's error as the user sees it.
 pub(crate) fn lock_error(key: &LockKey, error: BackendError) -> LockError {
     match error {
         BackendError::Unavailable { nodes } => LockError::unavailable(key, nodes),
-        BackendError::InvalidKey { reason } => {
-            LockError::invalid_key(key, format!("it {reason}"))
-        }
+        BackendError::InvalidKey { reason } => LockError::invalid_key(key, format!("it {reason}")),
         BackendError::RuntimeGone => LockError::runtime_gone(key),
     }
 }

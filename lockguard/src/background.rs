@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
@@ -88,6 +89,21 @@ impl Background {
             future.await;
             drop(counted);
         });
+    }
+
+    /// Runs all these futures to their end, whatever they come to.
+    pub(crate) fn finish_all<T: 'static>(&self, mut futures: Vec<BoxFuture<'static, T>>) {
+        if futures.is_empty() {
+            return;
+        }
+        self.finish(Box::pin(poll_fn(move |cx| {
+            futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+            if futures.is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })));
     }
 
     /// How many futures are still running.

@@ -1,22 +1,56 @@
-//! Timers, where there is a runtime to drive them.
+//! Timers, with or without a tokio runtime.
 
-use std::pin::pin;
+use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll, thread, time::Duration};
 
 use tokio::{
     runtime::Handle,
+    sync::oneshot,
     time::{Instant, timeout_at},
 };
 
 /// Awaits the future until `deadline`; `None` when that came first.
 ///
-/// The future is polled at least once.
-/// Outside a tokio runtime there are no timers: the future alone decides then,
-/// which only the memory backend ever meets.
+/// The future is polled once before a timer is made, so that what is ready
+/// costs no timer.
 pub(crate) async fn until<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
-    let future = pin!(future);
-    if Handle::try_current().is_ok() {
-        timeout_at(deadline, future).await.ok()
-    } else {
-        Some(future.await)
+    let mut future = pin!(future);
+    let first = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+    if let Poll::Ready(value) = first {
+        return Some(value);
     }
+    if Handle::try_current().is_ok() {
+        return timeout_at(deadline, future).await.ok();
+    }
+    let mut timer = pin!(sleep_until(deadline));
+    poll_fn(|cx| {
+        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(value));
+        }
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// Resolves at `deadline`.
+///
+/// Outside a tokio runtime, where only the memory backend is at home, a
+/// thread of its own stands in for tokio's timer; it ends with the future.
+pub(crate) async fn sleep_until(deadline: Instant) {
+    if Handle::try_current().is_ok() {
+        tokio::time::sleep_until(deadline).await;
+        return;
+    }
+    let (wake, woken) = oneshot::channel();
+    let (keep, left) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        let _ = left.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let _ = wake.send(());
+    });
+    let _ = woken.await;
+    drop(keep);
+}
+
+/// As [`sleep_until`], from now.
+pub(crate) async fn sleep(pause: Duration) {
+    sleep_until(Instant::now() + pause).await;
 }

@@ -12,7 +12,7 @@ use std::{
 use crate::{
     backend::{Backend, BackendError, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
-    error::LockError,
+    error::{LockError, NodeError},
     key::LockKey,
     queue::Queue,
     retry::RetryPolicy,
@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) retry: Option<RetryPolicy>,
     pub(crate) token_generator: Option<TokenGenerator>,
     pub(crate) background_release: bool,
+    /// The address said `memory://` where a server's could stand.
+    pub(crate) is_memory_by_address: bool,
 }
 
 impl Default for Settings {
@@ -54,6 +56,7 @@ impl Default for Settings {
             retry: None,
             token_generator: None,
             background_release: false,
+            is_memory_by_address: false,
         }
     }
 }
@@ -97,6 +100,22 @@ impl Core {
         self.background.uncancelled(release)
     }
 
+    /// A configuration that may have been meant for one process, and may not.
+    pub(crate) fn warn_if_process_only(&self) {
+        if self.settings.is_memory_by_address {
+            tracing::warn!(
+                "the lock manager being registered is `memory://`: it guards this process only, \
+                 and other replicas of the service are not kept out"
+            );
+        }
+    }
+
+    /// The backend did not answer in time.
+    pub(crate) fn no_answer(&self, within: Duration) -> BackendError {
+        let reason = format!("no answer within {within:?}");
+        BackendError::unavailable(NodeError::new(self.backend.address(), reason))
+    }
+
     pub(crate) fn count_finished_late(&self) {
         self.finished_late.fetch_add(1, Ordering::Relaxed);
     }
@@ -120,6 +139,6 @@ fn default_label() -> String {
         .ok()
         .and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
         .unwrap_or_else(|| String::from("unknown"));
-    let host = gethostname::gethostname();
-    format!("{service}@{}:{}", host.to_string_lossy(), std::process::id())
+    let host = hostname::get().unwrap_or_else(|_| "unknown".into());
+    format!("{service}@{}:{}", host.display(), std::process::id())
 }

@@ -256,8 +256,9 @@ impl fmt::Display for LockError {
                  would wait for itself; move the shared part into a function without a lock \
                  and call that from both"
             ),
-            Self::InvalidKey { key, reason } => write!(f, "lock `{key}`: {reason}"),
-            Self::InvalidOptions { key, reason } => write!(f, "lock `{key}`: {reason}"),
+            Self::InvalidKey { key, reason } | Self::InvalidOptions { key, reason } => {
+                write!(f, "lock `{key}`: {reason}")
+            }
             Self::Draining { key } => {
                 write!(f, "lock `{key}`: the lock manager is shutting down")
             }

@@ -78,7 +78,10 @@ pub(crate) fn decide_extend(votes: &[Vote<ExtendReply>]) -> Decision<ExtendReply
             ExtendReply::NotHeld
         });
     }
-    if extended.saturating_add(tally.pending) >= tally.quorum {
+    let most_denied = denied.saturating_add(tally.pending);
+    let may_be_extended = extended.saturating_add(tally.pending) >= tally.quorum;
+    let may_be_lost = tally.nodes.saturating_sub(most_denied) < tally.quorum;
+    if tally.pending > 0 && (may_be_extended || may_be_lost) {
         Decision::Open
     } else {
         Decision::Unavailable

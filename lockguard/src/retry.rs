@@ -71,7 +71,11 @@ impl RetryPolicy {
     #[must_use]
     pub fn jitter(mut self, fraction: f64) -> Self {
         if let Retry::Tries { jitter, .. } = &mut self.0 {
-            *jitter = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
+            *jitter = if fraction.is_nan() {
+                0.0
+            } else {
+                fraction.clamp(0.0, 1.0)
+            };
         }
         self
     }

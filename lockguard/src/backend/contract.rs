@@ -23,6 +23,7 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 ///   long: what was taken is being given back.
 /// - After an error, or when the future is dropped, the outcome is unknown:
 ///   the caller releases, and that release takes effect after the acquire.
+/// - Every future resolves within a bounded time.
 ///
 /// Futures own what they need, so that a caller can hand an unfinished one to
 /// the background.

@@ -56,7 +56,7 @@ impl Address {
     }
 
     /// The host and port, or the path of the socket.
-    pub(super) fn name(&self) -> &Arc<str> {
+    pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
 }

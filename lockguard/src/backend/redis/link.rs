@@ -27,8 +27,16 @@ use super::{
 };
 use crate::{backend::BoxFuture, backoff::growing_pause, error::NodeError};
 
+/// Why there is no connection to a node.
+#[derive(Debug, Clone)]
+pub(crate) struct NoContact {
+    pub(crate) error: NodeError,
+    /// Whether it is a server that cannot keep locks, and never will.
+    pub(crate) is_for_good: bool,
+}
+
 /// How the last attempt to connect went; `None` before the first has ended.
-pub(super) type Contact = Option<Result<NodeFacts, NodeError>>;
+pub(super) type Contact = Option<Result<NodeFacts, NoContact>>;
 
 /// The most commands that are written at once.
 const BATCH: usize = 256;
@@ -290,7 +298,11 @@ impl Link {
             Refused::ByKind(reason) => (reason, true),
         };
         let error = NodeError::new(Arc::clone(&self.node), reason);
-        self.contact.send_replace(Some(Err(error.clone())));
+        let no_contact = NoContact {
+            error: error.clone(),
+            is_for_good,
+        };
+        self.contact.send_replace(Some(Err(no_contact)));
         if is_for_good && self.bad.is_none() {
             self.turn_bad(error);
         } else if self.bad.is_some() {
@@ -450,7 +462,7 @@ impl Link {
     fn overdue(&self, waited: Duration) -> NodeError {
         let waited = waited.as_secs_f64();
         let reason = match (&self.line, &*self.contact.borrow()) {
-            (Line::Down { .. }, Some(Err(error))) => error.reason().to_owned(),
+            (Line::Down { .. }, Some(Err(none))) => none.error.reason().to_owned(),
             (Line::Down { .. }, _) => format!("no connection for {waited:.1}s"),
             (Line::Up(_), _) => format!("no answer for {waited:.1}s"),
         };

@@ -25,7 +25,7 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::{address::Address, probe::NodeFacts};
+pub(crate) use self::{address::Address, link::NoContact, probe::NodeFacts};
 use self::{
     command::{Answer, Command, Counted, Question, Task},
     link::{Contact, Link},
@@ -115,8 +115,10 @@ impl RedisNode {
         let address =
             Address::parse(url).map_err(|problem| NodeError::new("a node's address", problem))?;
         let node = Self::open(address, Timeouts::default());
-        node.first_contact().await?;
-        Ok(node)
+        match node.first_contact().await {
+            Ok(_) => Ok(node),
+            Err(none) => Err(none.error),
+        }
     }
 
     /// Begins to connect, on the current tokio runtime, and waits for nothing.
@@ -144,12 +146,15 @@ impl RedisNode {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing: connecting goes on.
-    pub(crate) async fn first_contact(&self) -> Result<NodeFacts, NodeError> {
+    pub(crate) async fn first_contact(&self) -> Result<NodeFacts, NoContact> {
         let mut contact = self.contact.clone();
         let reached = contact.wait_for(Option::is_some).await;
         match reached.ok().and_then(|contact| contact.clone()) {
             Some(outcome) => outcome,
-            None => Err(self.silent("the runtime that connects to it has ended")),
+            None => Err(NoContact {
+                error: self.silent("the runtime that connects to it has ended"),
+                is_for_good: false,
+            }),
         }
     }
 

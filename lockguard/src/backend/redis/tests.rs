@@ -646,7 +646,7 @@ async fn a_node_that_is_refused_from_the_start_connects_when_it_can() {
     let mut server = Server::start();
     server.down();
     let node = server.node();
-    let error = node.first_contact().await.unwrap_err();
+    let error = node.first_contact().await.unwrap_err().error;
     assert_eq!(error.reason(), "connection refused");
     assert_eq!(error.node(), format!("127.0.0.1:{}", server.port));
     assert!(is_unavailable(&take(&node, &key("seat:1"), &token()).await));
@@ -664,7 +664,7 @@ async fn a_server_that_accepts_and_says_nothing_is_refused_within_the_timeout() 
     server.stop();
     let start = Instant::now();
     let node = server.node();
-    let error = node.first_contact().await.unwrap_err();
+    let error = node.first_contact().await.unwrap_err().error;
     assert_eq!(error.reason(), "no connection within 300ms");
     assert!(start.elapsed() < TIMEOUTS.connect * 2);
     server.go_on();
@@ -740,7 +740,7 @@ async fn a_replica_is_refused_and_used_when_it_is_promoted() {
     let primary = Server::start();
     let replica = Server::with(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
     let node = replica.node();
-    let error = node.first_contact().await.unwrap_err();
+    let error = node.first_contact().await.unwrap_err().error;
     assert_eq!(
         error.reason(),
         "this is a replica; give the primary's address"
@@ -841,7 +841,7 @@ fn without_a_runtime_nothing_is_opened_and_nothing_panics() {
         matches!(outcome, Err(BackendError::RuntimeGone)),
         "{outcome:?}"
     );
-    let error = block_on(node.first_contact()).unwrap_err();
+    let error = block_on(node.first_contact()).unwrap_err().error;
     assert!(error.reason().contains("runtime"), "{error}");
 }
 

@@ -4,7 +4,7 @@ mod round;
 
 use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll};
 
-use self::round::{Part, Round, all, summary};
+use self::round::{Round, summary};
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
@@ -26,9 +26,11 @@ use crate::{
 /// 10 ms and 1 s.
 ///
 /// An acquire that came to anything but a grant gives back, in the background,
-/// what single nodes have granted, however late.
+/// what single nodes have granted or may have.
 /// A release goes to every node, those included that did not answer the
 /// acquire.
+/// Each node is asked when the method is called, so that the order of calls is
+/// the order on every node.
 #[derive(Clone)]
 pub struct Redlock {
     nodes: Arc<[Arc<dyn Backend>]>,
@@ -53,53 +55,47 @@ impl Redlock {
                 "an even number of nodes costs a node and adds no safety; use an odd one"
             );
         }
-        let is_immediate = nodes.iter().all(|node| node.is_immediate());
+        let is_immediate = nodes.iter().all(Backend::is_immediate);
         Self {
             nodes,
             background: Background::new(is_immediate),
         }
     }
 
-    async fn acquire_round(self, request: AcquireRequest) -> Result<AcquireReply, BackendError> {
-        let mut round = Round::ask(&self.nodes, |node| node.acquire(request.clone()));
+    async fn acquire_round(
+        self,
+        mut round: Round<AcquireReply>,
+        request: AcquireRequest,
+    ) -> Result<AcquireReply, BackendError> {
         match round.decide(node_budget(request.ttl), decide_acquire).await {
-            Decision::Reply(AcquireReply::Granted) => {
-                // The stragglers may grant yet: the more nodes, the safer.
-                self.leave(round);
-                Ok(AcquireReply::Granted)
-            }
+            // The questions that are still open are dropped: a node that has
+            // been asked may grant yet, and its release comes after.
+            Decision::Reply(AcquireReply::Granted) => Ok(AcquireReply::Granted),
             Decision::Reply(refused) => {
                 self.give_back(round, &request);
                 Ok(refused)
             }
-            Decision::Open | Decision::Unavailable => Err(round.error()),
+            Decision::Open | Decision::Unavailable => {
+                let error = round.error();
+                self.give_back(round, &request);
+                Err(error)
+            }
         }
     }
 
-    /// Gives back what single nodes have granted, or grant late.
+    /// Gives back what single nodes have granted, or may have.
     fn give_back(&self, round: Round<AcquireReply>, request: &AcquireRequest) {
         let release = ReleaseRequest::new(request.key.clone(), request.token.clone());
-        let tasks: Vec<BoxFuture<'static, ()>> = round
-            .into_parts()
-            .filter(|part| part.is_pending() || part.vote == Vote::Reply(AcquireReply::Granted))
-            .map(|part| {
-                let release = release.clone();
-                Box::pin(async move {
-                    let node = Arc::clone(&part.node);
-                    // An error may hide a grant: only a refusal is certain.
-                    let refused = matches!(
-                        part.late_answer().await,
-                        Some(Ok(AcquireReply::Busy(_) | AcquireReply::Split))
-                    );
-                    if !refused {
-                        let _ = node.release(release).await;
-                    }
-                }) as BoxFuture<'static, ()>
-            })
-            .collect();
-        if !tasks.is_empty() {
-            self.background.finish(all(tasks));
-        }
+        // The open questions are dropped first, and the releases asked for
+        // now, so that each comes after its acquire and before our next one.
+        let nodes = round.into_nodes(|vote| {
+            !matches!(
+                vote,
+                Vote::Reply(AcquireReply::Busy(_) | AcquireReply::Split)
+            )
+        });
+        let releases = nodes.map(|node| node.release(release.clone())).collect();
+        self.background.finish_all(releases);
     }
 
     async fn extend_round(
@@ -139,34 +135,20 @@ impl Redlock {
                 (0..count).map(|nth| Err(nth_error(&round, nth))).collect()
             }
         };
-        self.leave(round);
         replies
     }
 
-    async fn release_round(self, request: ReleaseRequest) -> Result<ReleaseReply, BackendError> {
-        let mut round = Round::ask(&self.nodes, |node| node.release(request.clone()));
+    async fn release_round(
+        self,
+        mut round: Round<ReleaseReply>,
+    ) -> Result<ReleaseReply, BackendError> {
         let reply = match round.decide(LONGEST_NODE_BUDGET, decide_release).await {
             Decision::Reply(reply) => Ok(reply),
             Decision::Open | Decision::Unavailable => Err(round.error()),
         };
-        self.leave(round);
+        // A release is never cancelled: the rest goes on without us.
+        self.background.finish_all(round.into_rest());
         reply
-    }
-
-    /// Lets the nodes that were not waited for go on in the background.
-    fn leave<R: Send + 'static>(&self, round: Round<R>) {
-        let rest: Vec<BoxFuture<'static, ()>> = round
-            .into_parts()
-            .filter(Part::is_pending)
-            .map(|part| {
-                Box::pin(async move {
-                    let _ = part.late_answer().await;
-                }) as BoxFuture<'static, ()>
-            })
-            .collect();
-        if !rest.is_empty() {
-            self.background.finish(all(rest));
-        }
     }
 }
 
@@ -175,7 +157,8 @@ impl Backend for Redlock {
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        Box::pin(self.clone().acquire_round(request))
+        let round = Round::ask(&self.nodes, |node| node.acquire(request.clone()));
+        Box::pin(self.clone().acquire_round(round, request))
     }
 
     fn extend(
@@ -189,7 +172,8 @@ impl Backend for Redlock {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        Box::pin(self.clone().release_round(request))
+        let round = Round::ask(&self.nodes, |node| node.release(request.clone()));
+        Box::pin(self.clone().release_round(round))
     }
 
     /// Wakes as soon as one node does; `None` unless all nodes can tell.
@@ -214,7 +198,7 @@ impl Backend for Redlock {
     }
 
     fn is_immediate(&self) -> bool {
-        self.nodes.iter().all(|node| node.is_immediate())
+        self.nodes.iter().all(Backend::is_immediate)
     }
 
     fn address(&self) -> Cow<'_, str> {

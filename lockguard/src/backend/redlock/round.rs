@@ -7,16 +7,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use crate::{
     backend::{Backend, BackendError, BoxFuture},
+    clock::until,
     error::NodeError,
     quorum::{Decision, Vote},
 };
 
 /// What one node is doing about a question.
-type Answer<R> = BoxFuture<'static, Result<R, BackendError>>;
+pub(super) type Answer<R> = BoxFuture<'static, Result<R, BackendError>>;
 
 /// One question to all nodes at once, and what has come of it.
 ///
@@ -31,8 +32,8 @@ pub(super) struct Round<R> {
 }
 
 impl<R: Send + 'static> Round<R> {
-    /// Puts the question to every node; nothing is sent before the first poll
-    /// of [`decide`](Self::decide).
+    /// Puts the question to every node, so that it takes its place in each
+    /// node's order now.
     pub(super) fn ask(
         nodes: &Arc<[Arc<dyn Backend>]>,
         question: impl Fn(&dyn Backend) -> Answer<R>,
@@ -56,18 +57,12 @@ impl<R: Send + 'static> Round<R> {
         budget: Duration,
         decide: impl Fn(&[Vote<R>]) -> Decision<D>,
     ) -> Decision<D> {
-        // Once without a timer: nodes that answer at once need no runtime.
-        let first = poll_fn(|cx| Poll::Ready(self.advance(cx, &decide))).await;
-        if let Poll::Ready(decision) = first {
+        let deadline = Instant::now() + budget;
+        if let Some(decision) = until(deadline, poll_fn(|cx| self.advance(cx, &decide))).await {
             return decision;
         }
-        match timeout(budget, poll_fn(|cx| self.advance(cx, &decide))).await {
-            Ok(decision) => decision,
-            Err(_) => {
-                self.give_up(budget);
-                decide(&self.votes)
-            }
-        }
+        self.give_up(budget);
+        decide(&self.votes)
     }
 
     fn advance<D>(
@@ -121,36 +116,24 @@ impl<R: Send + 'static> Round<R> {
         summary(self.errors())
     }
 
-    /// Where each node stands now.
-    pub(super) fn into_parts(self) -> impl Iterator<Item = Part<R>> {
+    /// Drops the questions that are still open, and names the nodes whose vote
+    /// is one of these.
+    pub(super) fn into_nodes(
+        self,
+        is_one: impl Fn(&Vote<R>) -> bool,
+    ) -> impl Iterator<Item = Arc<dyn Backend>> {
+        drop(self.answers);
         let nodes: Vec<_> = self.nodes.iter().cloned().collect();
+        let is_wanted: Vec<_> = self.votes.iter().map(is_one).collect();
         nodes
             .into_iter()
-            .zip(self.votes)
-            .zip(self.answers)
-            .map(|((node, vote), answer)| Part { node, vote, answer })
-    }
-}
-
-/// One node's part in a round.
-pub(super) struct Part<R> {
-    pub(super) node: Arc<dyn Backend>,
-    pub(super) vote: Vote<R>,
-    answer: Option<Answer<R>>,
-}
-
-impl<R> Part<R> {
-    /// Whether the node may answer yet, even if it counts as silent.
-    pub(super) fn is_pending(&self) -> bool {
-        self.answer.is_some()
+            .zip(is_wanted)
+            .filter_map(|(node, is_wanted)| is_wanted.then_some(node))
     }
 
-    /// The node's answer, if one is still to come.
-    pub(super) async fn late_answer(self) -> Option<Result<R, BackendError>> {
-        match self.answer {
-            Some(answer) => Some(answer.await),
-            None => None,
-        }
+    /// The questions that are still open.
+    pub(super) fn into_rest(self) -> Vec<Answer<R>> {
+        self.answers.into_iter().flatten().collect()
     }
 }
 
@@ -165,16 +148,4 @@ pub(super) fn summary<'a>(errors: impl Iterator<Item = &'a BackendError>) -> Bac
         }
     }
     BackendError::Unavailable { nodes: silent }
-}
-
-/// Drives all futures to their end.
-pub(super) fn all(mut futures: Vec<BoxFuture<'static, ()>>) -> BoxFuture<'static, ()> {
-    Box::pin(poll_fn(move |cx| {
-        futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
-        if futures.is_empty() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }))
 }

@@ -1,0 +1,199 @@
+//! What expansions of the attribute call; not for anybody else.
+//!
+//! An expansion evaluates the key and the options and calls these; whatever
+//! needs an `if` is here.
+
+use std::sync::{Arc, LazyLock};
+
+pub use crate::template::{KeyPart, Padded, UnsignedInteger};
+use crate::{
+    backend::BoxFuture, error::LockError, guard::LockGuard, lease::Point, manager::LockManager,
+    request::LockRequest, template::render,
+};
+
+pub use core::{
+    concat, module_path,
+    option::Option::Some,
+    pin::pin,
+    result::Result::{Err, Ok},
+    time::Duration,
+};
+
+pub use crate::run::run;
+
+/// A key, or why there is none.
+pub type Key = Result<String, LockError>;
+
+/// The manager that a lock point uses, or why there is none.
+pub type Manager = Result<LockManager, LockError>;
+
+/// The key of a template: `texts` around `values`.
+pub fn key(texts: &[&str], values: &[&dyn KeyPart]) -> Key {
+    render(texts, values)
+}
+
+/// A value with leading zeros.
+pub fn padded<T: UnsignedInteger>(value: &T, width: usize) -> Padded<T> {
+    Padded {
+        value: *value,
+        width,
+    }
+}
+
+/// What `key = expr` may be.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a lock key",
+    label = "a key is text: `&str`, `String` or `LockKey`",
+    note = "write a template, `key = \"seat:{{seat_id}}\"`, or make a `String`, \
+            `key = format!(…)`"
+)]
+pub trait RawKey {
+    /// The key's text.
+    fn raw_key(&self) -> &str;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: AsRef<str> + ?Sized> RawKey for T {
+    fn raw_key(&self) -> &str {
+        self.as_ref()
+    }
+}
+
+/// A key that the user has made.
+pub fn raw_key<K: RawKey + ?Sized>(key: &K) -> Key {
+    Ok(key.raw_key().to_owned())
+}
+
+/// The manager of `lockguard::scope`, else the registered one.
+pub fn default_manager() -> Manager {
+    crate::manager()
+}
+
+/// What `manager = …` may be.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a lock manager",
+    label = "`manager` takes a `LockManager`",
+    note = "accepted are `LockManager`, a reference, `Arc` or `LazyLock` of it, and \
+            `Result<LockManager, LockError>`, such as `lockguard::named(\"payments\")`"
+)]
+pub trait IntoManager {
+    /// The manager, taken by reference.
+    fn to_manager(&self) -> Manager;
+}
+
+impl IntoManager for LockManager {
+    fn to_manager(&self) -> Manager {
+        Ok(self.clone())
+    }
+}
+
+impl<T: IntoManager + ?Sized> IntoManager for &T {
+    fn to_manager(&self) -> Manager {
+        (**self).to_manager()
+    }
+}
+
+impl<T: IntoManager + ?Sized> IntoManager for Arc<T> {
+    fn to_manager(&self) -> Manager {
+        (**self).to_manager()
+    }
+}
+
+impl<T: IntoManager, F: FnOnce() -> T> IntoManager for LazyLock<T, F> {
+    fn to_manager(&self) -> Manager {
+        (**self).to_manager()
+    }
+}
+
+impl<T: IntoManager> IntoManager for Result<T, LockError> {
+    fn to_manager(&self) -> Manager {
+        match self {
+            Ok(manager) => manager.to_manager(),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+/// The manager of `manager = …`.
+pub fn manager_of<M: IntoManager + ?Sized>(manager: &M) -> Manager {
+    manager.to_manager()
+}
+
+/// The request of a lock point; never fails.
+pub fn request(manager: Manager, key: Key, ttl: Duration, point: &'static str) -> LockRequest {
+    let point = Point::Named(point.into());
+    let target = manager.and_then(|manager| {
+        let key = manager.core().key(&key?)?;
+        Ok((Arc::clone(manager.core()), key))
+    });
+    LockRequest::new(target, ttl, point)
+}
+
+/// Takes the lock.
+///
+/// Boxed, so that it is compiled once and takes sixteen bytes of the
+/// function's future.
+pub fn acquire(request: LockRequest) -> BoxFuture<'static, Result<LockGuard, LockError>> {
+    Box::pin(request.acquire())
+}
+
+/// The release on every normal way out; boxed as [`acquire`].
+pub fn release(guard: LockGuard) -> BoxFuture<'static, ()> {
+    Box::pin(guard.release_after_body())
+}
+
+/// `None`: it tells the compiler the declared return type, so that errors in
+/// the body point where they would in a plain function.
+pub fn declared<R>() -> Option<R> {
+    None
+}
+
+/// A return type that can carry a lock error.
+#[diagnostic::on_unimplemented(
+    message = "a function that returns `{Self}` cannot report a lock error",
+    label = "this return type has no place for a `lockguard::LockError`",
+    note = "return a `Result<_, E>` where `E: From<lockguard::LockError>`, or add \
+            `on_error = |error| …` to `#[distributed_lock]` to say what the function returns \
+            when it could not run under its lock"
+)]
+pub trait LockOutput {
+    /// The value that carries this error.
+    fn from_lock_error(error: LockError) -> Self;
+}
+
+impl<T, E: FromLockError> LockOutput for Result<T, E> {
+    fn from_lock_error(error: LockError) -> Self {
+        Err(E::from_lock_error(error))
+    }
+}
+
+/// An error type that a lock error can become.
+#[diagnostic::on_unimplemented(
+    message = "the error type `{Self}` cannot be built from a lock error",
+    label = "`{Self}` does not implement `From<lockguard::LockError>`",
+    note = "write `impl From<lockguard::LockError> for {Self}` (with thiserror: a variant \
+            `Lock(#[from] lockguard::LockError)`), or add `on_error = |error| …` to \
+            `#[distributed_lock]`"
+)]
+pub trait FromLockError {
+    /// The error as the function's own.
+    fn from_lock_error(error: LockError) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<LockError>> FromLockError for E {
+    fn from_lock_error(error: LockError) -> Self {
+        E::from(error)
+    }
+}
+
+/// What the function returns instead, by `From`.
+pub fn fail<R: LockOutput>(error: LockError) -> R {
+    R::from_lock_error(error)
+}
+
+/// What the function returns instead, by `on_error`; infers the type of a
+/// closure's argument.
+pub fn on_error<R>(handler: impl FnOnce(LockError) -> R, error: LockError) -> R {
+    handler(error)
+}

@@ -1,0 +1,75 @@
+//! Which leases the running task holds.
+
+use std::{sync::Arc, task::Poll};
+
+use crate::{core::Core, key::LockKey, lease::Lease};
+
+tokio::task_local! {
+    /// The innermost body that is being polled; its outer ones hang on it.
+    static BODY: Arc<Body>;
+}
+
+/// A running body, and the one that called it.
+pub(crate) struct Body {
+    core: Arc<Core>,
+    lease: Lease,
+    outer: Option<Arc<Body>>,
+}
+
+impl Body {
+    /// A body that starts inside those of the task that calls this.
+    pub(crate) fn new(core: &Arc<Core>, lease: &Lease) -> Arc<Self> {
+        Arc::new(Self {
+            core: Arc::clone(core),
+            lease: lease.clone(),
+            outer: BODY.try_with(Arc::clone).ok(),
+        })
+    }
+
+    /// Polls as this body: meanwhile [`current`] is its lease.
+    pub(crate) fn poll<T>(self: &Arc<Self>, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        BODY.sync_scope(Arc::clone(self), poll)
+    }
+}
+
+/// The lease of the innermost body that runs in this task.
+///
+/// `None` outside bodies, in tasks that a body has spawned, and for guards
+/// from [`LockRequest::acquire`](crate::LockRequest::acquire), which have no
+/// body.
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::Duration;
+/// # use lockguard::{LockError, LockManager};
+/// fn may_go_on() -> bool {
+///     lockguard::current().is_none_or(|lease| lease.is_held())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), LockError> {
+/// # let manager = LockManager::memory();
+/// assert!(lockguard::current().is_none());
+/// let inside = manager.lock("k", Duration::from_secs(2)).run(async |_| {
+///     lockguard::current().is_some() && may_go_on()
+/// });
+/// assert!(inside.await?);
+/// # Ok(())
+/// # }
+/// ```
+pub fn current() -> Option<Lease> {
+    BODY.try_with(|body| body.lease.clone()).ok()
+}
+
+/// The lease of this task's bodies that holds the key under this manager.
+pub(crate) fn held_in_this_task(core: &Arc<Core>, key: &LockKey) -> Option<Lease> {
+    let mut next = BODY.try_with(Arc::clone).ok();
+    while let Some(body) = next.clone() {
+        if Arc::ptr_eq(&body.core, core) && body.lease.key() == key {
+            return Some(body.lease.clone());
+        }
+        next.clone_from(&body.outer);
+    }
+    None
+}

@@ -1,0 +1,156 @@
+//! The managers that annotated functions find.
+
+use std::{collections::HashMap, fmt};
+
+use once_cell::sync::OnceCell;
+use parking_lot::RwLock;
+
+use crate::{error::LockError, manager::LockManager};
+
+static DEFAULT: OnceCell<LockManager> = OnceCell::new();
+
+static NAMED: OnceCell<RwLock<HashMap<&'static str, LockManager>>> = OnceCell::new();
+
+tokio::task_local! {
+    static SCOPED: LockManager;
+}
+
+/// Registers the manager that annotated functions use, once, at start-up.
+///
+/// # Errors
+///
+/// [`AlreadyRegistered`] when there is one: the first stays.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), lockguard::AlreadyRegistered> {
+/// use lockguard::LockManager;
+///
+/// lockguard::register(LockManager::memory())?;
+/// assert!(lockguard::register(LockManager::memory()).is_err());
+/// # Ok(())
+/// # }
+/// ```
+pub fn register(manager: LockManager) -> Result<(), AlreadyRegistered> {
+    manager.core().warn_if_process_only();
+    DEFAULT
+        .set(manager)
+        .map_err(|_| AlreadyRegistered { name: None })
+}
+
+/// Registers a second manager under a name, for `manager =
+/// lockguard::named("…")`.
+///
+/// # Errors
+///
+/// [`AlreadyRegistered`] when there is one of this name: the first stays.
+pub fn register_named(name: &'static str, manager: LockManager) -> Result<(), AlreadyRegistered> {
+    manager.core().warn_if_process_only();
+    let mut named = NAMED.get_or_init(RwLock::default).write();
+    if named.contains_key(name) {
+        return Err(AlreadyRegistered { name: Some(name) });
+    }
+    named.insert(name, manager);
+    Ok(())
+}
+
+/// The manager that annotated functions use here: that of the innermost
+/// [`scope`], else the registered one.
+///
+/// # Errors
+///
+/// [`LockError::NotRegistered`], which says what to write and where.
+pub fn manager() -> Result<LockManager, LockError> {
+    if let Ok(manager) = SCOPED.try_with(LockManager::clone) {
+        return Ok(manager);
+    }
+    DEFAULT
+        .get()
+        .cloned()
+        .ok_or_else(|| LockError::not_registered(None))
+}
+
+/// The manager that was registered under a name.
+///
+/// # Errors
+///
+/// [`LockError::NotRegistered`], which says what to write and where.
+pub fn named(name: &str) -> Result<LockManager, LockError> {
+    NAMED
+        .get()
+        .and_then(|named| named.read().get(name).cloned())
+        .ok_or_else(|| LockError::not_registered(Some(name)))
+}
+
+/// Runs a future in which annotated functions use this manager.
+///
+/// For tests that run in parallel, each with a manager of its own.
+/// The innermost scope wins; spawned tasks do not inherit it, and neither
+/// [`named`] nor `manager = …` is overridden.
+///
+/// # Cancel safety
+///
+/// That of the future.
+///
+/// # Examples
+///
+/// ```
+/// use lockguard::{LockError, LockManager, distributed_lock};
+///
+/// #[distributed_lock(key = "seat:{seat}", ttl = "2s")]
+/// async fn book(seat: u64) -> Result<u64, LockError> {
+///     Ok(seat)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), LockError> {
+/// let booked = lockguard::scope(LockManager::memory(), async { book(17).await });
+/// assert_eq!(booked.await?, 17);
+/// # Ok(())
+/// # }
+/// ```
+pub fn scope<F: Future>(manager: LockManager, future: F) -> impl Future<Output = F::Output> {
+    SCOPED.scope(manager, future)
+}
+
+/// Says that a manager has been registered already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlreadyRegistered {
+    /// `None` for the default manager.
+    name: Option<&'static str>,
+}
+
+impl fmt::Display for AlreadyRegistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name {
+            None => f.write_str(
+                "register a lock manager: one is registered already; register once at start-up, \
+                 and in tests run each in `lockguard::scope(manager, async { … })`",
+            ),
+            Some(name) => write!(
+                f,
+                "register the lock manager `{name}`: one is registered under that name already"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AlreadyRegistered {}
+
+/// Logs a lock error and returns nothing: `on_error = lockguard::log`, for
+/// jobs that return `()`.
+///
+/// Busy is told at the level `info`, everything else as an error.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is a handler that takes the error"
+)]
+pub fn log(error: LockError) {
+    let key = error.key().unwrap_or_default();
+    if error.is_busy() {
+        tracing::info!(key, "failed to {error}");
+    } else {
+        tracing::error!(key, "failed to {error}");
+    }
+}

@@ -1,0 +1,251 @@
+//! Holds a lock until it is released or dropped.
+
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    acquire::{check_ttl, lock_error},
+    backend::{BackendError, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
+    background::Uncancelled,
+    clock::until,
+    core::Core,
+    error::{LockError, LostCause, NodeError, ReleaseError},
+    lease::Lease,
+    queue::Place,
+    token::OwnerToken,
+    validity::node_budget,
+};
+
+/// Holds a lock, and gives it back when it is released or dropped.
+///
+/// [`release`](Self::release) waits for the servers and tells of errors.
+/// Dropping never blocks, works on any thread, and hands the release to the
+/// manager; where the manager's runtime has ended, the key is free by its ttl.
+///
+/// A guard does not stop code whose lease is lost: that is what
+/// [`LockRequest::run`](crate::LockRequest::run) and the attribute do.
+/// Ask [`Lease::check`] before side effects, or wait for [`Lease::lost`].
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::Duration;
+/// # use lockguard::LockManager;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let manager = LockManager::memory();
+/// let guard = manager.lock("seat:17", Duration::from_secs(2)).acquire().await?;
+/// assert!(guard.is_held());
+/// guard.release().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a lock that is dropped at once protects nothing; bind it: `let guard = …`"]
+pub struct LockGuard {
+    lease: Lease,
+    core: Arc<Core>,
+    /// `None` once the release has begun.
+    holding: Option<Box<Holding>>,
+}
+
+/// What is needed to extend and to give back.
+struct Holding {
+    token: OwnerToken,
+    ttl: Duration,
+    place: Place,
+}
+
+impl LockGuard {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        lease: Lease,
+        token: OwnerToken,
+        ttl: Duration,
+        place: Place,
+    ) -> Self {
+        Self {
+            lease,
+            core,
+            holding: Some(Box::new(Holding { token, ttl, place })),
+        }
+    }
+
+    /// The lease, to be cloned and handed to whoever must notice its end.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Asks the servers to keep the lock for `ttl` from now.
+    ///
+    /// The new deadline counts from before the request is sent, and is never
+    /// earlier than the old one.
+    /// A key that is gone is not created again.
+    ///
+    /// # Errors
+    ///
+    /// - [`LockError::InvalidOptions`] for a ttl outside 10 ms … 24 h;
+    /// - [`LockError::Lost`] when the deadline has passed, or a quorum says
+    ///   that the key is not ours, which ends the lease;
+    /// - [`LockError::Unavailable`] when too few servers answered; the lock and
+    ///   the old deadline stand.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the servers may keep the lock longer; the
+    /// old deadline stands.
+    pub async fn extend(&self, ttl: Duration) -> Result<(), LockError> {
+        let key = self.lease.key();
+        check_ttl(key, ttl)?;
+        self.lease.check()?;
+        let Some(holding) = &self.holding else {
+            return Err(self.lease.lost_error(LostCause::Expired));
+        };
+        let asked = Instant::now();
+        let request = ExtendRequest::new(key.clone(), holding.token.clone(), ttl);
+        let replies = self.core.backend.extend(vec![request]);
+        let reply = until(asked + node_budget(ttl), replies).await;
+        match reply.and_then(|replies| replies.into_iter().next()) {
+            Some(Ok(ExtendReply::Extended)) => match self.lease.extended(asked, ttl) {
+                Ok(()) => {
+                    holding.place.hold(&holding.token, asked, ttl);
+                    Ok(())
+                }
+                Err(cause) => Err(self.lease.lost_error(cause)),
+            },
+            Some(Ok(ExtendReply::NotHeld | ExtendReply::NotOwner)) => {
+                self.lease.lose(LostCause::Taken);
+                Err(self.lease.lost_error(LostCause::Taken))
+            }
+            Some(Err(error)) => Err(lock_error(key, error)),
+            None => Err(lock_error(key, self.core.no_answer(node_budget(ttl)))),
+        }
+    }
+
+    /// Gives the lock back and waits until the servers have said so.
+    ///
+    /// Waits for a quorum of servers, and at most for one node budget (a
+    /// quarter of the ttl, within 10 ms and 1 s).
+    ///
+    /// # Errors
+    ///
+    /// - [`ReleaseError::Lost`] when the lease had ended, even if its key is
+    ///   gone: what ran under it may not have been alone;
+    /// - [`ReleaseError::NotOwner`] when another owner holds the key, which is
+    ///   left alone;
+    /// - [`ReleaseError::Unavailable`] when too few servers answered; the key
+    ///   is free by its ttl at the latest.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the release goes on in the background.
+    pub async fn release(mut self) -> Result<(), ReleaseError> {
+        if let Err(cause) = self.lease.end() {
+            // The rest goes out detached, with the guard.
+            return Err(ReleaseError::lost(self.lease.key(), cause));
+        }
+        match self.begin_release() {
+            Some((release, budget)) => self.released(release, budget).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The release on every normal way out of a body.
+    ///
+    /// A failure never replaces the body's value: it is a warning, and delays
+    /// the caller by one node budget at most.
+    /// Cancel safety is that of [`release`](Self::release).
+    pub(crate) async fn release_after_body(mut self) {
+        let is_lost = self.lease.end().is_err();
+        if is_lost || self.core.settings.background_release {
+            // The caller is told at once; dropping hands it to the background.
+            return;
+        }
+        let Some((release, budget)) = self.begin_release() else {
+            return;
+        };
+        if let Err(error) = self.released(release, budget).await {
+            tracing::warn!(
+                key = %self.lease.key(),
+                point = %self.lease.point(),
+                "failed to {error}; the body had ended"
+            );
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Sends the release, once, and says how long it may be waited for.
+    fn begin_release(&mut self) -> Option<(Release, Duration)> {
+        let Holding { token, ttl, place } = *self.holding.take()?;
+        let request = ReleaseRequest::new(self.lease.key().clone(), token.clone());
+        let release = self.core.backend.release(request);
+        let freeing = Freeing { place, token };
+        let release = self.core.background.uncancelled(Box::pin(async move {
+            let _freeing = freeing;
+            release.await
+        }));
+        Some((release, node_budget(ttl)))
+    }
+
+    /// What a release comes to within its budget.
+    async fn released(&self, release: Release, budget: Duration) -> Result<(), ReleaseError> {
+        let reply = until(Instant::now() + budget, release).await;
+        match reply.unwrap_or_else(|| Err(self.core.no_answer(budget))) {
+            Ok(ReleaseReply::Freed) => Ok(()),
+            // It was held by the clock, and the servers had lost it.
+            Ok(ReleaseReply::NotHeld) => {
+                Err(ReleaseError::lost(self.lease.key(), LostCause::Taken))
+            }
+            Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(self.lease.key())),
+            Err(error) => Err(release_error(self.lease.key(), error)),
+        }
+    }
+}
+
+/// Goes on in the background if it is dropped.
+type Release = Uncancelled<Result<ReleaseReply, BackendError>>;
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        let _ = self.lease.end();
+        drop(self.begin_release());
+    }
+}
+
+impl Deref for LockGuard {
+    type Target = Lease;
+
+    fn deref(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LockGuard").field(&self.lease).finish()
+    }
+}
+
+/// Wakes the waiters of this process once the release has ended, however it
+/// ends.
+struct Freeing {
+    place: Place,
+    token: OwnerToken,
+}
+
+impl Drop for Freeing {
+    fn drop(&mut self) {
+        self.place.free(&self.token);
+    }
+}
+
+/// A backend's error as the user of a release sees it.
+pub(crate) fn release_error(key: &crate::LockKey, error: BackendError) -> ReleaseError {
+    match error {
+        BackendError::Unavailable { nodes } => ReleaseError::unavailable(key, nodes),
+        error => ReleaseError::unavailable(key, [NodeError::new("lock store", error.to_string())]),
+    }
+}

@@ -1,0 +1,152 @@
+//! Takes locks: the handle that a service registers at start-up.
+
+use std::{fmt, panic::Location, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use crate::{
+    backend::{Backend, Memory},
+    builder::LockManagerBuilder,
+    connect_error::ConnectError,
+    core::{Core, Settings},
+    lease::Point,
+    request::LockRequest,
+};
+
+/// Takes locks on one lock store; cheap to clone, and clones are one manager.
+///
+/// A service makes one at start-up and registers it with
+/// [`register`](crate::register); annotated functions find it there.
+///
+/// # Runtimes
+///
+/// A [`memory`](Self::memory) manager spawns nothing and works on any runtime,
+/// one after another, and without one.
+/// One that talks to servers belongs to the tokio runtime that it was made on:
+/// once that has ended, every acquire fails at once with
+/// [`LockError::RuntimeGone`](crate::LockError::RuntimeGone), and keys that
+/// were held then are free by their ttl.
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::Duration;
+/// # use lockguard::LockManager;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let manager = LockManager::memory();
+/// let guard = manager.lock("seat:17", Duration::from_secs(2)).acquire().await?;
+/// let second = manager.lock("seat:17", Duration::from_secs(2)).try_acquire().await;
+/// assert!(second.unwrap_err().is_busy());
+/// guard.release().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct LockManager {
+    core: Arc<Core>,
+}
+
+impl LockManager {
+    /// Makes a manager whose locks live in this process: the embedded default.
+    ///
+    /// It guards the tasks of one process only.
+    pub fn memory() -> Self {
+        Self::new(Memory::new())
+    }
+
+    /// Makes a manager over any lock store: a mock, a wrapper, a store of your
+    /// own.
+    ///
+    /// What must go on in the background runs on the tokio runtime that this
+    /// is called on.
+    pub fn new(backend: impl Backend) -> Self {
+        Self::with_settings(Arc::new(backend), Settings::default())
+    }
+
+    /// Connects to one server, or to a majority of several independent ones.
+    ///
+    /// Addresses are separated by commas, and spaces are ignored:
+    /// `redis://[user:password@]host[:6379][/db]`, `rediss://…` (with the
+    /// feature `tls`), `redis+unix:///path/to/socket`; or `memory://` alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: an address that does not parse, fewer than a quorum of
+    /// servers that answer, the same server twice, or one that cannot keep
+    /// locks.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the connections are closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = lockguard::LockManager::connect("redis://a, redis://b, redis://c").await?;
+    /// lockguard::register(manager)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(addresses: impl AsRef<str>) -> Result<Self, ConnectError> {
+        Self::builder().addresses(addresses.as_ref()).build().await
+    }
+
+    /// Connects to what the environment variable `LOCKGUARD_URL` says.
+    ///
+    /// It is read as [`connect`](Self::connect) reads its argument.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], also when the variable is not set.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn from_env() -> Result<Self, ConnectError> {
+        match std::env::var(URL_VARIABLE) {
+            Ok(addresses) => Self::connect(addresses).await,
+            Err(_) => Err(ConnectError::missing_variable(URL_VARIABLE)),
+        }
+    }
+
+    /// Starts a manager with options.
+    pub fn builder() -> LockManagerBuilder {
+        LockManagerBuilder::default()
+    }
+
+    pub(crate) fn with_settings(backend: Arc<dyn Backend>, settings: Settings) -> Self {
+        Self {
+            core: Arc::new(Core::new(backend, settings)),
+        }
+    }
+
+    /// Asks for the lock of `key`, kept for `ttl` unless it is extended.
+    ///
+    /// The ttl (10 ms to 24 h) is how long a crashed holder's lock stays taken,
+    /// and the time limit of a body that runs under it.
+    /// Nothing happens before the request is awaited.
+    #[track_caller]
+    pub fn lock(&self, key: impl AsRef<str>, ttl: Duration) -> LockRequest {
+        let key = self.core.key(key.as_ref());
+        let target = key.map(|key| (Arc::clone(&self.core), key));
+        LockRequest::new(target, ttl, Point::At(Location::caller()))
+    }
+
+    /// How many bodies have finished after their lease was lost, inside one
+    /// long poll: their values were returned, and they may not have been alone.
+    pub fn finished_late(&self) -> u64 {
+        self.core.finished_late.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+impl fmt::Debug for LockManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.core, f)
+    }
+}
+
+const URL_VARIABLE: &str = "LOCKGUARD_URL";

@@ -1,0 +1,172 @@
+//! What is asked of a manager before a lock is taken.
+
+use std::{borrow::Cow, fmt, pin::pin, sync::Arc, time::Duration};
+
+use crate::{
+    acquire::{self, Patience, Want},
+    core::Core,
+    error::LockError,
+    guard::LockGuard,
+    key::LockKey,
+    lease::{Lease, Point},
+    run::run,
+};
+
+/// A lock to be taken, made by [`LockManager::lock`](crate::LockManager::lock).
+///
+/// Building a request neither fails nor asks a server; a bad key or option is
+/// an error of the first await.
+///
+/// # Default
+///
+/// Without [`wait`](Self::wait), [`acquire`](Self::acquire) and
+/// [`run`](Self::run) wait for a busy key as long as the builder's
+/// `default_wait` says, or else twice the ttl and at most 30 s.
+#[derive(Clone)]
+#[must_use = "a request takes no lock until `acquire`, `try_acquire` or `run` is awaited"]
+pub struct LockRequest {
+    target: Result<(Arc<Core>, LockKey), LockError>,
+    ttl: Duration,
+    wait: Option<Duration>,
+    point: Point,
+}
+
+impl LockRequest {
+    pub(crate) fn new(
+        target: Result<(Arc<Core>, LockKey), LockError>,
+        ttl: Duration,
+        point: Point,
+    ) -> Self {
+        Self {
+            target,
+            ttl,
+            wait: None,
+            point,
+        }
+    }
+
+    /// Sets how long to queue for a busy key; zero: not for another holder.
+    ///
+    /// Votes that are merely split between contenders are settled all the
+    /// same, within a bounded time.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
+        self
+    }
+
+    /// Names the lock point, for errors and events.
+    ///
+    /// # Default
+    ///
+    /// The file and line of the call to
+    /// [`LockManager::lock`](crate::LockManager::lock).
+    pub fn named(mut self, point: impl Into<Cow<'static, str>>) -> Self {
+        self.point = Point::Named(point.into());
+        self
+    }
+
+    /// Takes the lock, waiting for a busy key.
+    ///
+    /// Waiters of one process are served first come, first served.
+    ///
+    /// # Errors
+    ///
+    /// - [`LockError::Busy`] when another owner held the key until the wait had
+    ///   passed;
+    /// - [`LockError::Unavailable`] when too few servers answered, after the
+    ///   first round that showed it;
+    /// - [`LockError::Reentrant`] when a body of this task holds the key;
+    /// - [`LockError::InvalidKey`] and [`LockError::InvalidOptions`];
+    /// - [`LockError::RuntimeGone`] when the runtime that the manager was made
+    ///   on has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the caller leaves the queue, and what a
+    /// server may have granted is given back in the background.
+    pub async fn acquire(self) -> Result<LockGuard, LockError> {
+        let (core, key) = self.target?;
+        let want = Want {
+            key,
+            ttl: self.ttl,
+            patience: Patience::Wait(self.wait.unwrap_or_else(|| core.default_wait(self.ttl))),
+            label: core.settings.label.clone(),
+            point: self.point,
+        };
+        acquire::acquire(core, want).await
+    }
+
+    /// Takes the lock, or fails at once when another owner holds the key.
+    ///
+    /// Split votes are settled first: of several that try at the same time,
+    /// one gets the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub async fn try_acquire(self) -> Result<LockGuard, LockError> {
+        self.wait(Duration::ZERO).acquire().await
+    }
+
+    /// Runs the body under the lock: what the attribute does.
+    ///
+    /// The body is dropped at its first poll after the lease's deadline.
+    /// A value that it has produced is returned, however late.
+    /// Whether it returns, panics or is cancelled, the lock is given back; on a
+    /// normal way out, before this returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), and [`LockError::Lost`] when the body was
+    /// dropped part-way: what it had done by then is done.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, so is the body, and the lock is given back
+    /// in the background.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lockguard::LockManager;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), lockguard::LockError> {
+    /// let manager = LockManager::memory();
+    /// let request = manager.lock("report:daily", Duration::from_secs(30));
+    /// let rows = request.run(async |_lease| 42).await?;
+    /// assert_eq!(rows, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run<T>(self, body: impl AsyncFnOnce(Lease) -> T) -> Result<T, LockError> {
+        // Declared before the body, so that the body is dropped first,
+        // however this future ends.
+        let guard = self.acquire().await?;
+        let value = {
+            let body = pin!(body(guard.lease().clone()));
+            run(&guard, body).await
+        };
+        guard.release_after_body().await;
+        value
+    }
+}
+
+impl fmt::Debug for LockRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("LockRequest");
+        match &self.target {
+            Ok((_, key)) => debug.field("key", key),
+            Err(error) => debug.field("error", error),
+        };
+        debug
+            .field("ttl", &self.ttl)
+            .field("wait", &self.wait)
+            .field("point", &format_args!("{}", self.point))
+            .finish()
+    }
+}

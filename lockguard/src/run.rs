@@ -1,0 +1,97 @@
+//! Runs a body for as long as its lease lasts.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    backend::BoxFuture,
+    current::Body,
+    error::{LockError, LostCause},
+    guard::LockGuard,
+    lease::Lease,
+};
+
+/// Polls the body until it ends or its lease does.
+///
+/// The clock is compared before each poll of the body, so that a body that is
+/// always ready, or that uses up its cooperative budget, is stopped too; the
+/// timer merely wakes one that is idle.
+/// A value that the body has produced is returned, however late.
+///
+/// # Errors
+///
+/// [`LockError::Lost`]; the caller drops the body then.
+pub fn run<'a, F: Future>(guard: &'a LockGuard, body: Pin<&'a mut F>) -> Run<'a, F> {
+    Run {
+        guard,
+        body,
+        chain: None,
+        lost: None,
+    }
+}
+
+/// See [`run`].
+#[must_use = "a body does nothing until it is awaited"]
+pub struct Run<'a, F> {
+    guard: &'a LockGuard,
+    body: Pin<&'a mut F>,
+    /// Made at the first poll, in the task that runs the body.
+    chain: Option<Arc<Body>>,
+    /// Made when the body first has to wait.
+    lost: Option<BoxFuture<'static, LostCause>>,
+}
+
+impl<F: Future> Future for Run<'_, F> {
+    type Output = Result<F::Output, LockError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let lease = this.guard.lease();
+        if let Some(cause) = lease.ended(Instant::now()) {
+            return Poll::Ready(Err(lose(lease, cause)));
+        }
+        let chain = this
+            .chain
+            .get_or_insert_with(|| Body::new(this.guard.core(), lease));
+        let body = this.body.as_mut();
+        if let Poll::Ready(value) = chain.poll(|| body.poll(cx)) {
+            if let Some(cause) = lease.ended(Instant::now()) {
+                finished_late(this.guard, cause);
+            }
+            return Poll::Ready(Ok(value));
+        }
+        let lost = this.lost.get_or_insert_with(|| {
+            let lease = lease.clone();
+            Box::pin(async move { lease.lost().await })
+        });
+        match lost.as_mut().poll(cx) {
+            Poll::Ready(cause) => Poll::Ready(Err(lose(lease, cause))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+fn lose(lease: &Lease, cause: LostCause) -> LockError {
+    lease.lose(cause);
+    tracing::warn!(
+        key = %lease.key(),
+        point = %lease.point(),
+        "lost a lock: {cause}; its body was stopped part-way"
+    );
+    lease.lost_error(cause)
+}
+
+fn finished_late(guard: &LockGuard, cause: LostCause) {
+    guard.core().count_finished_late();
+    tracing::warn!(
+        key = %guard.lease().key(),
+        point = %guard.lease().point(),
+        "a body finished after its lock was lost: {cause}; its value is returned, and it may \
+         not have been alone: give it a longer ttl, or let it yield more often"
+    );
+}

@@ -1,0 +1,229 @@
+//! Locks by key and token: the shape of Go's `LockManager`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    acquire::{Patience, Want, take},
+    backend::{BoxFuture, ReleaseReply},
+    clock::until,
+    error::{LockError, ReleaseError},
+    guard::release_error,
+    lease::Point,
+    manager::LockManager,
+    retry::Retry,
+    token::OwnerToken,
+    validity::LONGEST_NODE_BUDGET,
+};
+
+/// Takes and gives back locks by key and owner token.
+///
+/// For code that comes from Go's `LockManager { Acquire; Release }`, and for
+/// callers that cannot keep a guard; [`LockManager`] implements it, and a mock
+/// is a dozen lines.
+/// Nothing stops code whose lock has expired: prefer the attribute or
+/// [`LockRequest::run`](crate::LockRequest::run).
+///
+/// # Examples
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use lockguard::{LockManager, Released, TokenLock};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let locks: Arc<dyn TokenLock> = Arc::new(LockManager::memory());
+/// let token = locks.acquire("job:nightly", Duration::from_secs(2)).await?;
+/// assert_eq!(locks.release("job:nightly", &token).await?, Released::Freed);
+/// assert_eq!(locks.release("job:nightly", &token).await?, Released::NotHeld);
+/// # Ok(())
+/// # }
+/// ```
+pub trait TokenLock: Send + Sync {
+    /// Takes the key for `ttl`, and returns what proves the ownership.
+    ///
+    /// A busy key is tried again as the manager's
+    /// [`RetryPolicy`](crate::RetryPolicy) says.
+    /// The token's label comes from the manager's token generator, which is
+    /// called once with the key.
+    ///
+    /// # Errors
+    ///
+    /// As [`LockRequest::acquire`](crate::LockRequest::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what a server may have granted is given
+    /// back in the background.
+    fn acquire<'a>(
+        &'a self,
+        key: &'a str,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<OwnerToken, LockError>>;
+
+    /// As [`acquire`](Self::acquire), with a label of the caller's; an empty
+    /// one falls back to the token generator.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    fn acquire_as<'a>(
+        &'a self,
+        key: &'a str,
+        ttl: Duration,
+        label: &'a str,
+    ) -> BoxFuture<'a, Result<OwnerToken, LockError>>;
+
+    /// Gives the key back, if this token holds it.
+    ///
+    /// Never held, expired and released twice are [`Released::NotHeld`].
+    ///
+    /// # Errors
+    ///
+    /// - [`ReleaseError::NotOwner`] when another owner holds the key, which is
+    ///   left alone;
+    /// - [`ReleaseError::Unavailable`] when too few servers answered; the key
+    ///   is free by its ttl at the latest.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the release goes on in the background.
+    fn release<'a>(
+        &'a self,
+        key: &'a str,
+        token: &'a OwnerToken,
+    ) -> BoxFuture<'a, Result<Released, ReleaseError>>;
+}
+
+/// What a release by token came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Released {
+    /// The token held the key, and it is free now.
+    Freed,
+    /// Nobody held the key: it had expired, been released, or never been held.
+    NotHeld,
+}
+
+/// The token interface, without the trait.
+impl LockManager {
+    /// See [`TokenLock::acquire`].
+    ///
+    /// # Errors
+    ///
+    /// See [`TokenLock::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`TokenLock::acquire`].
+    pub async fn acquire(&self, key: &str, ttl: Duration) -> Result<OwnerToken, LockError> {
+        self.acquire_as(key, ttl, "").await
+    }
+
+    /// See [`TokenLock::acquire_as`].
+    ///
+    /// # Errors
+    ///
+    /// See [`TokenLock::acquire_as`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`TokenLock::acquire_as`].
+    pub async fn acquire_as(
+        &self,
+        key: &str,
+        ttl: Duration,
+        label: &str,
+    ) -> Result<OwnerToken, LockError> {
+        let core = self.core();
+        let settings = &core.settings;
+        let label = match &settings.token_generator {
+            _ if !label.is_empty() => label.to_owned(),
+            Some(generate) => generate(key),
+            None => settings.label.clone(),
+        };
+        let patience = match settings.retry.map(crate::RetryPolicy::retry) {
+            None => Patience::Wait(core.default_wait(ttl)),
+            Some(Retry::Within(limit)) => Patience::Wait(limit),
+            Some(Retry::Tries {
+                tries,
+                delay,
+                jitter,
+            }) => Patience::Tries {
+                tries,
+                delay,
+                jitter,
+            },
+        };
+        let want = Want {
+            key: core.key(key)?,
+            ttl,
+            patience,
+            label,
+            point: Point::Named("LockManager::acquire".into()),
+        };
+        let place = core.queue.place(&want.key);
+        let grant = take(core, &want, &place).await?;
+        Ok(grant.into_token())
+    }
+
+    /// See [`TokenLock::release`].
+    ///
+    /// # Errors
+    ///
+    /// See [`TokenLock::release`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`TokenLock::release`].
+    pub async fn release(&self, key: &str, token: &OwnerToken) -> Result<Released, ReleaseError> {
+        let core = self.core();
+        // What is no key was never held.
+        let Ok(key) = core.key(key) else {
+            return Ok(Released::NotHeld);
+        };
+        let release = core.release(key.clone(), token.clone());
+        let reply = until(Instant::now() + LONGEST_NODE_BUDGET, release).await;
+        // Those who wait in this process need not wait for their next look.
+        core.queue.place(&key).free(token);
+        match reply.unwrap_or_else(|| Err(core.no_answer(LONGEST_NODE_BUDGET))) {
+            Ok(ReleaseReply::Freed) => Ok(Released::Freed),
+            Ok(ReleaseReply::NotHeld) => Ok(Released::NotHeld),
+            Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(&key)),
+            Err(error) => Err(release_error(&key, error)),
+        }
+    }
+}
+
+impl TokenLock for LockManager {
+    fn acquire<'a>(
+        &'a self,
+        key: &'a str,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
+        Box::pin(self.acquire(key, ttl))
+    }
+
+    fn acquire_as<'a>(
+        &'a self,
+        key: &'a str,
+        ttl: Duration,
+        label: &'a str,
+    ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
+        Box::pin(self.acquire_as(key, ttl, label))
+    }
+
+    fn release<'a>(
+        &'a self,
+        key: &'a str,
+        token: &'a OwnerToken,
+    ) -> BoxFuture<'a, Result<Released, ReleaseError>> {
+        Box::pin(self.release(key, token))
+    }
+}

@@ -1,0 +1,237 @@
+//! Guards: extend, release, drop, wherever and whenever.
+
+use std::{thread, time::Duration};
+
+use lockguard::{LockError, LockManager, LostCause, ReleaseError, backend::*};
+use tokio::time::advance;
+
+const TTL: Duration = Duration::from_secs(2);
+
+fn assert_send_sync<T: Send + Sync + std::fmt::Debug + 'static>() {}
+
+#[test]
+fn public_handles_are_send_sync_static_and_debug() {
+    assert_send_sync::<LockManager>();
+    assert_send_sync::<lockguard::LockGuard>();
+    assert_send_sync::<lockguard::Lease>();
+    assert_send_sync::<LockError>();
+    assert_send_sync::<lockguard::LockRequest>();
+    assert_send_sync::<lockguard::LockManagerBuilder>();
+}
+
+#[test]
+fn acquire_futures_are_send_and_static() {
+    fn is<T: Send + 'static>(future: T) -> T {
+        future
+    }
+    let manager = LockManager::memory();
+    drop(is(manager.lock("k", TTL).acquire()));
+    drop(is(manager.lock("k", TTL).try_acquire()));
+    drop(is(manager.lock("k", TTL).run(async |_| ())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ttl_outside_10_ms_to_24_h_is_refused_before_anything_is_asked() {
+    let manager = LockManager::memory();
+    let hours = 60 * 60;
+    for ttl in [
+        Duration::ZERO,
+        Duration::from_millis(9),
+        Duration::from_secs(24 * hours + 1),
+    ] {
+        let error = manager.lock("k", ttl).acquire().await.unwrap_err();
+        assert!(matches!(error, LockError::InvalidOptions { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_key_is_an_error_of_the_first_await() {
+    let manager = LockManager::memory();
+    for key in ["", "a b", "a\nb"] {
+        let error = manager.lock(key, TTL).acquire().await.unwrap_err();
+        assert!(matches!(error, LockError::InvalidKey { .. }), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn extend_moves_the_deadline() {
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    advance(TTL / 2).await;
+    guard.extend(TTL).await.unwrap();
+    advance(TTL - Duration::from_millis(30)).await;
+    assert!(guard.is_held());
+    guard.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn extend_after_the_deadline_is_lost() {
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    advance(TTL).await;
+    let error = guard.extend(TTL).await.unwrap_err();
+    assert!(error.is_lost(), "{error}");
+    assert!(!guard.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn extend_of_a_key_that_was_taken_away_ends_the_lease() {
+    let store = Memory::new();
+    let manager = LockManager::new(store.clone());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    // Somebody deletes our key by hand; the memory store offers no other way
+    // than to know the token, which nobody else does: a second store stands in.
+    let emptied = LockManager::new(Emptied(store));
+    let other = emptied.lock("k2", TTL).acquire().await.unwrap();
+    let error = other.extend(TTL).await.unwrap_err();
+    assert!(matches!(
+        error,
+        LockError::Lost {
+            cause: LostCause::Taken,
+            ..
+        }
+    ));
+    assert!(!other.is_held());
+    guard.release().await.unwrap();
+}
+
+/// A store that has lost every key when it is asked to extend or release.
+struct Emptied(Memory);
+
+impl Backend for Emptied {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> lockguard::BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.0.acquire(request)
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> lockguard::BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        Box::pin(async move { requests.iter().map(|_| Ok(ExtendReply::NotHeld)).collect() })
+    }
+
+    fn release(
+        &self,
+        _: ReleaseRequest,
+    ) -> lockguard::BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        Box::pin(async { Ok(ReleaseReply::NotHeld) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn release_of_a_lease_that_the_servers_lost_is_an_error() {
+    let manager = LockManager::new(Emptied(Memory::new()));
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let error = guard.release().await.unwrap_err();
+    assert!(matches!(
+        error,
+        ReleaseError::Lost {
+            cause: LostCause::Taken,
+            ..
+        }
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn release_after_the_deadline_is_lost_and_leaves_the_successor() {
+    let manager = LockManager::memory();
+    let stale = manager.lock("k", TTL).acquire().await.unwrap();
+    advance(TTL).await;
+    let successor = manager.lock("k", TTL).acquire().await.unwrap();
+    let error = stale.release().await.unwrap_err();
+    assert!(error.is_lost(), "{error}");
+    assert!(
+        manager
+            .lock("k", TTL)
+            .try_acquire()
+            .await
+            .unwrap_err()
+            .is_busy()
+    );
+    successor.release().await.unwrap();
+}
+
+#[test]
+fn the_memory_manager_works_without_a_runtime() {
+    let manager = LockManager::memory();
+    let guard = block_on(manager.lock("k", TTL).acquire()).unwrap();
+    let busy = block_on(manager.lock("k", TTL).try_acquire()).unwrap_err();
+    assert!(busy.is_busy());
+    block_on(guard.release()).unwrap();
+    drop(block_on(manager.lock("k", TTL).acquire()).unwrap());
+    drop(block_on(manager.lock("k", TTL).try_acquire()).unwrap());
+}
+
+#[test]
+fn a_wait_without_a_runtime_ends_at_its_deadline() {
+    let manager = LockManager::memory();
+    let _guard = block_on(manager.lock("k", TTL).acquire()).unwrap();
+    let wait = Duration::from_millis(50);
+    let start = std::time::Instant::now();
+    let error = block_on(manager.lock("k", TTL).wait(wait).acquire()).unwrap_err();
+    assert!(error.is_busy(), "{error}");
+    assert!(start.elapsed() >= wait);
+}
+
+#[test]
+fn a_waiter_without_a_runtime_is_woken_by_the_release() {
+    let manager = LockManager::memory();
+    let guard = block_on(manager.lock("k", TTL).acquire()).unwrap();
+    let request = manager.lock("k", TTL).wait(Duration::from_secs(30));
+    let waiter = thread::spawn(move || block_on(request.acquire()).map(drop));
+    drop(guard);
+    waiter.join().unwrap().unwrap();
+}
+
+#[test]
+fn one_memory_manager_serves_one_runtime_after_another() {
+    let manager = LockManager::memory();
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let guard = runtime.block_on(manager.lock("k", TTL).acquire()).unwrap();
+        drop(runtime);
+        drop(guard);
+    }
+    assert!(block_on(manager.lock("k", TTL).try_acquire()).is_ok());
+}
+
+#[test]
+fn dropping_a_guard_on_a_plain_thread_frees_the_key() {
+    let manager = LockManager::memory();
+    let guard = block_on(manager.lock("k", TTL).acquire()).unwrap();
+    thread::spawn(move || drop(guard)).join().unwrap();
+    assert!(block_on(manager.lock("k", TTL).try_acquire()).is_ok());
+}
+
+#[tokio::test]
+async fn debug_shows_the_key_and_never_the_owner_token() {
+    let manager = LockManager::memory();
+    let token = manager.acquire("other", TTL).await.unwrap();
+    let guard = manager.lock("seat:1", TTL).acquire().await.unwrap();
+    let shown = format!("{manager:?} {guard:?} {token:?}");
+    assert!(shown.contains("seat:1"), "{shown}");
+    let random = token.expose().rsplit(':').next().unwrap();
+    assert!(!shown.contains(random), "{shown}");
+}
+
+/// Drives a future on this thread, without tokio.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => thread::park(),
+        }
+    }
+}

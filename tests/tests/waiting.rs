@@ -1,0 +1,189 @@
+//! Waiting for a busy key, on the paused clock.
+
+use std::{sync::Arc, time::Duration};
+
+use lockguard::{LockError, LockManager};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+
+const TTL: Duration = Duration::from_secs(2);
+
+#[tokio::test(start_paused = true)]
+async fn try_acquire_does_not_wait_for_another_holder() {
+    let manager = LockManager::memory();
+    let _guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let start = Instant::now();
+    let error = manager.lock("k", TTL).try_acquire().await.unwrap_err();
+    assert!(error.is_busy() && error.is_retryable(), "{error}");
+    assert_eq!(error.key(), Some("k"));
+    assert!(start.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn busy_names_the_holder_and_when_the_key_is_free() {
+    let holder = LockManager::builder().memory().label("billing@host-1:7");
+    let manager = holder.build().await.unwrap();
+    let _guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let error = manager
+        .lock("k", TTL)
+        .wait(TTL / 4)
+        .acquire()
+        .await
+        .unwrap_err();
+    let LockError::Busy {
+        holder,
+        retry_after,
+        waited,
+        ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(holder.as_deref(), Some("billing@host-1:7"));
+    assert!(*waited >= TTL / 4);
+    assert!(retry_after.is_some_and(|left| left <= TTL * 3 / 4));
+    assert!(error.to_string().contains("billing@host-1:7"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_at_its_deadline() {
+    let manager = LockManager::memory();
+    let _guard = manager.lock("k", 10 * TTL).acquire().await.unwrap();
+    let wait = Duration::from_millis(1234);
+    let start = Instant::now();
+    let error = manager
+        .lock("k", TTL)
+        .wait(wait)
+        .acquire()
+        .await
+        .unwrap_err();
+    assert!(error.is_busy(), "{error}");
+    let over = start.elapsed() - wait;
+    assert!(over <= Duration::from_millis(1), "{over:?} too long");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_wait_outlasts_a_crashed_holder() {
+    let manager = LockManager::memory();
+    // The token interface leaves the key to its ttl, as a crash does.
+    let _token = manager.acquire("k", TTL).await.unwrap();
+    let start = Instant::now();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    assert!(start.elapsed() >= TTL);
+    guard.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_wait_is_twice_the_ttl_and_at_most_30_s() {
+    let manager = LockManager::memory();
+    let _guard = manager
+        .lock("k", Duration::from_secs(1000))
+        .acquire()
+        .await
+        .unwrap();
+    for (ttl, wait) in [(TTL, 2 * TTL), (30 * TTL, Duration::from_secs(30))] {
+        let start = Instant::now();
+        manager.lock("k", ttl).acquire().await.unwrap_err();
+        assert!(start.elapsed() - wait <= Duration::from_millis(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_of_one_process_are_served_in_order() {
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut waiters = Vec::new();
+    for n in 0..10 {
+        let (manager, served) = (manager.clone(), Arc::clone(&served));
+        waiters.push(tokio::spawn(async move {
+            let body = async |_| {
+                sleep(Duration::from_millis(10)).await;
+                served.lock().await.push(n);
+            };
+            manager.lock("k", TTL).wait(10 * TTL).run(body).await
+        }));
+        tokio::task::yield_now().await;
+    }
+    guard.release().await.unwrap();
+    for waiter in waiters {
+        waiter.await.unwrap().unwrap();
+    }
+    assert_eq!(*served.lock().await, (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_wakes_the_next_waiter_at_once() {
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiter = tokio::spawn(manager.lock("k", TTL).acquire());
+    sleep(Duration::from_millis(500)).await;
+    let start = Instant::now();
+    guard.release().await.unwrap();
+    let guard = waiter.await.unwrap().unwrap();
+    assert!(start.elapsed().is_zero());
+    guard.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_gives_up_leaves_the_line_to_the_next() {
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let first = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    let second = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    first.abort();
+    drop(guard);
+    let start = Instant::now();
+    second.await.unwrap().unwrap().release().await.unwrap();
+    assert!(start.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_tasks_are_never_inside_together() {
+    let manager = LockManager::memory();
+    let inside = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let tasks: Vec<_> = (0..1000)
+        .map(|_| {
+            let (manager, inside) = (manager.clone(), Arc::clone(&inside));
+            tokio::spawn(async move {
+                let body = async |_| {
+                    use std::sync::atomic::Ordering::SeqCst;
+                    assert_eq!(inside.fetch_add(1, SeqCst), 0);
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, SeqCst);
+                };
+                manager.lock("k", TTL).wait(100 * TTL).run(body).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+}
+
+/// Gives a task its cancelled acquire back to the line, at every poll.
+#[tokio::test(start_paused = true)]
+async fn five_hundred_cancelled_acquires_leave_nothing() {
+    let manager = LockManager::memory();
+    for n in 0_u64..500 {
+        let holder = (n % 2 == 0).then(|| manager.lock("k", TTL).acquire());
+        let holder = match holder {
+            Some(acquire) => Some(acquire.await.unwrap()),
+            None => None,
+        };
+        let waiter = tokio::spawn(manager.lock("k", TTL).run(async |_| sleep(TTL / 4).await));
+        sleep(Duration::from_millis(n % 7)).await;
+        drop(holder);
+        sleep(Duration::from_millis(n % 3)).await;
+        waiter.abort();
+        let _ = waiter.await;
+        assert!(
+            manager.lock("k", TTL).try_acquire().await.is_ok(),
+            "round {n}"
+        );
+    }
+}
