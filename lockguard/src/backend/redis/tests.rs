@@ -992,6 +992,21 @@ async fn a_long_queue_is_not_held_against_the_server() {
 }
 
 #[tokio::test]
+async fn a_timeout_without_end_is_accepted() {
+    let server = Server::start();
+    let timeouts = Timeouts {
+        connect: Duration::MAX,
+        response: Duration::MAX,
+    };
+    let node = RedisNode::open(Address::parse(&server.url()).unwrap(), timeouts);
+    let (key, token) = (key("seat:1"), token());
+    assert!(is_granted(&take(&node, &key, &token).await));
+    server.stop();
+    let said = reason(free(&node, &key, &token).await);
+    assert!(said.contains("no answer within 1s"), "{said}");
+}
+
+#[tokio::test]
 async fn a_program_that_was_blocked_does_not_blame_the_server() {
     let server = Server::start();
     let node = server.connected().await;
