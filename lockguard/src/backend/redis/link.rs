@@ -367,9 +367,7 @@ impl Link {
             if command.is_abandoned() {
                 continue;
             }
-            // Once more is enough to outlive a reset; a server that dies of a
-            // command is not killed with it again and again.
-            if command.is_repeat && !command.is_release() {
+            if command.is_worn_out() {
                 command.fail(&error);
                 continue;
             }
