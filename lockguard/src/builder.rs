@@ -2,6 +2,8 @@
 
 use std::{fmt, mem, sync::Arc, time::Duration};
 
+#[cfg(feature = "redis")]
+use crate::{backend::redis::Timeouts, connect};
 use crate::{
     backend::{Backend, Memory},
     connect_error::ConnectError,
@@ -210,6 +212,19 @@ impl LockManagerBuilder {
             }
         }
         Ok(())
+    }
+
+    #[cfg(feature = "redis")]
+    async fn connect(&self, addresses: &[String]) -> Result<Arc<dyn Backend>, ConnectError> {
+        let timeouts = Timeouts {
+            connect: self.connect_timeout,
+            response: self.response_timeout,
+        };
+        let nodes = connect::open(addresses, timeouts)?;
+        if !self.is_lazy {
+            nodes.ready().await?;
+        }
+        Ok(nodes.into_backend())
     }
 
     #[cfg(not(feature = "redis"))]

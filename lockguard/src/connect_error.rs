@@ -61,6 +61,13 @@ impl ConnectError {
         }
     }
 
+    #[cfg(feature = "redis")]
+    pub(crate) fn same_node(one: &str, other: &str) -> Self {
+        Self::SameNode {
+            addresses: [Arc::from(one), Arc::from(other)],
+        }
+    }
+
     pub(crate) fn missing_variable(name: &'static str) -> Self {
         Self::MissingVariable { name }
     }

@@ -21,6 +21,8 @@ mod acquire;
 mod background;
 mod builder;
 mod clock;
+#[cfg(feature = "redis")]
+mod connect;
 mod core;
 mod current;
 mod guard;

@@ -1,1 +1,41 @@
-//! The tests of lockguard.
+//! The test harness of lockguard.
+//!
+//! Everything here is test code: it panics where a test would fail, and says
+//! what was expected.
+//! `docs/TESTING.md` shows how to use it.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "a panic of the harness is the failure of the test that called it"
+)]
+
+// Waiting for what must become true.
+mod eventually;
+
+// Servers, and what can go wrong on the way to them.
+mod ports;
+mod proxy;
+mod server;
+mod watchdog;
+
+// Clients in processes of their own, and tests over several servers.
+mod over_nodes;
+mod worker;
+
+// Backends that answer as told, and what every backend owes.
+pub mod contract;
+mod scripted;
+
+// What happened, across processes.
+mod witness;
+
+pub use crate::{
+    eventually::{eventually, eventually_blocking},
+    proxy::{Flow, Proxy},
+    scripted::{Call, Fate, Operation, Scripted, Step},
+    server::{Server, Servers},
+    witness::{Interval, Section, Violation, Witness},
+    worker::Worker,
+};

@@ -41,11 +41,6 @@ impl Holder {
         self.value == other.value
     }
 
-    /// Whether this is the owner with the token that reads `exposed`.
-    pub(crate) fn is_owner(&self, exposed: &str) -> bool {
-        *self.value == *exposed.as_bytes()
-    }
-
     /// The same owner with another remaining time.
     pub(crate) fn with_expiry(mut self, expires_in: Option<Duration>) -> Self {
         self.expires_in = expires_in;

@@ -1,13 +1,17 @@
 //! Where locks are kept: the [`Backend`] trait and what implements it.
 //!
-//! [`Memory`] keeps locks in this process, `RedisNode` on one Redis or Valkey
+//! [`Memory`] keeps locks in this process, [`RedisNode`] on one Redis or Valkey
 //! server, and [`Redlock`] on a majority of any backends.
 
 mod contract;
 mod holder;
 mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod redlock;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisNode;
 pub use self::{
     contract::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,

@@ -1,0 +1,579 @@
+//! The options between the parentheses, by name.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::{
+    Expr, ExprLit, Lit, Path, Token,
+    ext::IdentExt,
+    parse::{ParseStream, Parser, discouraged::Speculative},
+};
+
+use crate::{
+    duration,
+    error::Errors,
+    similar::{closest, listed},
+};
+
+/// The options as they were written: names are known, values are not looked at.
+#[derive(Default)]
+pub(crate) struct Arguments {
+    pub(crate) key: Option<Expr>,
+    pub(crate) ttl: Option<Expr>,
+    pub(crate) wait: Option<Expr>,
+    pub(crate) on_error: Option<Expr>,
+    pub(crate) manager: Option<Expr>,
+    pub(crate) name: Option<Expr>,
+    pub(crate) crate_path: Option<Path>,
+    /// Options that were meant, well-formed or not: none of these is missing.
+    mentioned: Vec<&'static str>,
+}
+
+impl Arguments {
+    /// Whether the option was meant, even if its value makes no sense.
+    pub(crate) fn mentions(&self, option: &str) -> bool {
+        self.mentioned.contains(&option)
+    }
+
+    /// Reads all options; a mistake in one does not hide the next.
+    pub(crate) fn parse(options: TokenStream, errors: &mut Errors) -> Self {
+        let mut arguments = Self::default();
+        let read = (|input: ParseStream<'_>| {
+            while !input.is_empty() {
+                arguments.read_option(input, errors);
+            }
+            Ok(())
+        })
+        .parse2(options);
+        if let Err(error) = read {
+            errors.at_span(error.span(), error);
+        }
+        arguments
+    }
+
+    /// Reads one option and the comma after it; always consumes something.
+    fn read_option(&mut self, input: ParseStream<'_>, errors: &mut Errors) {
+        if let Ok(Some(comma)) = input.parse::<Option<Token![,]>>() {
+            errors.at(comma, "there is no option before this comma");
+            return;
+        }
+        let Some(name) = option_name(input) else {
+            self.refuse_positional(input, errors);
+            return;
+        };
+        let row = self.recognize(&name, errors);
+        if !is_assignment(input) {
+            if let Some(row) = row {
+                errors.at(&name, without_value(row, input));
+            }
+            skip_value(input);
+            return;
+        }
+        let value_of = row.map_or_else(|| name.to_string(), |row| row.name.to_owned());
+        if input.parse::<Token![=]>().is_err() {
+            return;
+        }
+        if let Some(row) = row {
+            self.read_value(row, &name, input, errors);
+        } else {
+            skip_expression(input);
+        }
+        expect_comma(&value_of, input, errors);
+    }
+
+    fn read_value(&mut self, row: &Row, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) {
+        let ahead = input.fork();
+        if row.name == "crate" && ahead.call(Path::parse_mod_style).is_ok() && ends(&ahead) {
+            self.crate_path = input.call(Path::parse_mod_style).ok();
+            return;
+        }
+        let ahead = input.fork();
+        let value = match ahead.parse::<Expr>() {
+            Ok(value) => value,
+            Err(_) if ends(input) => {
+                errors.at(
+                    name,
+                    format!("`{}` has no value: write `{}`", row.name, row.example),
+                );
+                return;
+            }
+            Err(error) => {
+                errors.at_span(
+                    error.span(),
+                    format!(
+                        "`{}` is not understood: write `{}` ({error})",
+                        row.name, row.example
+                    ),
+                );
+                skip_value_only(input);
+                return;
+            }
+        };
+        input.advance_to(&ahead);
+        match row.name {
+            "key" => self.key = Some(value),
+            "ttl" => self.ttl = Some(value),
+            "wait" => self.wait = Some(value),
+            "on_error" => self.on_error = Some(value),
+            "manager" => self.manager = Some(value),
+            "name" => self.name = Some(value),
+            _ => errors.at(&value, wrong_crate(&value)),
+        }
+    }
+
+    /// The row of a name that can be used; every other name is answered.
+    fn recognize(&mut self, name: &Ident, errors: &mut Errors) -> Option<&'static Row> {
+        let given = name.unraw().to_string();
+        let Some(row) = row(&given) else {
+            let (message, meant) = unknown(&given);
+            errors.at(name, message);
+            self.mentioned.extend(meant);
+            return None;
+        };
+        if self.is_duplicate(row, name, errors) {
+            return None;
+        }
+        if let Support::Later(instead) = row.support {
+            errors.at(name, format!("`{given}` is not supported yet: {instead}"));
+            return None;
+        }
+        Some(row)
+    }
+
+    fn is_duplicate(&mut self, row: &Row, name: &Ident, errors: &mut Errors) -> bool {
+        let is_second = self.mentions(row.name);
+        if is_second {
+            errors.at(name, format!("`{}` is given twice: remove one", row.name));
+        }
+        self.mentioned.push(row.name);
+        is_second
+    }
+
+    /// Options have names: says which one the value looks like.
+    fn refuse_positional(&mut self, input: ParseStream<'_>, errors: &mut Errors) {
+        let ahead = input.fork();
+        let Ok(value) = ahead.parse::<Expr>() else {
+            if let Ok(token) = input.parse::<TokenTree>() {
+                errors.at(
+                    &token,
+                    format!("expected an option, such as `{}`", rows_example()),
+                );
+            }
+            skip_value(input);
+            return;
+        };
+        input.advance_to(&ahead);
+        let (option, text) = match unwrapped(&value) {
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(literal),
+                ..
+            }) => {
+                let is_duration = duration::parse(&literal.value()).is_ok();
+                let text = literal.to_token_stream().to_string();
+                match (is_duration, self.mentions("ttl")) {
+                    (true, false) => ("ttl", text),
+                    (true, true) => ("wait", text),
+                    (false, _) => ("key", text),
+                }
+            }
+            Expr::Lit(_) => ("ttl", "\"2s\"".to_owned()),
+            _ => ("key", "…".to_owned()),
+        };
+        self.mentioned.extend(row(option).map(|row| row.name));
+        errors.at(
+            &value,
+            format!("options are named: write `{option} = {text}`"),
+        );
+        expect_comma(option, input, errors);
+    }
+}
+
+/// One option: its name, a use of it, and whether it can be used.
+struct Row {
+    name: &'static str,
+    example: &'static str,
+    support: Support,
+}
+
+/// Whether an option can be used in this version.
+enum Support {
+    Now,
+    /// Not yet; what to do instead.
+    Later(&'static str),
+}
+
+/// Every option, in the order of the reference page.
+const OPTIONS: &[Row] = &[
+    Row {
+        name: "key",
+        example: "key = \"seat:{seat_id}\"",
+        support: Support::Now,
+    },
+    Row {
+        name: "keys",
+        example: "keys = [\"seat:{from}\", \"seat:{to}\"]",
+        support: Support::Later("lock one resource with `key`"),
+    },
+    Row {
+        name: "ttl",
+        example: "ttl = \"2s\"",
+        support: Support::Now,
+    },
+    Row {
+        name: "wait",
+        example: "wait = \"5s\"",
+        support: Support::Now,
+    },
+    Row {
+        name: "max_hold",
+        example: "max_hold = \"1m\"",
+        support: Support::Later("choose a `ttl` that the body fits into"),
+    },
+    Row {
+        name: "min_hold",
+        example: "min_hold = \"10s\"",
+        support: Support::Later("the lock is free when the body ends"),
+    },
+    Row {
+        name: "fence",
+        example: "fence = token",
+        support: Support::Later("remove it"),
+    },
+    Row {
+        name: "bind",
+        example: "bind = lease",
+        support: Support::Later("remove it"),
+    },
+    Row {
+        name: "on_busy",
+        example: "on_busy = skip",
+        support: Support::Later(
+            "`wait = \"0s\"` returns at once when the key is busy, and `on_error = |e| …` says \
+             what; ask `e.is_busy()`",
+        ),
+    },
+    Row {
+        name: "on_error",
+        example: "on_error = |e| Err(e.into())",
+        support: Support::Now,
+    },
+    Row {
+        name: "on_lost",
+        example: "on_lost = finish",
+        support: Support::Later("the body is dropped when its lease is lost"),
+    },
+    Row {
+        name: "manager",
+        example: "manager = self.locks",
+        support: Support::Now,
+    },
+    Row {
+        name: "name",
+        example: "name = \"booking\"",
+        support: Support::Now,
+    },
+    Row {
+        name: "crate",
+        example: "crate = my_framework::lockguard",
+        support: Support::Now,
+    },
+];
+
+/// What other libraries call our options.
+const FOREIGN: &[(&str, &[&str])] = &[
+    (
+        "key",
+        &[
+            "resource",
+            "resource_name",
+            "lock_key",
+            "lock_name",
+            "template",
+            "id",
+        ],
+    ),
+    ("keys", &["resources", "lock_keys"]),
+    (
+        "ttl",
+        &[
+            "expiry",
+            "expire",
+            "expires",
+            "expires_in",
+            "expiration",
+            "lease_time",
+            "lock_at_most_for",
+            "at_most",
+            "lock_timeout",
+            "lock_ttl",
+            "duration",
+            "max_duration",
+            "px",
+            "ex",
+            "ttl_ms",
+            "ttl_secs",
+        ],
+    ),
+    (
+        "wait",
+        &[
+            "timeout",
+            "acquire_timeout",
+            "wait_time",
+            "wait_timeout",
+            "wait_for",
+            "max_wait",
+            "blocking",
+            "blocking_timeout",
+            "tries",
+            "max_tries",
+            "retry",
+            "retries",
+            "max_retries",
+            "retry_count",
+            "retry_delay",
+        ],
+    ),
+    (
+        "max_hold",
+        &[
+            "renew",
+            "auto_renew",
+            "renewal",
+            "watchdog",
+            "extend",
+            "auto_extend",
+            "heartbeat",
+            "keep_alive",
+            "refresh",
+        ],
+    ),
+    (
+        "min_hold",
+        &["lock_at_least_for", "at_least", "hold_at_least"],
+    ),
+    ("fence", &["fencing", "fenced", "fencing_token", "token"]),
+    ("bind", &["lease", "guard", "with"]),
+    (
+        "on_busy",
+        &[
+            "skip",
+            "skip_if_locked",
+            "try_lock",
+            "nowait",
+            "no_wait",
+            "on_locked",
+            "on_conflict",
+        ],
+    ),
+    (
+        "on_error",
+        &[
+            "map_err",
+            "map_error",
+            "error",
+            "or_else",
+            "fallback",
+            "on_fail",
+            "on_failure",
+        ],
+    ),
+    ("on_lost", &["on_expired", "on_expire", "on_timeout"]),
+    (
+        "manager",
+        &[
+            "pool",
+            "client",
+            "redis",
+            "redlock",
+            "connection",
+            "backend",
+            "store",
+        ],
+    ),
+    ("name", &["point", "lock_point", "label"]),
+    ("crate", &["lockguard", "crate_path", "path"]),
+];
+
+fn row(name: &str) -> Option<&'static Row> {
+    OPTIONS.iter().find(|row| row.name == name)
+}
+
+fn supported() -> impl Iterator<Item = &'static str> {
+    OPTIONS
+        .iter()
+        .filter(|row| matches!(row.support, Support::Now))
+        .map(|row| row.name)
+}
+
+fn rows_example() -> &'static str {
+    OPTIONS.first().map_or("", |row| row.example)
+}
+
+/// Answers a name that is none of ours, and says which option it stands for.
+fn unknown(given: &str) -> (String, Option<&'static str>) {
+    let foreign = FOREIGN
+        .iter()
+        .find(|(_, names)| names.contains(&given))
+        .and_then(|(ours, _)| row(ours));
+    if let Some(row) = foreign {
+        let message = match row.support {
+            Support::Now => format!(
+                "`{given}` is called `{}` here: write `{}`",
+                row.name, row.example
+            ),
+            Support::Later(instead) => format!(
+                "`{given}` is called `{}` here, which is not supported yet: {instead}",
+                row.name
+            ),
+        };
+        return (message, Some(row.name));
+    }
+    match closest(given, OPTIONS.iter().map(|row| row.name)).and_then(row) {
+        Some(row) => (
+            format!("there is no option `{given}`; did you mean `{}`?", row.name),
+            Some(row.name),
+        ),
+        None => (
+            format!(
+                "there is no option `{given}`; the options are {}",
+                listed(supported())
+            ),
+            None,
+        ),
+    }
+}
+
+/// Answers an option that has no `=`.
+fn without_value(row: &Row, input: ParseStream<'_>) -> String {
+    let Row { name, example, .. } = row;
+    if input.peek(Token![:]) {
+        format!("`{name}` takes its value after `=`, not `:`: write `{example}`")
+    } else if input.peek(syn::token::Paren) {
+        format!("`{name}` takes its value after `=`, not in parentheses: write `{example}`")
+    } else {
+        format!("`{name}` has no value: write `{example}`")
+    }
+}
+
+fn wrong_crate(value: &Expr) -> String {
+    match unwrapped(value) {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(path),
+            ..
+        }) => format!(
+            "`crate` takes a path, not text: write `crate = {}`",
+            path.value()
+        ),
+        _ => "`crate` takes the path where lockguard is: write `crate = \
+              my_framework::lockguard`"
+            .to_owned(),
+    }
+}
+
+/// The expression inside parentheses and the invisible groups of `macro_rules`.
+pub(crate) fn unwrapped(mut value: &Expr) -> &Expr {
+    loop {
+        value = match value {
+            Expr::Group(group) => &group.expr,
+            Expr::Paren(paren) => &paren.expr,
+            _ => return value,
+        };
+    }
+}
+
+/// The name that begins an option: a word that is not the start of an expression.
+fn option_name(input: ParseStream<'_>) -> Option<Ident> {
+    let ahead = input.fork();
+    let name = ahead.call(Ident::parse_any).ok()?;
+    let is_option = is_assignment(&ahead)
+        || ends(&ahead)
+        || (ahead.peek(Token![:]) && !ahead.peek(Token![::]))
+        || (ahead.peek(syn::token::Paren) && row(&name.to_string()).is_some());
+    if !is_option || name == "true" || name == "false" {
+        return None;
+    }
+    input.advance_to(&ahead);
+    Some(name)
+}
+
+fn is_assignment(input: ParseStream<'_>) -> bool {
+    input.peek(Token![=]) && !input.peek(Token![==]) && !input.peek(Token![=>])
+}
+
+fn ends(input: ParseStream<'_>) -> bool {
+    input.is_empty() || input.peek(Token![,])
+}
+
+fn starts_option(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    ahead.call(Ident::parse_any).is_ok() && is_assignment(&ahead)
+}
+
+/// The same, for an option that no comma separates from what is skipped.
+fn starts_known_option(input: ParseStream<'_>) -> bool {
+    let name = input.fork().call(Ident::parse_any);
+    starts_option(input) && name.is_ok_and(|name| row(&name.to_string()).is_some())
+}
+
+/// Consumes the comma after a value, or says that it is not there.
+fn expect_comma(option: &str, input: ParseStream<'_>, errors: &mut Errors) {
+    if input.is_empty() || matches!(input.parse::<Option<Token![,]>>(), Ok(Some(_))) {
+        return;
+    }
+    let span = input
+        .cursor()
+        .token_tree()
+        .map_or_else(Span::call_site, |(token, _)| token.span());
+    if starts_option(input) {
+        errors.at_span(span, "there is no comma before this option");
+    } else {
+        let advice = if option == "key" && input.peek(Token![:]) {
+            "a template is text, in quotes"
+        } else {
+            "a comma separates options"
+        };
+        errors.at_span(
+            span,
+            format!("the value of `{option}` ended before this; {advice}"),
+        );
+        skip_value(input);
+    }
+}
+
+/// Goes on at the next option.
+fn skip_value(input: ParseStream<'_>) {
+    skip_value_only(input);
+    if input.parse::<Option<Token![,]>>().is_err() {
+        skip_rest(input);
+    }
+}
+
+/// Stops before the comma that the next option follows.
+///
+/// A comma may belong to the broken value; one that `name =` follows does not.
+fn skip_value_only(input: ParseStream<'_>) {
+    while !input.is_empty() && !starts_known_option(input) {
+        let ahead = input.fork();
+        if let Ok(Some(_)) = ahead.parse::<Option<Token![,]>>()
+            && (ahead.is_empty() || option_name(&ahead).is_some())
+        {
+            return;
+        }
+        if input.parse::<TokenTree>().is_err() {
+            skip_rest(input);
+        }
+    }
+}
+
+fn skip_expression(input: ParseStream<'_>) {
+    let ahead = input.fork();
+    if ahead.parse::<Expr>().is_ok() {
+        input.advance_to(&ahead);
+    } else {
+        skip_value_only(input);
+    }
+}
+
+fn skip_rest(input: ParseStream<'_>) {
+    drop(input.parse::<TokenStream>());
+}

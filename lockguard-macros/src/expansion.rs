@@ -1,0 +1,277 @@
+//! The function as it is compiled.
+//!
+//! Everything that decides is in the runtime crate: what stands here evaluates
+//! the options and calls it.
+//! Introduced names begin with `__lockguard`; locals cannot meet the user's,
+//! items would.
+
+use proc_macro2::{Span as Site, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::LitStr;
+
+use crate::{
+    duration::Span,
+    error::Errors,
+    key::{Key, Template, Value},
+    model::Model,
+    target::{self, Body, Braced, Target, Wrapper},
+};
+
+// Input:  async fn f(a: A) -> R { body }
+// Output: async fn f(a: A) -> R { locked(body) }
+//
+// Input:  fn f(a: A) -> Pin<Box<dyn Future<Output = R>>> { …; Box::pin(async move { body }) }
+// Output: fn f(a: A) -> Pin<Box<dyn Future<Output = R>>> { …; Box::pin(async move { locked(body) }) }
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    let Target {
+        attributes,
+        visibility,
+        signature,
+        inner_attributes,
+        body,
+        ..
+    } = &model.target;
+    let body = match body {
+        Body::Function(body) => locked(model, body),
+        Body::Future {
+            before,
+            capture,
+            block,
+            wrappers,
+        } => {
+            let locked = locked(model, block);
+            let block = quote_spanned!(Site::mixed_site()=> async #capture { #locked });
+            let future = wrappers
+                .iter()
+                .fold(block, |future, wrapper| wrap(&future, wrapper));
+            quote!(#(#before)* #future)
+        }
+    };
+    quote! {
+        #(#attributes)*
+        #visibility #signature {
+            #(#inner_attributes)*
+            #body
+        }
+    }
+}
+
+// Input:  the mistakes, and the item that the attribute stands on
+// Output: every mistake, then the item as it was, so that its callers and
+//         editors do not fail too
+pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
+    let errors = errors.to_compile_errors();
+    if !target::is_item(item) {
+        return errors;
+    }
+    quote! {
+        #errors
+        #[allow(unused_variables)]
+        #item
+    }
+}
+
+// Input:  { body }
+// Output: the whole of a locked function's body:
+//
+//     use ::lockguard::__private as __lockguard;
+//     let error = 'failed: {
+//         let guard = match { … }.await { Ok(guard) => guard, Err(error) => break 'failed error };
+//         let value = { let body = pin!(async move { body }); run(&guard, body).await };
+//         release(guard).await;
+//         match value { Ok(value) => return value, Err(error) => break 'failed error }
+//     };
+//     return fail::<R>(error);
+//
+// The guard is declared before the body and lent to it, so that the body and
+// all it owns are dropped before the release, however it ends.
+// Not acquired and lost meet in one place: what the user gave as `on_error`
+// appears once, and so do the errors in it.
+fn locked(model: &Model, body: &Braced) -> TokenStream {
+    let runtime = runtime(model);
+    let acquired = acquired(model);
+    let body = body_future(&model.target, body);
+    let failed = failed(model);
+    quote_spanned! {Site::mixed_site()=>
+        #runtime
+        let __lockguard_error = '__lockguard_failed: {
+            let __lockguard_guard = match #acquired.await {
+                __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
+                __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
+            };
+            let __lockguard_value = {
+                let __lockguard_body = __lockguard::pin!(#body);
+                __lockguard::run(&__lockguard_guard, __lockguard_body).await
+            };
+            __lockguard::release(__lockguard_guard).await;
+            match __lockguard_value {
+                __lockguard::Ok(__lockguard_value) => return __lockguard_value,
+                __lockguard::Err(__lockguard_error) => __lockguard_error,
+            }
+        };
+        return #failed;
+    }
+}
+
+// Output: use ::lockguard::__private as __lockguard;
+//
+// One import, so that a missing crate is one error.
+fn runtime(model: &Model) -> TokenStream {
+    let site = Site::mixed_site();
+    let path = if let Some(path) = &model.crate_path {
+        path.to_token_stream()
+    } else {
+        quote_spanned!(site=> ::lockguard)
+    };
+    quote_spanned!(site=> use #path::__private as __lockguard;)
+}
+
+// Input:  key = "seat:{seat_id}", ttl = "2s", wait = expr, manager = expr
+// Output: {
+//     let __lockguard_key = __lockguard::key(&["seat:", ""], &[&seat_id]);
+//     let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
+//     let __lockguard_wait: __lockguard::Duration = expr;
+//     let __lockguard_manager = __lockguard::manager_of(&expr);
+//     __lockguard::acquire(__lockguard::request(…).wait(__lockguard_wait))
+// }
+//
+// A block, so that nothing in it lives over the await; a statement for each
+// expression, so that a `MutexGuard` in one is gone before the next.
+fn acquired(model: &Model) -> TokenStream {
+    let site = Site::mixed_site();
+    let key = key(&model.key);
+    let ttl = duration(&model.ttl);
+    let point = point(model);
+    let (wait, waiting) = match &model.wait {
+        None => (None, None),
+        Some(wait) => {
+            let wait = duration(wait);
+            (
+                Some(quote_spanned!(site=> let __lockguard_wait: __lockguard::Duration = #wait;)),
+                Some(quote_spanned!(site=> .wait(__lockguard_wait))),
+            )
+        }
+    };
+    let manager = match &model.manager {
+        None => quote_spanned!(site=> __lockguard::default_manager()),
+        Some(manager) => quote_spanned!(site=> __lockguard::manager_of(&#manager)),
+    };
+    quote_spanned! {site=>
+        {
+            let __lockguard_key = #key;
+            let __lockguard_ttl: __lockguard::Duration = #ttl;
+            #wait
+            let __lockguard_manager = #manager;
+            __lockguard::acquire(
+                __lockguard::request(
+                    __lockguard_manager,
+                    __lockguard_key,
+                    __lockguard_ttl,
+                    #point,
+                )
+                #waiting
+            )
+        }
+    }
+}
+
+// Input:  "seat:{seat_id}:{row:>04}"
+// Output: __lockguard::key(&["seat:", ":", ""], &[&seat_id, &__lockguard::padded(&row, 4)])
+//
+// Input:  expr
+// Output: __lockguard::raw_key(&expr)
+fn key(key: &Key) -> TokenStream {
+    let site = Site::mixed_site();
+    match key {
+        Key::Expression(expr) => quote_spanned!(site=> __lockguard::raw_key(&#expr)),
+        Key::Template(Template {
+            literal,
+            texts,
+            values,
+        }) => {
+            let texts = texts.iter().map(|text| LitStr::new(text, literal.span()));
+            // The literal's place, so that a value without `Display` is underlined there.
+            let place = site.located_at(literal.span());
+            let values = values.iter().map(|Value { expr, width }| match width {
+                None => quote_spanned!(place=> &#expr),
+                Some(width) => quote_spanned!(place=> &__lockguard::padded(&#expr, #width)),
+            });
+            quote_spanned!(site=> __lockguard::key(&[#(#texts),*], &[#(#values),*]))
+        }
+    }
+}
+
+// Input:  "2s"
+// Output: __lockguard::Duration::from_millis(2000u64)
+fn duration(duration: &Span) -> TokenStream {
+    match duration {
+        Span::Expression(expr) => expr.to_token_stream(),
+        Span::Literal(duration) => {
+            // At most a day, by `Bounds`.
+            let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            quote_spanned!(Site::mixed_site()=> __lockguard::Duration::from_millis(#millis))
+        }
+    }
+}
+
+// Output: "name", or `module::function`
+fn point(model: &Model) -> TokenStream {
+    if let Some(name) = &model.name {
+        name.to_token_stream()
+    } else {
+        let function = format!("::{}", model.target.name());
+        quote_spanned! {Site::mixed_site()=>
+            __lockguard::concat!(__lockguard::module_path!(), #function)
+        }
+    }
+}
+
+// Input:  { body }
+// Output: async move {
+//     let _ = &a;
+//     if let Some(output) = declared::<R>() { return output; }
+//     { body }
+// }
+//
+// `declared` is always `None`: it tells the compiler the type of the block, so
+// that a mistake in the body is reported where it is.
+// The body keeps a block of its own, for what it declares must not shadow `R`.
+fn body_future(target: &Target, body: &Braced) -> TokenStream {
+    let captures = target.capture_arguments();
+    let output = &target.output;
+    let Braced { brace, tokens } = body;
+    // At the user's brace, so that "expected `i32`, found `()`" shows it; not
+    // of the user's making, so that no lint calls the block superfluous.
+    let braces = Site::call_site().located_at(*brace);
+    let body = quote_spanned!(braces=> { #tokens });
+    quote_spanned! {Site::mixed_site()=>
+        async move {
+            #captures
+            if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<#output>() {
+                return __lockguard_output;
+            }
+            #body
+        }
+    }
+}
+
+// Output: __lockguard::fail::<R>(error), or on_error::<R>(handler, error)
+fn failed(model: &Model) -> TokenStream {
+    let site = Site::mixed_site();
+    let output = &model.target.output;
+    match &model.on_error {
+        None => quote_spanned!(site=> __lockguard::fail::<#output>(__lockguard_error)),
+        Some(handler) => quote_spanned! {site=>
+            __lockguard::on_error::<#output>(#handler, __lockguard_error)
+        },
+    }
+}
+
+// Input:  async move { … }
+// Output: Box::pin(async move { … }), or async move { … }.boxed()
+fn wrap(future: &TokenStream, wrapper: &Wrapper) -> TokenStream {
+    match wrapper {
+        Wrapper::Call(function) => quote!(#function(#future)),
+        Wrapper::Method(method) => quote!(#future.#method()),
+    }
+}

@@ -1,0 +1,569 @@
+//! Keys: a template such as `"seat:{seat_id}"`, or an expression.
+
+use proc_macro2::TokenStream;
+use syn::{Expr, ExprLit, ExprMethodCall, ExprPath, ExprUnary, Ident, Lit, LitStr, Member, UnOp};
+
+use crate::{
+    argument::unwrapped,
+    error::Errors,
+    similar::{closest, listed},
+    target::Target,
+};
+
+/// What is locked.
+pub(crate) enum Key {
+    /// Text with values in it; the runtime escapes the values.
+    Template(Template),
+    /// A whole key, taken as it is.
+    Expression(Box<Expr>),
+}
+
+/// Text with values between: one text more than values.
+pub(crate) struct Template {
+    pub(crate) literal: LitStr,
+    pub(crate) texts: Vec<String>,
+    pub(crate) values: Vec<Value>,
+}
+
+/// A value in a template.
+pub(crate) struct Value {
+    pub(crate) expr: Expr,
+    /// `{id:>04}`: at least so many digits.
+    pub(crate) width: Option<usize>,
+}
+
+impl Key {
+    /// Reads the value of `key`.
+    pub(crate) fn parse(value: &Expr, target: &Target, errors: &mut Errors) -> Option<Self> {
+        match unwrapped(value) {
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(literal),
+                ..
+            }) => Template::parse(literal, target, errors).map(Self::Template),
+            Expr::Lit(_) => {
+                let example = target.example_key();
+                errors.at(
+                    value,
+                    format!(
+                        "a key is text: write `key = {example}`",
+                        example = example.trim_matches('`')
+                    ),
+                );
+                None
+            }
+            expr => match uninterpolated(expr) {
+                Some(literal) => {
+                    errors.at(
+                        literal,
+                        "only a literal of its own is a template: here the braces would stay as \
+                         they are; write `key = \"…\"`, or `key = format!(…)`",
+                    );
+                    None
+                }
+                None => Some(Self::Expression(Box::new(value.clone()))),
+            },
+        }
+    }
+}
+
+/// The longest text that can be part of a key.
+const MAX_BYTES: usize = 512;
+
+/// What values never contain, so that it tells where one ends.
+const SEPARATORS: [char; 4] = [':', '/', '|', '#'];
+
+impl Template {
+    fn parse(literal: &LitStr, target: &Target, errors: &mut Errors) -> Option<Self> {
+        let text = literal.value();
+        let pieces = match split(&text) {
+            Ok(pieces) => pieces,
+            Err(problem) => {
+                errors.at(literal, format!("`key`: {problem}"));
+                return None;
+            }
+        };
+        let mut problems = problems_of_text(&text, &pieces, target);
+        let mut template = Self {
+            literal: literal.clone(),
+            texts: vec![String::new()],
+            values: Vec::new(),
+        };
+        for piece in &pieces {
+            match piece {
+                Piece::Text(text) => {
+                    if let Some(last) = template.texts.last_mut() {
+                        last.push_str(text);
+                    }
+                }
+                Piece::Placeholder(source) => {
+                    let value = Value::parse(source, literal, target, &mut problems);
+                    template.values.extend(value);
+                    template.texts.push(String::new());
+                }
+            }
+        }
+        for problem in &problems {
+            errors.at(literal, format!("`key`: {problem}"));
+        }
+        problems.is_empty().then_some(template)
+    }
+}
+
+/// A part of a template.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Placeholder(String),
+}
+
+/// Splits at braces; doubled braces are text.
+fn split(template: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut text = String::new();
+    let mut rest = template.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '{' if rest.next_if_eq(&'{').is_some() => text.push('{'),
+            '}' if rest.next_if_eq(&'}').is_some() => text.push('}'),
+            '}' => {
+                return Err("`}` closes nothing; a brace in the key itself is written `}}`".into());
+            }
+            '{' => {
+                if !text.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut text)));
+                }
+                let mut source = String::new();
+                loop {
+                    match rest.next() {
+                        Some('}') => break,
+                        Some('{') => {
+                            return Err(format!(
+                                "there is a `{{` inside the placeholder `{{{source}`; a brace in \
+                                 the key itself is written `{{{{`"
+                            ));
+                        }
+                        Some(c) => source.push(c),
+                        None => {
+                            return Err(format!(
+                                "`{{{source}` is never closed; a brace in the key itself is \
+                                 written `{{{{`"
+                            ));
+                        }
+                    }
+                }
+                pieces.push(Piece::Placeholder(source));
+            }
+            c => text.push(c),
+        }
+    }
+    if !text.is_empty() {
+        pieces.push(Piece::Text(text));
+    }
+    Ok(pieces)
+}
+
+/// What is wrong with the text between the values.
+fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<String> {
+    let mut problems = Vec::new();
+    let texts = || {
+        pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text.as_str()),
+            Piece::Placeholder(_) => None,
+        })
+    };
+    let characters = || texts().flat_map(str::chars);
+    if template.is_empty() {
+        problems.push("an empty key would be one lock for everybody".to_owned());
+    }
+    if let [Piece::Placeholder(source)] = pieces {
+        let point = target.name();
+        problems.push(format!(
+            "`{{{source}}}` alone does not say what it numbers; write `\"{point}:{{{source}}}\"`, \
+             or, if the value is a whole key, `key = {source}`"
+        ));
+    }
+    let bytes: usize = texts().map(str::len).sum();
+    if bytes > MAX_BYTES {
+        problems.push(format!(
+            "a key has at most {MAX_BYTES} bytes, and this text has {bytes}"
+        ));
+    }
+    if let Some(control) = characters().find(|c| c.is_control()) {
+        problems.push(format!(
+            "a key has no control characters: remove `{}`",
+            control.escape_default()
+        ));
+    } else if characters().any(char::is_whitespace) {
+        let better = without_white_space(template);
+        problems.push(format!("a key has no white space; write `\"{better}\"`"));
+    }
+    let from_printf = ["%s", "%d", "%v"]
+        .into_iter()
+        .find(|verb| texts().any(|text| text.contains(verb)));
+    if let Some(verb) = from_printf {
+        problems.push(format!(
+            "`{verb}` would stay as it is; write the argument's name in braces, such as {}",
+            target.example_key()
+        ));
+    }
+    problems.extend(weak_separator(pieces));
+    problems
+}
+
+/// `seat: {id} x` as `seat:{id}:x`.
+fn without_white_space(template: &str) -> String {
+    let mut better = String::new();
+    for word in template.split_whitespace() {
+        let is_separated =
+            better.is_empty() || better.ends_with(SEPARATORS) || word.starts_with(SEPARATORS);
+        if !is_separated {
+            better.push(':');
+        }
+        better.push_str(word);
+    }
+    better
+}
+
+/// Two values that nothing keeps apart can make one key of different values.
+fn weak_separator(pieces: &[Piece]) -> Option<String> {
+    let mut previous: Option<&str> = None;
+    let mut between = "";
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => between = text,
+            Piece::Placeholder(source) => {
+                if let Some(previous) = previous
+                    && !between.contains(SEPARATORS)
+                {
+                    return Some(format!(
+                        "put one of `:` `/` `|` `#` between `{{{previous}}}` and \
+                             `{{{source}}}`, as in `{{{previous}}}:{{{source}}}`; without it \
+                             different values can make the same key"
+                    ));
+                }
+                previous = Some(source);
+                between = "";
+            }
+        }
+    }
+    None
+}
+
+impl Value {
+    fn parse(
+        source: &str,
+        literal: &LitStr,
+        target: &Target,
+        problems: &mut Vec<String>,
+    ) -> Option<Self> {
+        let (name, format) = split_format(source);
+        if name.trim().is_empty() {
+            problems.push(format!(
+                "`{{{source}}}` names no argument; write it in the braces, such as {}",
+                target.example_key()
+            ));
+            return None;
+        }
+        let width = format.map(|format| parse_width(name, format));
+        let width = match width.transpose() {
+            Ok(width) => width,
+            Err(problem) => {
+                problems.push(problem);
+                return None;
+            }
+        };
+        let expr = LitStr::new(name, literal.span())
+            .parse::<TokenStream>()
+            .and_then(|tokens| syn::parse2::<Expr>(target.resolve(tokens)));
+        let Ok(expr) = expr else {
+            problems.push(unreadable(name, target));
+            return None;
+        };
+        let before = problems.len();
+        check_place(&expr, name, target, problems);
+        (problems.len() == before).then_some(Self { expr, width })
+    }
+}
+
+/// Splits at the first colon that is not part of `::`.
+fn split_format(source: &str) -> (&str, Option<&str>) {
+    let mut after_path_colon = false;
+    for (at, c) in source.char_indices() {
+        let rest = source.get(at..).unwrap_or_default();
+        if c != ':' || after_path_colon {
+            after_path_colon = false;
+        } else if rest.starts_with("::") {
+            after_path_colon = true;
+        } else {
+            let (name, format) = source.split_at(at);
+            return (name, format.get(1..));
+        }
+    }
+    (source, None)
+}
+
+/// The only format that keeps different values different.
+fn parse_width(name: &str, format: &str) -> Result<usize, String> {
+    let format = format.trim_end();
+    if format.is_empty() {
+        return Err(format!("`{{{name}:}}` has no format; write `{{{name}}}`"));
+    }
+    if format.ends_with('?') {
+        return Err(format!(
+            "`{{{name}:{format}}}`: `Debug` output may differ between two builds, which would \
+             then take different locks; write `{{{name}}}`, and implement `Display` for its type"
+        ));
+    }
+    let digits = ["0>", ">0", "0"]
+        .into_iter()
+        .find_map(|prefix| format.strip_prefix(prefix));
+    let width = digits.and_then(|digits| {
+        let is_plain = !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+        is_plain.then(|| digits.parse().ok()).flatten()
+    });
+    match width {
+        Some(width @ 1..=39) => Ok(width),
+        Some(_) => Err(format!(
+            "`{{{name}:{format}}}`: no integer has more than 39 digits; write for instance \
+             `{{{name}:>04}}`"
+        )),
+        None => Err(format!(
+            "`{{{name}:{format}}}`: a format can make different values equal; write `{{{name}}}`, \
+             or `{{{name}:>04}}` to pad an unsigned integer with zeros"
+        )),
+    }
+}
+
+fn unreadable(name: &str, target: &Target) -> String {
+    let raw = format!("r#{}", name.trim());
+    if target.arguments().any(|argument| argument == raw) {
+        return format!("`{{{name}}}` is a keyword; write `{{{raw}}}`");
+    }
+    format!("`{{{name}}}` is not understood; {PLACES}")
+}
+
+const PLACES: &str = "a placeholder holds an argument, a path, a field, an index or a method \
+                      call; give anything else as a whole key: `key = format!(…)`";
+
+/// A placeholder names a place or asks it; it does not compute.
+fn check_place(expr: &Expr, source: &str, target: &Target, problems: &mut Vec<String>) {
+    match expr {
+        Expr::Path(path) => problems.extend(unknown_name(path, target)),
+        Expr::Field(field) => {
+            if let Member::Named(name) = &field.member
+                && name == "await"
+            {
+                problems.push(not_a_place(source));
+                return;
+            }
+            check_place(&field.base, source, target, problems);
+        }
+        Expr::Index(index) => {
+            check_place(&index.expr, source, target, problems);
+            check_argument(&index.index, source, target, problems);
+        }
+        Expr::MethodCall(ExprMethodCall { receiver, args, .. }) => {
+            check_place(receiver, source, target, problems);
+            for argument in args {
+                check_argument(argument, source, target, problems);
+            }
+        }
+        Expr::Unary(ExprUnary {
+            op: UnOp::Deref(_),
+            expr,
+            ..
+        }) => check_place(expr, source, target, problems),
+        Expr::Reference(reference) if reference.mutability.is_none() => {
+            check_place(&reference.expr, source, target, problems);
+        }
+        Expr::Paren(paren) => check_place(&paren.expr, source, target, problems),
+        Expr::Group(group) => check_place(&group.expr, source, target, problems),
+        Expr::Lit(_) => problems.push(format!(
+            "`{{{source}}}` is not an argument; arguments are named, such as {}",
+            target.example_key()
+        )),
+        _ => problems.push(not_a_place(source)),
+    }
+}
+
+/// Inside `[…]` and `(…)` a literal is as good as a place.
+fn check_argument(expr: &Expr, source: &str, target: &Target, problems: &mut Vec<String>) {
+    if !matches!(expr, Expr::Lit(_)) {
+        check_place(expr, source, target, problems);
+    }
+}
+
+fn not_a_place(source: &str) -> String {
+    format!("`{{{source}}}` computes; {PLACES}")
+}
+
+/// A lower-case name that is no argument is a slip; others are paths.
+fn unknown_name(path: &ExprPath, target: &Target) -> Option<String> {
+    let name = path.path.get_ident()?.to_string();
+    if name == "self" {
+        return (!target.has_receiver()).then(|| not_an_argument(&name, target));
+    }
+    let is_constant = name
+        .trim_start_matches("r#")
+        .starts_with(|c: char| c.is_uppercase());
+    if is_constant || target.arguments().any(|argument| argument == name) {
+        return None;
+    }
+    Some(not_an_argument(&name, target))
+}
+
+fn not_an_argument(name: &str, target: &Target) -> String {
+    let point = target.name();
+    let arguments: Vec<String> = target.arguments().collect();
+    let arguments = || arguments.iter().map(String::as_str);
+    if arguments().any(|argument| argument.starts_with("__arg")) {
+        // async-trait takes patterns apart inside the future it makes.
+        return format!(
+            "`{name}` is not an argument of `{point}`; if a pattern binds it, give the argument \
+             a name and take it apart in the body, for `#[async_trait]` does so too late"
+        );
+    }
+    match closest(name, arguments()) {
+        Some(meant) => {
+            format!("`{name}` is not an argument of `{point}`; did you mean `{meant}`?")
+        }
+        None if arguments().next().is_none() => {
+            format!("`{name}` is not an argument of `{point}`, which has none")
+        }
+        None => format!(
+            "`{name}` is not an argument of `{point}`; its arguments are {}",
+            listed(arguments())
+        ),
+    }
+}
+
+/// A literal with a placeholder where nothing fills it in.
+fn uninterpolated(expr: &Expr) -> Option<LitStr> {
+    let literal = match unwrapped(expr) {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(literal),
+            ..
+        }) => literal.clone(),
+        Expr::Reference(reference) => return uninterpolated(&reference.expr),
+        Expr::MethodCall(call) if is_copying(&call.method) => {
+            return uninterpolated(&call.receiver);
+        }
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(path) if is_copying(&path.path.segments.last()?.ident) => {
+                return call.args.iter().find_map(uninterpolated);
+            }
+            _ => return None,
+        },
+        Expr::Macro(expr) if expr.mac.path.segments.last()?.ident == "concat" => {
+            return expr
+                .mac
+                .tokens
+                .clone()
+                .into_iter()
+                .filter_map(|token| syn::parse2::<LitStr>(token.into()).ok())
+                .find(has_placeholder);
+        }
+        _ => return None,
+    };
+    has_placeholder(&literal).then_some(literal)
+}
+
+/// What makes a `String` of a literal without looking at it.
+fn is_copying(function: &Ident) -> bool {
+    ["to_owned", "to_string", "into", "from", "as_str", "new"]
+        .iter()
+        .any(|name| function == name)
+}
+
+fn has_placeholder(literal: &LitStr) -> bool {
+    split(&literal.value()).is_ok_and(|pieces| {
+        pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Placeholder(_)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(text: &str) -> Piece {
+        Piece::Text(text.to_owned())
+    }
+
+    fn placeholder(source: &str) -> Piece {
+        Piece::Placeholder(source.to_owned())
+    }
+
+    #[test]
+    fn braces_split_and_doubled_braces_are_text() {
+        assert_eq!(split(""), Ok(vec![]));
+        assert_eq!(split("a:{b}"), Ok(vec![text("a:"), placeholder("b")]));
+        assert_eq!(split("{{a}}"), Ok(vec![text("{a}")]));
+        assert_eq!(
+            split("{{{a}}}:{b.c()}!"),
+            Ok(vec![
+                text("{"),
+                placeholder("a"),
+                text("}:"),
+                placeholder("b.c()"),
+                text("!")
+            ])
+        );
+    }
+
+    #[test]
+    fn a_path_is_not_a_format() {
+        assert_eq!(split_format("a"), ("a", None));
+        assert_eq!(split_format("a:>04"), ("a", Some(">04")));
+        assert_eq!(split_format("A::B"), ("A::B", None));
+        assert_eq!(split_format("A::B:04"), ("A::B", Some("04")));
+        assert_eq!(split_format("::a::B"), ("::a::B", None));
+        assert_eq!(split_format("a:"), ("a", Some("")));
+    }
+
+    #[test]
+    fn a_zero_padded_width_is_the_only_format() {
+        for format in ["04", ">04", "0>4", "039"] {
+            assert!(parse_width("id", format).is_ok(), "{format}");
+        }
+        for format in [
+            "", "?", "#?", "x", "4", ">4", "<04", "^04", "+04", "04x", ".2", "00", "0", "040",
+            "04$", "w$", "0w$", "0>04", "p", "e",
+        ] {
+            assert!(parse_width("id", format).is_err(), "{format}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_kept_to_the_letter(key in "[^{}]{0,40}") {
+            let pieces = split(&key).unwrap();
+            prop_assert_eq!(pieces.len(), usize::from(!key.is_empty()));
+            prop_assert!(pieces.iter().all(|piece| *piece == text(&key)));
+        }
+
+        #[test]
+        fn doubling_braces_gives_the_text_back(key in "[a{}:]{1,40}") {
+            let doubled = key.replace('{', "{{").replace('}', "}}");
+            prop_assert_eq!(split(&doubled), Ok(vec![text(&key)]));
+        }
+
+        #[test]
+        fn any_template_is_answered(key in "[a-b{}:.>0?\\PC]{0,40}") {
+            let _answer = split(&key);
+        }
+
+        #[test]
+        fn a_format_is_what_follows_a_single_colon(source in "[a:]{0,12}") {
+            let (name, format) = split_format(&source);
+            let joined = match format {
+                Some(format) => format!("{name}:{format}"),
+                None => name.to_owned(),
+            };
+            prop_assert_eq!(joined, source);
+        }
+    }
+}

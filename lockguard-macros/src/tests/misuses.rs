@@ -1,0 +1,786 @@
+//! Each misuse has its own answer, and the answer its place.
+
+use proc_macro2::TokenStream;
+
+use crate::{argument::Arguments, error::Errors, model::Model, target::Target};
+
+/// The name of a misuse; the options; the item; what is underlined (nothing:
+/// the whole attribute), and what is said.
+type Misuse = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const BOOK: &str = "async fn book(seat_id: u64, user: &str) -> Result<(), LockError> {}";
+
+/// Options as such.
+#[rustfmt::skip]
+const OPTIONS: &[Misuse] = &[
+    ("nothing_at_all", "", BOOK, &[
+        ("", r#"`key` and `ttl` are missing: write `#[distributed_lock(key = "book:{seat_id}", ttl = "2s")]`"#),
+    ]),
+    ("nothing_at_all_on_a_function_without_arguments", "", "async fn sweep() -> Result<(), LockError> {}", &[
+        ("", r#"`key` and `ttl` are missing: write `#[distributed_lock(key = "sweep", ttl = "2s")]`"#),
+    ]),
+    ("key_missing", r#"ttl = "2s""#, BOOK, &[
+        ("", r#"`key` is missing: say what is locked, such as `key = "book:{seat_id}"`"#),
+    ]),
+    ("ttl_missing", r#"key = "seat:{seat_id}""#, BOOK, &[
+        ("", r#"`ttl` is missing: say how long the body may take, and the lock of a crashed holder stays taken, such as `ttl = "2s"`"#),
+    ]),
+    ("key_twice", r#"key = "seat:{seat_id}", ttl = "2s", key = "x""#, BOOK, &[
+        ("key", "`key` is given twice: remove one"),
+    ]),
+    ("ttl_twice", r#"key = "seat:{seat_id}", ttl = "2s", ttl = "3s""#, BOOK, &[
+        ("ttl", "`ttl` is given twice: remove one"),
+    ]),
+    ("positional_key", r#""seat:{seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, r#"options are named: write `key = "seat:{seat_id}"`"#),
+    ]),
+    ("positional_ttl", r#"key = "seat:{seat_id}", "2s""#, BOOK, &[
+        (r#""2s""#, r#"options are named: write `ttl = "2s"`"#),
+    ]),
+    ("positional_wait", r#"key = "seat:{seat_id}", ttl = "2s", "5s""#, BOOK, &[
+        (r#""5s""#, r#"options are named: write `wait = "5s"`"#),
+    ]),
+    ("positional_number", r#"key = "seat:{seat_id}", 2"#, BOOK, &[
+        ("2", r#"options are named: write `ttl = "2s"`"#),
+    ]),
+    ("positional_argument", r#"seat_id.to_string(), ttl = "2s""#, BOOK, &[
+        ("seat_id.to_string()", "options are named: write `key = …`"),
+    ]),
+    ("positional_punctuation", r#"=> ttl = "2s""#, BOOK, &[
+        ("=", r#"expected an option, such as `key = "seat:{seat_id}"`"#),
+        ("", r#"`key` is missing: say what is locked, such as `key = "book:{seat_id}"`"#),
+    ]),
+    ("key_without_value", r#"key, ttl = "2s""#, BOOK, &[
+        ("key", r#"`key` has no value: write `key = "seat:{seat_id}"`"#),
+    ]),
+    ("key_without_value_after_equals", r#"key = , ttl = "2s""#, BOOK, &[
+        ("key", r#"`key` has no value: write `key = "seat:{seat_id}"`"#),
+    ]),
+    ("ttl_without_value_at_the_end", r#"key = "k", ttl ="#, BOOK, &[
+        ("ttl", r#"`ttl` has no value: write `ttl = "2s"`"#),
+    ]),
+    ("key_after_a_colon", r#"key: "seat:{seat_id}", ttl = "2s""#, BOOK, &[
+        ("key", r#"`key` takes its value after `=`, not `:`: write `key = "seat:{seat_id}"`"#),
+    ]),
+    ("key_in_parentheses", r#"key("seat:{seat_id}"), ttl = "2s""#, BOOK, &[
+        ("key", r#"`key` takes its value after `=`, not in parentheses: write `key = "seat:{seat_id}"`"#),
+    ]),
+    ("comma_missing", r#"key = "seat:{seat_id}" ttl = "2s""#, BOOK, &[
+        ("ttl", "there is no comma before this option"),
+    ]),
+    ("comma_missing_after_a_closure", r#"key = "k", on_error = |e| Err(e) ttl = "2s""#, BOOK, &[
+        ("ttl", "there is no comma before this option"),
+    ]),
+    ("comma_twice", r#"key = "k",, ttl = "2s""#, BOOK, &[
+        (",", "there is no option before this comma"),
+    ]),
+    ("comma_first", r#", key = "k", ttl = "2s""#, BOOK, &[
+        (",", "there is no option before this comma"),
+    ]),
+    ("semicolon_between_options", r#"key = "k"; ttl = "2s""#, BOOK, &[
+        (";", "the value of `key` ended before this; a comma separates options"),
+    ]),
+    ("template_without_quotes", r#"key = seat:{seat_id}, ttl = "2s""#, BOOK, &[
+        (":", "the value of `key` ended before this; a template is text, in quotes"),
+    ]),
+    ("words_after_a_value", r#"key = "k", ttl = 2 seconds, wait = "1s""#, BOOK, &[
+        ("seconds", "the value of `ttl` ended before this; a comma separates options"),
+        ("2", r#"`ttl` takes text with a unit: write `ttl = "2s"` or `ttl = "2ms"`"#),
+    ]),
+    ("value_that_is_no_expression", r#"key = "k", ttl = @, wait = "1s""#, BOOK, &[
+        ("@", r#"`ttl` is not understood: write `ttl = "2s"` (expected an expression)"#),
+    ]),
+    ("unknown_option", r#"key = "seat:{seat_id}", ttl = "2s", colour = "red""#, BOOK, &[
+        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `on_error`, `manager`, `name` and `crate`"),
+    ]),
+    ("unknown_flag", r#"key = "seat:{seat_id}", ttl = "2s", colour"#, BOOK, &[
+        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `on_error`, `manager`, `name` and `crate`"),
+    ]),
+    ("misspelt_key", r#"kye = "seat:{seat_id}", ttl = "2s""#, BOOK, &[
+        ("kye", "there is no option `kye`; did you mean `key`?"),
+    ]),
+    ("misspelt_ttl", r#"key = "k", tll = "2s""#, BOOK, &[
+        ("tll", "there is no option `tll`; did you mean `ttl`?"),
+    ]),
+    ("misspelt_wait", r#"key = "seat:{seat_id}", ttl = "2s", wiat = "2s""#, BOOK, &[
+        ("wiat", "there is no option `wiat`; did you mean `wait`?"),
+    ]),
+    ("camel_case_option", r#"key = "seat:{seat_id}", ttl = "2s", onError = |e| Err(e)"#, BOOK, &[
+        ("onError", "there is no option `onError`; did you mean `on_error`?"),
+    ]),
+    ("upper_case_option", r#"KEY = "k", ttl = "2s""#, BOOK, &[
+        ("KEY", "there is no option `KEY`; did you mean `key`?"),
+    ]),
+    ("all_mistakes_at_once", r#"key = "seat:{seatid}", ttl = "2", wait = 5, colour = "red", manager = "m", name = 1"#, "fn book(seat_id: u64) {}", &[
+        ("fn", "`book` is not async, and taking a lock waits: write `async fn book`; blocking code calls it as `handle.block_on(book(…))`, where `handle` is a `tokio::runtime::Handle`"),
+        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `on_error`, `manager`, `name` and `crate`"),
+        (r#""2""#, r#"`ttl = "2"`: the unit is missing; did you mean `"2s"` or `"2ms"`?"#),
+        ("5", r#"`wait` takes text with a unit: write `wait = "5s"` or `wait = "5ms"`"#),
+        (r#""m""#, r#"`manager` takes a manager, not its name: write `manager = lockguard::named("m")`"#),
+        ("1", r#"`name` takes text that does not change from call to call: write `name = "…"`"#),
+        (r#""seat:{seatid}""#, "`key`: `seatid` is not an argument of `book`; did you mean `seat_id`?"),
+    ]),
+];
+
+/// Options of a later version.
+#[rustfmt::skip]
+const NOT_YET: &[Misuse] = &[
+    ("keys_instead_of_key", r#"keys = ["a:{seat_id}", "b"], ttl = "2s""#, BOOK, &[
+        ("keys", "`keys` is not supported yet: lock one resource with `key`"),
+    ]),
+    ("max_hold_set", r#"key = "seat:{seat_id}", ttl = "2s", max_hold = "1m""#, BOOK, &[
+        ("max_hold", "`max_hold` is not supported yet: choose a `ttl` that the body fits into"),
+    ]),
+    ("min_hold_set", r#"key = "seat:{seat_id}", ttl = "2s", min_hold = "10s""#, BOOK, &[
+        ("min_hold", "`min_hold` is not supported yet: the lock is free when the body ends"),
+    ]),
+    ("fence_set", r#"key = "seat:{seat_id}", ttl = "2s", fence = token"#, BOOK, &[
+        ("fence", "`fence` is not supported yet: remove it"),
+    ]),
+    ("bind_set", r#"key = "seat:{seat_id}", ttl = "2s", bind = lease"#, BOOK, &[
+        ("bind", "`bind` is not supported yet: remove it"),
+    ]),
+    ("on_busy_set", r#"key = "seat:{seat_id}", ttl = "2s", on_busy = skip"#, BOOK, &[
+        ("on_busy", r#"`on_busy` is not supported yet: `wait = "0s"` returns at once when the key is busy, and `on_error = |e| …` says what; ask `e.is_busy()`"#),
+    ]),
+    ("on_lost_set", r#"key = "seat:{seat_id}", ttl = "2s", on_lost = finish"#, BOOK, &[
+        ("on_lost", "`on_lost` is not supported yet: the body is dropped when its lease is lost"),
+    ]),
+    ("max_hold_without_value", r#"key = "seat:{seat_id}", ttl = "2s", max_hold"#, BOOK, &[
+        ("max_hold", "`max_hold` is not supported yet: choose a `ttl` that the body fits into"),
+    ]),
+];
+
+/// What other libraries call our options.
+#[rustfmt::skip]
+const FOREIGN_NAMES: &[Misuse] = &[
+    ("expiry_of_redsync", r#"key = "k", expiry = "8s""#, BOOK, &[
+        ("expiry", r#"`expiry` is called `ttl` here: write `ttl = "2s"`"#),
+    ]),
+    ("lock_at_most_for_of_shedlock", r#"key = "k", lock_at_most_for = "8s""#, BOOK, &[
+        ("lock_at_most_for", r#"`lock_at_most_for` is called `ttl` here: write `ttl = "2s"`"#),
+    ]),
+    ("lock_at_least_for_of_shedlock", r#"key = "seat:{seat_id}", ttl = "2s", lock_at_least_for = "8s""#, BOOK, &[
+        ("lock_at_least_for", "`lock_at_least_for` is called `min_hold` here, which is not supported yet: the lock is free when the body ends"),
+    ]),
+    ("lease_time_of_redisson", r#"key = "k", lease_time = "8s""#, BOOK, &[
+        ("lease_time", r#"`lease_time` is called `ttl` here: write `ttl = "2s"`"#),
+    ]),
+    ("timeout_of_redis_py", r#"key = "seat:{seat_id}", ttl = "2s", timeout = 5"#, BOOK, &[
+        ("timeout", r#"`timeout` is called `wait` here: write `wait = "5s"`"#),
+    ]),
+    ("acquire_timeout_of_pottery", r#"key = "seat:{seat_id}", ttl = "2s", acquire_timeout = 5"#, BOOK, &[
+        ("acquire_timeout", r#"`acquire_timeout` is called `wait` here: write `wait = "5s"`"#),
+    ]),
+    ("blocking_timeout_of_redis_py", r#"key = "seat:{seat_id}", ttl = "2s", blocking_timeout = 5"#, BOOK, &[
+        ("blocking_timeout", r#"`blocking_timeout` is called `wait` here: write `wait = "5s"`"#),
+    ]),
+    ("tries_of_redsync", r#"key = "seat:{seat_id}", ttl = "2s", tries = 32"#, BOOK, &[
+        ("tries", r#"`tries` is called `wait` here: write `wait = "5s"`"#),
+    ]),
+    ("retry_count_of_node_redlock", r#"key = "seat:{seat_id}", ttl = "2s", retry_count = 10"#, BOOK, &[
+        ("retry_count", r#"`retry_count` is called `wait` here: write `wait = "5s"`"#),
+    ]),
+    ("renew_flag", r#"key = "seat:{seat_id}", ttl = "2s", renew"#, BOOK, &[
+        ("renew", "`renew` is called `max_hold` here, which is not supported yet: choose a `ttl` that the body fits into"),
+    ]),
+    ("watchdog_of_redisson", r#"key = "seat:{seat_id}", ttl = "2s", watchdog = true"#, BOOK, &[
+        ("watchdog", "`watchdog` is called `max_hold` here, which is not supported yet: choose a `ttl` that the body fits into"),
+    ]),
+    ("auto_extend_value", r#"key = "seat:{seat_id}", ttl = "2s", auto_extend = true"#, BOOK, &[
+        ("auto_extend", "`auto_extend` is called `max_hold` here, which is not supported yet: choose a `ttl` that the body fits into"),
+    ]),
+    ("skip_flag", r#"key = "seat:{seat_id}", ttl = "2s", skip"#, BOOK, &[
+        ("skip", r#"`skip` is called `on_busy` here, which is not supported yet: `wait = "0s"` returns at once when the key is busy, and `on_error = |e| …` says what; ask `e.is_busy()`"#),
+    ]),
+    ("try_lock_flag", r#"key = "seat:{seat_id}", ttl = "2s", try_lock"#, BOOK, &[
+        ("try_lock", r#"`try_lock` is called `on_busy` here, which is not supported yet: `wait = "0s"` returns at once when the key is busy, and `on_error = |e| …` says what; ask `e.is_busy()`"#),
+    ]),
+    ("guard_name", r#"key = "seat:{seat_id}", ttl = "2s", guard = g"#, BOOK, &[
+        ("guard", "`guard` is called `bind` here, which is not supported yet: remove it"),
+    ]),
+    ("lease_name", r#"key = "seat:{seat_id}", ttl = "2s", lease = l"#, BOOK, &[
+        ("lease", "`lease` is called `bind` here, which is not supported yet: remove it"),
+    ]),
+    ("token_name", r#"key = "seat:{seat_id}", ttl = "2s", token = t"#, BOOK, &[
+        ("token", "`token` is called `fence` here, which is not supported yet: remove it"),
+    ]),
+    ("resource_of_node_redlock", r#"resource = "k", ttl = "2s""#, BOOK, &[
+        ("resource", r#"`resource` is called `key` here: write `key = "seat:{seat_id}"`"#),
+    ]),
+    ("resources_of_node_redlock", r#"resources = ["k"], ttl = "2s""#, BOOK, &[
+        ("resources", "`resources` is called `keys` here, which is not supported yet: lock one resource with `key`"),
+    ]),
+    ("map_err_instead_of_on_error", r#"key = "seat:{seat_id}", ttl = "2s", map_err = f"#, BOOK, &[
+        ("map_err", "`map_err` is called `on_error` here: write `on_error = |e| Err(e.into())`"),
+    ]),
+    ("pool_instead_of_manager", r#"key = "seat:{seat_id}", ttl = "2s", pool = p"#, BOOK, &[
+        ("pool", "`pool` is called `manager` here: write `manager = self.locks`"),
+    ]),
+    ("label_instead_of_name", r#"key = "seat:{seat_id}", ttl = "2s", label = "l""#, BOOK, &[
+        ("label", r#"`label` is called `name` here: write `name = "booking"`"#),
+    ]),
+];
+
+/// Keys.
+#[rustfmt::skip]
+const KEYS: &[Misuse] = &[
+    ("key_is_empty", r#"key = "", ttl = "2s""#, BOOK, &[
+        (r#""""#, "`key`: an empty key would be one lock for everybody"),
+    ]),
+    ("key_is_a_number", r#"key = 17, ttl = "2s""#, BOOK, &[
+        ("17", r#"a key is text: write `key = "book:{seat_id}"`"#),
+    ]),
+    ("key_is_bytes", r#"key = b"k", ttl = "2s""#, BOOK, &[
+        (r#"b"k""#, r#"a key is text: write `key = "book:{seat_id}"`"#),
+    ]),
+    ("key_is_a_character", r#"key = 'k', ttl = "2s""#, BOOK, &[
+        ("'k'", r#"a key is text: write `key = "book:{seat_id}"`"#),
+    ]),
+    ("key_is_true", r#"key = true, ttl = "2s""#, BOOK, &[
+        ("true", r#"a key is text: write `key = "book:{seat_id}"`"#),
+    ]),
+    ("key_is_only_a_value", r#"key = "{seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""{seat_id}""#, r#"`key`: `{seat_id}` alone does not say what it numbers; write `"book:{seat_id}"`, or, if the value is a whole key, `key = seat_id`"#),
+    ]),
+    ("brace_never_closed", r#"key = "seat:{seat_id", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id""#, "`key`: `{seat_id` is never closed; a brace in the key itself is written `{{`"),
+    ]),
+    ("brace_never_opened", r#"key = "seat:seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:seat_id}""#, "`key`: `}` closes nothing; a brace in the key itself is written `}}`"),
+    ]),
+    ("brace_in_a_placeholder", r#"key = "seat:{{{seat_id{}}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{{{seat_id{}}""#, "`key`: there is a `{` inside the placeholder `{seat_id`; a brace in the key itself is written `{{`"),
+    ]),
+    ("placeholder_empty", r#"key = "seat:{}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{}""#, r#"`key`: `{}` names no argument; write it in the braces, such as `"book:{seat_id}"`"#),
+    ]),
+    ("placeholder_blank", r#"key = "seat:{ }", ttl = "2s""#, BOOK, &[
+        (r#""seat:{ }""#, r#"`key`: `{ }` names no argument; write it in the braces, such as `"book:{seat_id}"`"#),
+    ]),
+    ("placeholder_positional", r#"key = "seat:{0}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{0}""#, r#"`key`: `{0}` is not an argument; arguments are named, such as `"book:{seat_id}"`"#),
+    ]),
+    ("placeholder_text", r##"key = r#"seat:{"x"}"#, ttl = "2s""##, BOOK, &[
+        (r##"r#"seat:{"x"}"#"##, r#"`key`: `{"x"}` is not an argument; arguments are named, such as `"book:{seat_id}"`"#),
+    ]),
+    ("placeholder_misspelt", r#"key = "seat:{seatid}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seatid}""#, "`key`: `seatid` is not an argument of `book`; did you mean `seat_id`?"),
+    ]),
+    ("placeholder_camel_case", r#"key = "seat:{seatId}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seatId}""#, "`key`: `seatId` is not an argument of `book`; did you mean `seat_id`?"),
+    ]),
+    ("placeholder_unknown", r#"key = "seat:{order}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{order}""#, "`key`: `order` is not an argument of `book`; its arguments are `seat_id` and `user`"),
+    ]),
+    ("placeholder_of_a_function_without_arguments", r#"key = "seat:{order}", ttl = "2s""#, "async fn sweep() -> R {}", &[
+        (r#""seat:{order}""#, "`key`: `order` is not an argument of `sweep`, which has none"),
+    ]),
+    ("placeholder_field_of_an_unknown_argument", r#"key = "seat:{order.id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{order.id}""#, "`key`: `order` is not an argument of `book`; its arguments are `seat_id` and `user`"),
+    ]),
+    ("placeholder_index_unknown", r#"key = "seat:{user[i]}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{user[i]}""#, "`key`: `i` is not an argument of `book`; its arguments are `seat_id` and `user`"),
+    ]),
+    ("placeholder_self_in_a_free_function", r#"key = "seat:{self.id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{self.id}""#, "`key`: `self` is not an argument of `book`; its arguments are `seat_id` and `user`"),
+    ]),
+    ("placeholder_keyword_of_a_raw_argument", r#"key = "seat:{type}", ttl = "2s""#, "async fn f(r#type: u8) -> R {}", &[
+        (r#""seat:{type}""#, "`key`: `{type}` is a keyword; write `{r#type}`"),
+    ]),
+    ("placeholder_keyword", r#"key = "seat:{match}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{match}""#, "`key`: `{match}` is not understood; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_of_a_pattern_that_async_trait_took_apart", r#"key = "k:{a}", ttl = "2s""#, "fn f<'a>(__arg0: (u8, u8)) -> Pin<Box<dyn Future<Output = R> + Send + 'a>> { Box::pin(async move { let (a, b) = __arg0; }) }", &[
+        (r#""k:{a}""#, "`key`: `a` is not an argument of `f`; if a pattern binds it, give the argument a name and take it apart in the body, for `#[async_trait]` does so too late"),
+    ]),
+    ("placeholder_debug", r#"key = "seat:{seat_id:?}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:?}""#, "`key`: `{seat_id:?}`: `Debug` output may differ between two builds, which would then take different locks; write `{seat_id}`, and implement `Display` for its type"),
+    ]),
+    ("placeholder_pretty_debug", r#"key = "seat:{seat_id:#?}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:#?}""#, "`key`: `{seat_id:#?}`: `Debug` output may differ between two builds, which would then take different locks; write `{seat_id}`, and implement `Display` for its type"),
+    ]),
+    ("placeholder_hexadecimal", r#"key = "seat:{seat_id:x}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:x}""#, "`key`: `{seat_id:x}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+    ]),
+    ("placeholder_precision", r#"key = "seat:{seat_id:.2}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:.2}""#, "`key`: `{seat_id:.2}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+    ]),
+    ("placeholder_sign", r#"key = "seat:{seat_id:+}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:+}""#, "`key`: `{seat_id:+}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+    ]),
+    ("placeholder_width_of_spaces", r#"key = "seat:{seat_id:4}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:4}""#, "`key`: `{seat_id:4}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+    ]),
+    ("placeholder_width_left", r#"key = "seat:{seat_id:<04}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:<04}""#, "`key`: `{seat_id:<04}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+    ]),
+    ("placeholder_width_huge", r#"key = "seat:{seat_id:>0400}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:>0400}""#, "`key`: `{seat_id:>0400}`: no integer has more than 39 digits; write for instance `{seat_id:>04}`"),
+    ]),
+    ("placeholder_width_from_an_argument", r#"key = "seat:{seat_id:0w$}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:0w$}""#, "`key`: `{seat_id:0w$}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+    ]),
+    ("placeholder_format_empty", r#"key = "seat:{seat_id:}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id:}""#, "`key`: `{seat_id:}` has no format; write `{seat_id}`"),
+    ]),
+    ("placeholder_sum", r#"key = "seat:{seat_id + 1}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id + 1}""#, "`key`: `{seat_id + 1}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_call", r#"key = "seat:{hash(seat_id)}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{hash(seat_id)}""#, "`key`: `{hash(seat_id)}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_macro", r#"key = "seat:{line!()}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{line!()}""#, "`key`: `{line!()}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_await", r#"key = "seat:{user.id().await}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{user.id().await}""#, "`key`: `{user.id().await}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_question_mark", r#"key = "seat:{user.id()?}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{user.id()?}""#, "`key`: `{user.id()?}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_range", r#"key = "seat:{user[..3]}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{user[..3]}""#, "`key`: `{user[..3]}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_closure", r#"key = "seat:{user.map(|x| x)}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{user.map(|x| x)}""#, "`key`: `{user.map(|x| x)}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_cast", r#"key = "seat:{seat_id as u8}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id as u8}""#, "`key`: `{seat_id as u8}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_unreadable", r#"key = "seat:{seat id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat id}""#, "`key`: `{seat id}` is not understood; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("values_without_separator", r#"key = "seat:{seat_id}{user}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}{user}""#, "`key`: put one of `:` `/` `|` `#` between `{seat_id}` and `{user}`, as in `{seat_id}:{user}`; without it different values can make the same key"),
+    ]),
+    ("values_with_a_weak_separator", r#"key = "seat:{seat_id}-{user}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}-{user}""#, "`key`: put one of `:` `/` `|` `#` between `{seat_id}` and `{user}`, as in `{seat_id}:{user}`; without it different values can make the same key"),
+    ]),
+    ("white_space", r#"key = "seat {seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat {seat_id}""#, r#"`key`: a key has no white space; write `"seat:{seat_id}"`"#),
+    ]),
+    ("white_space_at_the_end", r#"key = "seat:{seat_id} ", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id} ""#, r#"`key`: a key has no white space; write `"seat:{seat_id}"`"#),
+    ]),
+    ("no_break_space", r#"key = "seat:\u{a0}{seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:\u{a0}{seat_id}""#, r#"`key`: a key has no white space; write `"seat:{seat_id}"`"#),
+    ]),
+    ("line_break", r#"key = "seat:\n{seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:\n{seat_id}""#, r#"`key`: a key has no control characters: remove `\n`"#),
+    ]),
+    ("placeholder_of_printf", r#"key = "seat:%d", ttl = "2s""#, BOOK, &[
+        (r#""seat:%d""#, r#"`key`: `%d` would stay as it is; write the argument's name in braces, such as `"book:{seat_id}"`"#),
+    ]),
+    ("concat_with_a_placeholder", r#"key = concat!("seat:", "{seat_id}"), ttl = "2s""#, BOOK, &[
+        (r#""{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
+    ]),
+    ("string_from_with_a_placeholder", r#"key = String::from("seat:{seat_id}"), ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
+    ]),
+    ("to_string_with_a_placeholder", r#"key = "seat:{seat_id}".to_string(), ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
+    ]),
+    ("reference_to_a_template", r#"key = &"seat:{seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
+    ]),
+    ("three_mistakes_in_one_template", r#"key = "seat {seatid}{usr}", ttl = "2s""#, BOOK, &[
+        (r#""seat {seatid}{usr}""#, r#"`key`: a key has no white space; write `"seat:{seatid}{usr}"`"#),
+        (r#""seat {seatid}{usr}""#, "`key`: put one of `:` `/` `|` `#` between `{seatid}` and `{usr}`, as in `{seatid}:{usr}`; without it different values can make the same key"),
+        (r#""seat {seatid}{usr}""#, "`key`: `seatid` is not an argument of `book`; did you mean `seat_id`?"),
+        (r#""seat {seatid}{usr}""#, "`key`: `usr` is not an argument of `book`; did you mean `user`?"),
+    ]),
+];
+
+/// Durations.
+#[rustfmt::skip]
+const DURATIONS: &[Misuse] = &[
+    ("ttl_is_a_number", r#"key = "seat:{seat_id}", ttl = 2"#, BOOK, &[
+        ("2", r#"`ttl` takes text with a unit: write `ttl = "2s"` or `ttl = "2ms"`"#),
+    ]),
+    ("ttl_is_a_large_number", r#"key = "seat:{seat_id}", ttl = 2000"#, BOOK, &[
+        ("2000", r#"`ttl` takes text with a unit: write `ttl = "2000s"` or `ttl = "2000ms"`"#),
+    ]),
+    ("ttl_without_quotes", r#"key = "seat:{seat_id}", ttl = 2s"#, BOOK, &[
+        ("2s", r#"`ttl` takes text: write `ttl = "2s"`"#),
+    ]),
+    ("ttl_of_milliseconds_without_quotes", r#"key = "seat:{seat_id}", ttl = 250ms"#, BOOK, &[
+        ("250ms", r#"`ttl` takes text: write `ttl = "250ms"`"#),
+    ]),
+    ("ttl_of_two_units_without_quotes", r#"key = "seat:{seat_id}", ttl = 1m30s"#, BOOK, &[
+        ("1m30s", r#"`ttl` takes text: write `ttl = "1m30s"`"#),
+    ]),
+    ("ttl_of_a_fraction_without_quotes", r#"key = "seat:{seat_id}", ttl = 1.5s"#, BOOK, &[
+        ("1.5s", r#"`ttl` takes text: write `ttl = "1s500ms"`"#),
+    ]),
+    ("ttl_is_a_typed_number", r#"key = "seat:{seat_id}", ttl = 2u64"#, BOOK, &[
+        ("2u64", r#"`ttl` takes text with a unit: write `ttl = "2s"` or `ttl = "2ms"`"#),
+    ]),
+    ("ttl_without_unit", r#"key = "seat:{seat_id}", ttl = "2""#, BOOK, &[
+        (r#""2""#, r#"`ttl = "2"`: the unit is missing; did you mean `"2s"` or `"2ms"`?"#),
+    ]),
+    ("ttl_without_number", r#"key = "seat:{seat_id}", ttl = "s""#, BOOK, &[
+        (r#""s""#, r#"`ttl = "s"`: `s` has no number before it; write for instance `"2s"`"#),
+    ]),
+    ("ttl_empty", r#"key = "seat:{seat_id}", ttl = """#, BOOK, &[
+        (r#""""#, r#"`ttl = ""`: no duration; write for instance `"2s"`"#),
+    ]),
+    ("ttl_of_a_fraction", r#"key = "seat:{seat_id}", ttl = "1.5s""#, BOOK, &[
+        (r#""1.5s""#, r#"`ttl = "1.5s"`: no fractions; write `"1s500ms"`"#),
+    ]),
+    ("ttl_in_upper_case", r#"key = "seat:{seat_id}", ttl = "2S""#, BOOK, &[
+        (r#""2S""#, r#"`ttl = "2S"`: `S` is not a unit; did you mean `"2s"`?"#),
+    ]),
+    ("ttl_in_months", r#"key = "seat:{seat_id}", ttl = "2M""#, BOOK, &[
+        (r#""2M""#, r#"`ttl = "2M"`: `M` is not a unit; did you mean `"2m"`?"#),
+    ]),
+    ("ttl_misspelt", r#"key = "seat:{seat_id}", ttl = "2secconds""#, BOOK, &[
+        (r#""2secconds""#, r#"`ttl = "2secconds"`: `secconds` is not a unit; did you mean `"2seconds"`?"#),
+    ]),
+    ("ttl_in_unknown_units", r#"key = "seat:{seat_id}", ttl = "2 fortnights""#, BOOK, &[
+        (r#""2 fortnights""#, r#"`ttl = "2 fortnights"`: `fortnights` is not a unit; the units are `ms`, `s`, `m` (minutes), `h` and `d`"#),
+    ]),
+    ("ttl_in_words", r#"key = "seat:{seat_id}", ttl = "two seconds""#, BOOK, &[
+        (r#""two seconds""#, r#"`ttl = "two seconds"`: `two` has no number before it; write for instance `"2s"`"#),
+    ]),
+    ("ttl_in_iso_8601", r#"key = "seat:{seat_id}", ttl = "PT2S""#, BOOK, &[
+        (r#""PT2S""#, r#"`ttl = "PT2S"`: did you mean `"2s"`?"#),
+    ]),
+    ("ttl_in_microseconds", r#"key = "seat:{seat_id}", ttl = "500us""#, BOOK, &[
+        (r#""500us""#, r#"`ttl = "500us"`: `us` is too fine: whole milliseconds, such as `"20ms"`"#),
+    ]),
+    ("ttl_negative", r#"key = "seat:{seat_id}", ttl = "-2s""#, BOOK, &[
+        (r#""-2s""#, r#"`ttl = "-2s"`: a duration cannot be negative"#),
+    ]),
+    ("ttl_negative_number", r#"key = "seat:{seat_id}", ttl = -2"#, BOOK, &[
+        ("-2", "`ttl` cannot be negative"),
+    ]),
+    ("ttl_is_true", r#"key = "seat:{seat_id}", ttl = true"#, BOOK, &[
+        ("true", r#"`ttl` takes text such as `ttl = "2s"`, or an expression of type `Duration`"#),
+    ]),
+    ("ttl_is_bytes", r#"key = "seat:{seat_id}", ttl = b"2s""#, BOOK, &[
+        (r#"b"2s""#, r#"`ttl` takes text such as `ttl = "2s"`, or an expression of type `Duration`"#),
+    ]),
+    ("ttl_zero", r#"key = "seat:{seat_id}", ttl = "0s""#, BOOK, &[
+        (r#""0s""#, r#"`ttl = "0s"`: a lease that short ends before a server has answered; the shortest is `"10ms"`"#),
+    ]),
+    ("ttl_too_short", r#"key = "seat:{seat_id}", ttl = "9ms""#, BOOK, &[
+        (r#""9ms""#, r#"`ttl = "9ms"`: a lease that short ends before a server has answered; the shortest is `"10ms"`"#),
+    ]),
+    ("ttl_too_long", r#"key = "seat:{seat_id}", ttl = "24h1ms""#, BOOK, &[
+        (r#""24h1ms""#, r#"`ttl = "24h1ms"`: a crashed holder would keep the key that long; the longest is `"24h"`"#),
+    ]),
+    ("ttl_in_days", r#"key = "seat:{seat_id}", ttl = "2d""#, BOOK, &[
+        (r#""2d""#, r#"`ttl = "2d"`: a crashed holder would keep the key that long; the longest is `"24h"`"#),
+    ]),
+    ("ttl_larger_than_any_number", r#"key = "seat:{seat_id}", ttl = "99999999999999999999999999999999999999999999s""#, BOOK, &[
+        (r#""99999999999999999999999999999999999999999999s""#, r#"`ttl = "99999999999999999999999999999999999999999999s"`: the number is too large"#),
+    ]),
+    ("wait_is_a_number", r#"key = "seat:{seat_id}", ttl = "2s", wait = 5"#, BOOK, &[
+        ("5", r#"`wait` takes text with a unit: write `wait = "5s"` or `wait = "5ms"`"#),
+    ]),
+    ("wait_zero_without_quotes", r#"key = "seat:{seat_id}", ttl = "2s", wait = 0"#, BOOK, &[
+        ("0", r#"`wait` takes text: write `wait = "0s"`"#),
+    ]),
+    ("wait_without_unit", r#"key = "seat:{seat_id}", ttl = "2s", wait = "5""#, BOOK, &[
+        (r#""5""#, r#"`wait = "5"`: the unit is missing; did you mean `"5s"` or `"5ms"`?"#),
+    ]),
+    ("wait_too_long", r#"key = "seat:{seat_id}", ttl = "2s", wait = "25h""#, BOOK, &[
+        (r#""25h""#, r#"`wait = "25h"`: no caller waits that long; the longest is `"24h"`"#),
+    ]),
+    ("wait_is_false", r#"key = "seat:{seat_id}", ttl = "2s", wait = false"#, BOOK, &[
+        ("false", r#"`wait` takes text such as `wait = "2s"`, or an expression of type `Duration`"#),
+    ]),
+];
+
+/// Handlers, managers, names and paths.
+#[rustfmt::skip]
+const OTHERS: &[Misuse] = &[
+    ("on_error_is_a_value", r#"key = "seat:{seat_id}", ttl = "2s", on_error = 0"#, BOOK, &[
+        ("0", "`on_error` takes a function of the error: write `on_error = |error| …`, or its path"),
+    ]),
+    ("on_error_is_text", r#"key = "seat:{seat_id}", ttl = "2s", on_error = "failed""#, BOOK, &[
+        (r#""failed""#, "`on_error` takes a function of the error: write `on_error = |error| …`, or its path"),
+    ]),
+    ("on_error_is_a_call", r#"key = "seat:{seat_id}", ttl = "2s", on_error = Err(e)"#, BOOK, &[
+        ("Err(e)", "`on_error` takes a function of the error: write `on_error = |error| …`, or its path"),
+    ]),
+    ("on_error_without_argument", r#"key = "seat:{seat_id}", ttl = "2s", on_error = || 0"#, BOOK, &[
+        ("|| 0", "`on_error` is given the `LockError` and nothing else: write `on_error = |error| …`"),
+    ]),
+    ("on_error_with_two_arguments", r#"key = "seat:{seat_id}", ttl = "2s", on_error = |a, b| 0"#, BOOK, &[
+        ("|a, b| 0", "`on_error` is given the `LockError` and nothing else: write `on_error = |error| …`"),
+    ]),
+    ("on_error_async", r#"key = "seat:{seat_id}", ttl = "2s", on_error = async |e| 0"#, BOOK, &[
+        ("async", "`on_error` is not async: return a value, and await in the caller"),
+    ]),
+    ("manager_is_text", r#"key = "seat:{seat_id}", ttl = "2s", manager = "payments""#, BOOK, &[
+        (r#""payments""#, r#"`manager` takes a manager, not its name: write `manager = lockguard::named("payments")`"#),
+    ]),
+    ("manager_is_a_number", r#"key = "seat:{seat_id}", ttl = "2s", manager = 1"#, BOOK, &[
+        ("1", "`manager` takes a manager, such as `manager = self.locks`"),
+    ]),
+    ("name_is_a_path", r#"key = "seat:{seat_id}", ttl = "2s", name = booking"#, BOOK, &[
+        ("booking", r#"`name` takes text that does not change from call to call: write `name = "…"`"#),
+    ]),
+    ("name_is_a_number", r#"key = "seat:{seat_id}", ttl = "2s", name = 1"#, BOOK, &[
+        ("1", r#"`name` takes text that does not change from call to call: write `name = "…"`"#),
+    ]),
+    ("name_is_empty", r#"key = "seat:{seat_id}", ttl = "2s", name = """#, BOOK, &[
+        (r#""""#, "`name` is what metrics and spans call this lock: write visible text on one line"),
+    ]),
+    ("name_with_a_placeholder", r#"key = "seat:{seat_id}", ttl = "2s", name = "seat:{seat_id}""#, BOOK, &[
+        (r#""seat:{seat_id}""#, "`name` has no placeholders, so that all calls are counted together: remove the braces"),
+    ]),
+    ("name_with_a_line_break", r#"key = "seat:{seat_id}", ttl = "2s", name = "a\nb""#, BOOK, &[
+        (r#""a\nb""#, "`name` is what metrics and spans call this lock: write visible text on one line"),
+    ]),
+    ("crate_is_text", r#"key = "seat:{seat_id}", ttl = "2s", crate = "my::lockguard""#, BOOK, &[
+        (r#""my::lockguard""#, "`crate` takes a path, not text: write `crate = my::lockguard`"),
+    ]),
+    ("crate_is_a_call", r#"key = "seat:{seat_id}", ttl = "2s", crate = my()"#, BOOK, &[
+        ("my()", "`crate` takes the path where lockguard is: write `crate = my_framework::lockguard`"),
+    ]),
+    ("crate_is_a_number", r#"key = "seat:{seat_id}", ttl = "2s", crate = 1"#, BOOK, &[
+        ("1", "`crate` takes the path where lockguard is: write `crate = my_framework::lockguard`"),
+    ]),
+];
+
+/// What the attribute stands on.
+#[rustfmt::skip]
+const TARGETS: &[Misuse] = &[
+    ("function_is_not_async", r#"key = "seat:{seat_id}", ttl = "2s""#, "fn book(seat_id: u64) -> Result<(), LockError> { Ok(()) }", &[
+        ("fn", "`book` is not async, and taking a lock waits: write `async fn book`; blocking code calls it as `handle.block_on(book(…))`, where `handle` is a `tokio::runtime::Handle`"),
+    ]),
+    ("method_is_not_async", r#"key = "seat:{seat_id}", ttl = "2s""#, "pub fn book(&self, seat_id: u64) {}", &[
+        ("fn", "`book` is not async, and taking a lock waits: write `async fn book`; blocking code calls it as `handle.block_on(book(…))`, where `handle` is a `tokio::runtime::Handle`"),
+    ]),
+    ("const_function", r#"ttl = "2s", key = "k""#, "const fn f() {}", &[
+        ("const", "`f` is const, and a lock is taken at run time: remove `const`"),
+    ]),
+    ("const_async_function", r#"ttl = "2s", key = "k""#, "const async fn f() {}", &[
+        ("const", "`f` is const, and a lock is taken at run time: remove `const`"),
+    ]),
+    ("extern_function", r#"ttl = "2s", key = "k""#, r#"extern "C" fn f() {}"#, &[
+        (r#"extern "C""#, "`f` is called from another language, which cannot await it: lock an async function that it calls"),
+    ]),
+    ("async_extern_function", r#"ttl = "2s", key = "k""#, r#"pub async extern "C" fn f() {}"#, &[
+        (r#"extern "C""#, "`f` is called from another language, which cannot await it: lock an async function that it calls"),
+    ]),
+    ("variadic_function", r#"ttl = "2s", key = "k""#, r#"unsafe extern "C" fn f(a: u8, ...) {}"#, &[
+        (r#"extern "C""#, "`f` is called from another language, which cannot await it: lock an async function that it calls"),
+    ]),
+    ("variadic_function_without_abi", r#"ttl = "2s", key = "k""#, "async unsafe fn f(a: u8, ...) {}", &[
+        ("...", "`f` takes any number of arguments, which an async function cannot"),
+    ]),
+    ("no_body", r#"ttl = "2s", key = "k""#, "async fn f(&self) -> R;", &[
+        ("f", "`f` has no body to run under the lock: give it one here, or put the attribute on the function that has it"),
+    ]),
+    ("no_body_after_async_trait", r#"ttl = "2s", key = "k""#, "fn f<'a>(&'a self) -> Pin<Box<dyn Future<Output = R> + Send + 'a>>;", &[
+        ("f", "`f` has no body to run under the lock: give it one here, or put the attribute on the function that has it"),
+    ]),
+    ("never_returns", r#"ttl = "2s", key = "k""#, "async fn f() -> ! { loop {} }", &[
+        ("!", "`f` never returns, so its lock would never be released: lock one round of its loop, in a function of its own"),
+    ]),
+    ("main_itself", r#"ttl = "2s", key = "k""#, "async fn main() -> R {}", &[
+        ("main", "`main` registers the lock manager, so it cannot run under a lock: lock a function that it calls"),
+    ]),
+    ("main_below_tokio_main", r#"ttl = "2s", key = "k""#, "fn main() -> R { let body = async {}; runtime.block_on(body) }", &[
+        ("main", "`main` registers the lock manager, so it cannot run under a lock: lock a function that it calls"),
+    ]),
+    ("below_tokio_main", r#"ttl = "2s", key = "k""#, "fn run() -> R { let body = async {}; runtime.block_on(body) }", &[
+        ("run", "`run` blocks on its future: put `#[distributed_lock]` above `#[tokio::main]` or `#[tokio::test]`, or on the async function that `block_on` is given"),
+    ]),
+    ("below_tokio_test", r#"ttl = "2s", key = "k""#, "#[::core::prelude::v1::test] fn run() -> R { let body = async {}; runtime.block_on(body) }", &[
+        ("#[::core::prelude::v1::test]", "the test attribute has made `run` a function that is not async: put `#[distributed_lock]` above it"),
+    ]),
+    ("future_made_elsewhere", r#"ttl = "2s", key = "k""#, "fn f() -> impl Future<Output = R> + Send { make() }", &[
+        ("-> impl Future<Output = R> + Send", "`f` returns a future that it does not end with: end its body with `async move { … }` or `Box::pin(async move { … })`, which then runs under the lock"),
+    ]),
+    ("boxed_future_made_elsewhere", r#"ttl = "2s", key = "k""#, "fn f() -> Pin<Box<dyn Future<Output = R>>> { let x = async {}; Box::pin(x) }", &[
+        ("-> Pin<Box<dyn Future<Output = R>>>", "`f` returns a future that it does not end with: end its body with `async move { … }` or `Box::pin(async move { … })`, which then runs under the lock"),
+    ]),
+    ("struct_item", r#"ttl = "2s", key = "k""#, "pub struct Seat { id: u64 }", &[
+        ("struct", "`#[distributed_lock]` goes on an async function, not on a struct"),
+    ]),
+    ("enum_item", r#"ttl = "2s", key = "k""#, "enum Seat { A }", &[
+        ("enum", "`#[distributed_lock]` goes on an async function, not on an enum"),
+    ]),
+    ("union_item", r#"ttl = "2s", key = "k""#, "union Seat { a: u8 }", &[
+        ("union", "`#[distributed_lock]` goes on an async function, not on a union"),
+    ]),
+    ("trait_item", r#"ttl = "2s", key = "k""#, "pub trait Seat { async fn f(); }", &[
+        ("trait", "`#[distributed_lock]` goes on an async function, not on a trait: put it on each method that needs the lock"),
+    ]),
+    ("unsafe_trait_item", r#"ttl = "2s", key = "k""#, "unsafe trait Seat {}", &[
+        ("unsafe", "`#[distributed_lock]` goes on an async function, not on a trait: put it on each method that needs the lock"),
+    ]),
+    ("impl_item", r#"ttl = "2s", key = "k""#, "impl Seat { async fn f() {} }", &[
+        ("impl", "`#[distributed_lock]` goes on an async function, not on an impl block: put it on each method that needs the lock"),
+    ]),
+    ("module_item", r#"ttl = "2s", key = "k""#, "mod seats { }", &[
+        ("mod", "`#[distributed_lock]` goes on an async function, not on a module"),
+    ]),
+    ("static_item", r#"ttl = "2s", key = "k""#, "static SEAT: u8 = 1;", &[
+        ("static", "`#[distributed_lock]` goes on an async function, not on a static"),
+    ]),
+    ("constant_item", r#"ttl = "2s", key = "k""#, "const SEAT: u8 = 1;", &[
+        ("const", "`#[distributed_lock]` goes on an async function, not on a constant"),
+    ]),
+    ("type_item", r#"ttl = "2s", key = "k""#, "type Seat = u8;", &[
+        ("type", "`#[distributed_lock]` goes on an async function, not on a type alias"),
+    ]),
+    ("use_item", r#"ttl = "2s", key = "k""#, "use seats::Seat;", &[
+        ("use", "`#[distributed_lock]` goes on an async function, not on an import"),
+    ]),
+    ("macro_item", r#"ttl = "2s", key = "k""#, "macro_rules! seat { () => {} }", &[
+        ("macro_rules", "`#[distributed_lock]` goes on an async function, not on a macro"),
+    ]),
+    ("extern_block_item", r#"ttl = "2s", key = "k""#, r#"extern "C" { fn f(); }"#, &[
+        ("extern", "`#[distributed_lock]` goes on an async function, not on an extern block"),
+    ]),
+    ("extern_crate_item", r#"ttl = "2s", key = "k""#, "extern crate seat;", &[
+        ("extern", "`#[distributed_lock]` goes on an async function, not on an extern crate"),
+    ]),
+    ("closure", r#"ttl = "2s", key = "k""#, "async |x| x", &[
+        ("async", "`#[distributed_lock]` goes on an async function, not on an expression: move the code into a function, or use `manager.lock(key, ttl).run(async |_| { … })`"),
+    ]),
+    ("plain_closure", r#"ttl = "2s", key = "k""#, "|x| x", &[
+        ("|", "`#[distributed_lock]` goes on an async function, not on an expression: move the code into a function, or use `manager.lock(key, ttl).run(async |_| { … })`"),
+    ]),
+    ("block", r#"ttl = "2s", key = "k""#, "{ let x = 1; }", &[
+        ("{", "`#[distributed_lock]` goes on an async function, not on an expression: move the code into a function, or use `manager.lock(key, ttl).run(async |_| { … })`"),
+    ]),
+    ("async_block", r#"ttl = "2s", key = "k""#, "async move { 1 }", &[
+        ("async", "`#[distributed_lock]` goes on an async function, not on an expression: move the code into a function, or use `manager.lock(key, ttl).run(async |_| { … })`"),
+    ]),
+    ("statement", r#"ttl = "2s", key = "k""#, "let x = 1;", &[
+        ("let", "`#[distributed_lock]` goes on an async function, not on a statement: move the code into a function, or use `manager.lock(key, ttl).run(async |_| { … })`"),
+    ]),
+    ("call", r#"ttl = "2s", key = "k""#, "book(1).await", &[
+        ("book", "`#[distributed_lock]` goes on an async function, not on an expression: move the code into a function, or use `manager.lock(key, ttl).run(async |_| { … })`"),
+    ]),
+    ("mistakes_in_the_function_and_in_the_options", r#"key = "seat:{seatid}", ttl = "2""#, "const fn f(seat_id: u64) -> ! {}", &[
+        ("const", "`f` is const, and a lock is taken at run time: remove `const`"),
+        ("!", "`f` never returns, so its lock would never be released: lock one round of its loop, in a function of its own"),
+        (r#""2""#, r#"`ttl = "2"`: the unit is missing; did you mean `"2s"` or `"2ms"`?"#),
+        (r#""seat:{seatid}""#, "`key`: `seatid` is not an argument of `f`; did you mean `seat_id`?"),
+    ]),
+];
+
+fn answers(options: &str, item: &str) -> Vec<(String, String)> {
+    let options: TokenStream = options.parse().expect("the options are tokens");
+    let item: TokenStream = item.parse().expect("the item is tokens");
+    let mut errors = Errors::default();
+    let target = Target::parse(&item, &mut errors);
+    let arguments = Arguments::parse(options, &mut errors);
+    let _model = Model::check(arguments, target, &mut errors);
+    errors
+        .iter()
+        .map(|error| {
+            let underlined = error.span().source_text().unwrap_or_default();
+            (underlined, error.to_string())
+        })
+        .collect()
+}
+
+fn assert_answered(misuses: &[Misuse]) {
+    let mut wrong = Vec::new();
+    for (name, options, item, expected) in misuses {
+        let answers = answers(options, item);
+        let answers: Vec<(&str, &str)> = answers
+            .iter()
+            .map(|(underlined, message)| (underlined.as_str(), message.as_str()))
+            .collect();
+        if answers != *expected {
+            wrong.push(format!("{name}: expected {expected:#?}, got {answers:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn mistakes_in_options_are_answered() {
+    assert_answered(OPTIONS);
+}
+
+#[test]
+fn options_of_a_later_version_are_answered() {
+    assert_answered(NOT_YET);
+}
+
+#[test]
+fn names_of_other_libraries_are_answered() {
+    assert_answered(FOREIGN_NAMES);
+}
+
+#[test]
+fn keys_that_cannot_be_locked_are_answered() {
+    assert_answered(KEYS);
+}
+
+#[test]
+fn durations_that_make_no_sense_are_answered() {
+    assert_answered(DURATIONS);
+}
+
+#[test]
+fn values_of_a_wrong_kind_are_answered() {
+    assert_answered(OTHERS);
+}
+
+#[test]
+fn items_that_cannot_be_locked_are_answered() {
+    assert_answered(TARGETS);
+}
+
+#[test]
+fn a_text_longer_than_a_key_is_answered() {
+    let too_long = "k".repeat(513);
+    let options = format!("key = \"{too_long}\", ttl = \"2s\"");
+    let message = "`key`: a key has at most 512 bytes, and this text has 513";
+    assert_eq!(
+        answers(&options, BOOK),
+        [(format!("\"{too_long}\""), message.to_owned())]
+    );
+}
+
+#[test]
+fn a_text_as_long_as_a_key_is_accepted() {
+    let options = format!("key = \"{}\", ttl = \"2s\"", "k".repeat(512));
+    assert_eq!(answers(&options, BOOK), []);
+}
+
+#[test]
+fn each_misuse_has_a_name_of_its_own() {
+    let all = [
+        OPTIONS,
+        NOT_YET,
+        FOREIGN_NAMES,
+        KEYS,
+        DURATIONS,
+        OTHERS,
+        TARGETS,
+    ]
+    .concat();
+    let mut names: Vec<&str> = all.iter().map(|(name, ..)| *name).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+/// What stands under the attribute is given back as it was.
+#[test]
+fn a_function_with_a_mistake_is_emitted_untouched() {
+    let item: TokenStream = BOOK.parse().expect("the item is tokens");
+    let options: TokenStream = "ttl = \"2\"".parse().expect("the options are tokens");
+    let emitted = crate::expand(options, &item).to_string();
+    assert!(emitted.ends_with(&item.to_string()), "{emitted}");
+    assert_eq!(emitted.matches("compile_error").count(), 2, "{emitted}");
+}

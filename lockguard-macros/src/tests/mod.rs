@@ -1,0 +1,5 @@
+//! The attribute on token streams, without a compiler.
+
+mod expansions;
+mod misuses;
+mod soup;

@@ -1,0 +1,195 @@
+//! Makes a connection to a node, and asks who is there.
+
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline,
+    RedisConnectionInfo, RedisError, RedisResult, Value,
+    aio::MultiplexedConnection,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
+use tokio::time::timeout;
+
+use super::{
+    address::{Address, Place},
+    command, failure,
+    probe::NodeFacts,
+};
+
+/// A connection that has been logged in to, and what is at its other end.
+pub(super) struct Opened {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) facts: NodeFacts,
+    pub(super) identity: Option<Identity>,
+}
+
+/// A connection as the server knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    run_id: String,
+    client_id: i64,
+}
+
+/// Why there is no connection.
+pub(super) enum Refused {
+    /// It may come to be by itself.
+    ForNow(String),
+    /// No lock can be kept there.
+    ByKind(String),
+}
+
+impl From<RedisError> for Refused {
+    fn from(error: RedisError) -> Self {
+        Self::ForNow(failure::of_connection(&error))
+    }
+}
+
+/// Connects, logs in, and asks the server what it is.
+///
+/// `lingering` is the connection before this one, if commands were on their
+/// way on it when it was closed: a server that has been stopped would execute
+/// them when it goes on, after the releases that are sent on this one.
+/// So the server is told first to throw that connection away.
+pub(super) async fn open(
+    address: Address,
+    limit: Duration,
+    lingering: Option<Identity>,
+) -> Result<Opened, Refused> {
+    match timeout(limit, open_unbounded(&address, lingering)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(Refused::ForNow(format!("no connection within {limit:?}"))),
+    }
+}
+
+async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Result<Opened, Refused> {
+    let client = client(address)?;
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config())
+        .await?;
+
+    let mut greeting = Pipeline::new();
+    greeting.cmd("INFO");
+    greeting.cmd("CLIENT").arg("ID");
+    for script in command::scripts() {
+        greeting.cmd("SCRIPT").arg("LOAD").arg(script);
+    }
+    let replies = connection
+        .send_packed_commands(&greeting, 0, greeting.len())
+        .await?;
+    let mut replies = replies.into_iter();
+    let facts = match replies.next() {
+        Some(Value::BulkString(info)) => NodeFacts::parse(&String::from_utf8_lossy(&info)),
+        Some(Value::VerbatimString { text, .. }) => NodeFacts::parse(&text),
+        Some(Value::ServerError(error)) if error.code() == "NOAUTH" => {
+            return Err(Refused::ForNow(failure::of_reply(&error)));
+        }
+        // Whoever may not ask can still lock.
+        _ => NodeFacts::default(),
+    };
+    if facts.is_loading {
+        // Until then it would refuse what it is sent first: owed releases.
+        return Err(Refused::ForNow(failure::LOADING.to_owned()));
+    }
+    if let Some(refusal) = facts.refusal() {
+        return Err(Refused::ByKind(refusal.to_owned()));
+    }
+    let identity = match (&facts.run_id, replies.next()) {
+        (Some(run_id), Some(Value::Int(client_id))) => Some(Identity {
+            run_id: run_id.clone(),
+            client_id,
+        }),
+        _ => None,
+    };
+    if let (Some(old), Some(new)) = (lingering, &identity)
+        // Another run gives the same numbers to other clients.
+        && old.run_id == new.run_id
+    {
+        let mut kill = redis::cmd("CLIENT");
+        kill.arg("KILL").arg("ID").arg(old.client_id);
+        // It is gone already, or we may not: then that is how it is.
+        let _ = connection.send_packed_command(&kill).await?;
+    }
+    Ok(Opened {
+        connection,
+        facts,
+        identity,
+    })
+}
+
+fn client(address: &Address) -> RedisResult<Client> {
+    let place = match address.place.clone() {
+        Place::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
+        Place::Tls { host, port } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            tls_params: None,
+        },
+        Place::Unix { path } => ConnectionAddr::Unix(path.into()),
+    };
+    #[cfg(feature = "tls")]
+    if matches!(place, ConnectionAddr::TcpTls { .. }) {
+        // Where the program has chosen a provider, this fails, as it should.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let mut login = RedisConnectionInfo::default()
+        .set_db(address.database)
+        .set_lib_name("lockguard", env!("CARGO_PKG_VERSION"));
+    if let Some(user) = &address.user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = &address.password {
+        login = login.set_password(password);
+    }
+    let info = place
+        .into_connection_info()?
+        .set_tcp_settings(tcp_settings())
+        .set_redis_settings(login);
+    Client::open(info)
+}
+
+/// How long a peer may be silent to the system's own probes.
+const DEAD_PEER: Duration = Duration::from_secs(5);
+
+fn tcp_settings() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(DEAD_PEER)
+        .with_interval(DEAD_PEER / 5);
+    let settings = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive);
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    let settings = settings.set_user_timeout(DEAD_PEER);
+    settings
+}
+
+/// Room in the driver's channel for more batches than are ever on their way,
+/// so that each is in the channel after the first poll of its future.
+pub(super) const DRIVER_ROOM: usize = 64;
+
+/// The link bounds the waiting for replies, by the age of the commands.
+fn config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(DRIVER_ROOM)
+}
+
+/// Sends the commands and waits for the reply to each.
+///
+/// After its first poll they are in the driver's channel, in order.
+pub(super) async fn send(
+    mut connection: MultiplexedConnection,
+    commands: Pipeline,
+) -> Result<Vec<Value>, String> {
+    let count = commands.len();
+    let replies = connection
+        .send_packed_commands(&commands, 0, count)
+        .await
+        .map_err(|error| failure::of_connection(&error))?;
+    if replies.len() == count {
+        Ok(replies)
+    } else {
+        Err("replies got lost".to_owned())
+    }
+}

@@ -1,0 +1,142 @@
+//! What went wrong at a server, in words for whoever reads the error.
+
+use redis::{ErrorKind, RedisError, ServerError};
+
+pub(super) const LOADING: &str = "LOADING: the server is loading its data set";
+
+/// What a server's error reply says, its code first, and what to do about it.
+pub(super) fn of_reply(error: &ServerError) -> String {
+    explained(error.code(), error.details().unwrap_or_default())
+}
+
+/// Why a connection could not be made, or broke.
+pub(super) fn of_connection(error: &RedisError) -> String {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return "WRONGPASS: the server refuses the user or the password".to_owned();
+    }
+    if let Some(code) = error.code() {
+        return explained(code, error.detail().unwrap_or_default());
+    }
+    let text = error.to_string();
+    if error.is_connection_refusal() {
+        // The driver counts a missing socket among the refusals.
+        if text.contains("No such file") {
+            "no socket there".to_owned()
+        } else {
+            "connection refused".to_owned()
+        }
+    } else if error.is_connection_dropped() {
+        if text.to_ascii_lowercase().contains("reset") {
+            "connection reset".to_owned()
+        } else {
+            "connection closed".to_owned()
+        }
+    } else {
+        fragment(&text)
+    }
+}
+
+/// Codes that servers before version 7 hide in the text of a script's error.
+const CODES_IN_SCRIPTS: [&str; 7] = [
+    "READONLY",
+    "NOPERM",
+    "OOM",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+];
+
+fn explained(code: &str, detail: &str) -> String {
+    let code = CODES_IN_SCRIPTS
+        .into_iter()
+        .find(|inner| code == "ERR" && detail.contains(&format!("-{inner} ")))
+        .unwrap_or(code);
+    let advice = match code {
+        "READONLY" => "this is a replica; give the primary's address",
+        "OOM" => "the server is out of memory; raise maxmemory or free some",
+        "NOAUTH" => {
+            "the server wants a password; write the address as `redis://user:password@host:6379`"
+        }
+        "WRONGPASS" => "the server refuses the user or the password",
+        "LOADING" => return LOADING.to_owned(),
+        "MASTERDOWN" => "this is a replica without its primary; give the primary's address",
+        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {
+            "this is a node of a cluster; give servers that are independent of each other"
+        }
+        "MISCONF" => "the server cannot persist and refuses writes; see its log",
+        "NOREPLICAS" => "the server refuses writes, since too few replicas are connected",
+        "BUSY" => "the server is busy with somebody's script",
+        "NOPERM" => {
+            return format!(
+                "NOPERM: {}; grant set, get, del, pttl, pexpire, type, eval and evalsha",
+                fragment(detail)
+            );
+        }
+        _ => return format!("{code}: {}", fragment(detail)),
+    };
+    format!("{code}: {advice}")
+}
+
+/// The server's text as a lowercase fragment, without a command's arguments:
+/// an owner token can be among them.
+fn fragment(text: &str) -> String {
+    let text = text.split(", with args").next().unwrap_or_default();
+    let text = text.trim().trim_end_matches('.');
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) if !chars.as_str().starts_with(char::is_uppercase) => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        Some(_) => text.to_owned(),
+        None => "no further word".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_named_and_what_to_give_instead() {
+        let text = explained("READONLY", "You can't write against a read only replica.");
+        assert_eq!(
+            text,
+            "READONLY: this is a replica; give the primary's address"
+        );
+    }
+
+    #[test]
+    fn a_code_inside_an_old_servers_script_error_is_found() {
+        let detail = "Error running script (call to f_ab): @user_script:11: \
+                      @user_script: 11: -READONLY You can't write against a read only replica.";
+        assert!(explained("ERR", detail).starts_with("READONLY: "));
+    }
+
+    #[test]
+    fn a_missing_right_names_the_commands_that_are_needed() {
+        let detail = "User app has no permissions to run the 'evalsha' command";
+        let text = explained("NOPERM", detail);
+        assert!(
+            text.starts_with("NOPERM: user app has no permissions"),
+            "{text}"
+        );
+        assert!(text.contains("grant set, get"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_command_does_not_show_the_token() {
+        let detail = "unknown command 'EVALSHA', with args beginning with: 'lg1:app:0123' ";
+        let text = explained("ERR", detail);
+        assert_eq!(text, "ERR: unknown command 'EVALSHA'");
+    }
+
+    #[test]
+    fn an_unknown_code_is_passed_on() {
+        assert_eq!(
+            explained("NEWCODE", "Something else."),
+            "NEWCODE: something else"
+        );
+        assert_eq!(explained("NEWCODE", ""), "NEWCODE: no further word");
+    }
+}

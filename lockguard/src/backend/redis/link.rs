@@ -1,0 +1,550 @@
+//! The task that owns the connection to a node.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    ops::RangeInclusive,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use rand::Rng as _;
+use redis::{Pipeline, Value, aio::MultiplexedConnection};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    Timeouts,
+    address::Address,
+    command::{Command, Task},
+    connection::{self, DRIVER_ROOM, Identity, Opened, Refused},
+    owed::Owed,
+    probe::NodeFacts,
+};
+use crate::{backend::BoxFuture, backoff::growing_pause, error::NodeError};
+
+/// Why there is no connection to a node.
+#[derive(Debug, Clone)]
+pub(crate) struct NoContact {
+    pub(crate) error: NodeError,
+    /// Whether it is a server that cannot keep locks, and never will.
+    pub(crate) is_for_good: bool,
+}
+
+/// How the last attempt to connect went; `None` before the first has ended.
+pub(super) type Contact = Option<Result<NodeFacts, NoContact>>;
+
+/// The most commands that are written at once.
+const BATCH: usize = 256;
+
+/// The most batches that are on their way.
+///
+/// Enough to keep a server busy over a round trip; few, so that commands
+/// gather into large batches while they wait.
+const BATCHES: usize = 8;
+
+const _: () = assert!(BATCHES < DRIVER_ROOM);
+
+/// The pauses between attempts to connect to a node that is gone.
+const RECONNECT_PAUSE: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(1);
+
+/// Between finding a command overdue and believing it.
+///
+/// A program that was stopped, or whose threads were all blocked, finds every
+/// command overdue when it goes on, with the replies still unread.
+const SECOND_LOOK: Duration = Duration::from_millis(20);
+
+/// The task that owns the connection to a node.
+///
+/// Commands leave in the order in which they were asked, on one connection at
+/// a time; a successor is opened when the one before is closed.
+///
+/// The node turns bad when it has owed the answer to a command that was sent,
+/// or has been without a connection, for longer than the response timeout.
+/// How long commands have waited to be sent says nothing about the node.
+/// While it is bad, commands are answered at once, and releases are owed: they
+/// are the first that is sent when it is back, and their answers end it.
+pub(super) struct Link {
+    node: Arc<str>,
+    address: Address,
+    timeouts: Timeouts,
+    inbox: mpsc::UnboundedReceiver<Command>,
+    contact: watch::Sender<Contact>,
+    /// Asked and not sent, oldest first.
+    queue: VecDeque<Command>,
+    owed: Owed,
+    line: Line,
+    /// Why the node is bad, if it is.
+    bad: Option<NodeError>,
+    /// Rings when the node may be overdue.
+    alarm: Option<Pin<Box<Sleep>>>,
+    is_second_look: bool,
+    /// Attempts to connect since the node last answered a command.
+    attempts: u32,
+    /// The connection before, if something of it may still be at the server.
+    lingering: Option<Identity>,
+    has_warned: bool,
+    /// Every `RedisNode` is gone: nothing comes in any more.
+    is_closing: bool,
+}
+
+/// The connection, or what is being done about one.
+enum Line {
+    Down { since: Instant, next: Next },
+    Up(Session),
+}
+
+/// What is being done about a connection.
+enum Next {
+    Pause(Pin<Box<Sleep>>),
+    Attempt(BoxFuture<'static, Result<Opened, Refused>>),
+}
+
+/// A connection and what is on its way on it.
+struct Session {
+    connection: MultiplexedConnection,
+    identity: Option<Identity>,
+    /// Oldest first; they are answered in this order.
+    batches: VecDeque<Batch>,
+}
+
+/// Commands that were written at once.
+struct Batch {
+    commands: Vec<Command>,
+    sent: Instant,
+    answer: BoxFuture<'static, Result<Vec<Value>, String>>,
+    replies: Option<Result<Vec<Value>, String>>,
+}
+
+/// What came of a batch.
+enum Answered {
+    Replies(Vec<Command>, Vec<Value>),
+    Broken(String),
+}
+
+impl Link {
+    pub(super) fn new(
+        address: Address,
+        timeouts: Timeouts,
+        inbox: mpsc::UnboundedReceiver<Command>,
+        contact: watch::Sender<Contact>,
+    ) -> Self {
+        let attempt = connection::open(address.clone(), timeouts.connect, None);
+        Self {
+            node: Arc::clone(address.name()),
+            address,
+            timeouts,
+            inbox,
+            contact,
+            queue: VecDeque::new(),
+            owed: Owed::default(),
+            line: Line::Down {
+                since: Instant::now(),
+                next: Next::Attempt(Box::pin(attempt)),
+            },
+            bad: None,
+            alarm: None,
+            is_second_look: false,
+            attempts: 1,
+            lingering: None,
+            has_warned: false,
+            is_closing: false,
+        }
+    }
+
+    /// Runs until every `RedisNode` is gone and every command answered.
+    ///
+    /// Must not be throttled by tokio's cooperative budget: a batch whose
+    /// first poll is refused for lack of budget would be overtaken by the next.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.receive(cx);
+            let has_moved = match self.line {
+                Line::Down { .. } => self.reconnect(cx),
+                Line::Up(_) => self.serve(cx),
+            };
+            if has_moved || self.look_for_overdue(cx) {
+                continue;
+            }
+            return if self.is_closing && self.is_idle() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            };
+        }
+    }
+
+    /// Takes in what was asked.
+    fn receive(&mut self, cx: &mut Context<'_>) {
+        // Bounded: callers that ask again at once must not keep the link from
+        // its connection.
+        const ROUNDS: usize = 64;
+        if self.is_closing {
+            return;
+        }
+        let mut arrived = Vec::new();
+        for _ in 0..ROUNDS {
+            match self.inbox.poll_recv_many(cx, &mut arrived, BATCH) {
+                Poll::Pending => return,
+                Poll::Ready(0) => {
+                    self.is_closing = true;
+                    return;
+                }
+                Poll::Ready(_) => {}
+            }
+            for command in arrived.drain(..) {
+                self.admit(command);
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    fn admit(&mut self, command: Command) {
+        let is_up = matches!(self.line, Line::Up(_));
+        match &self.bad {
+            // The first answer of a node that is back is still out.
+            Some(_) if is_up && command.is_release() => self.queue.push_back(command),
+            Some(reason) => refuse(command, &reason.clone(), &mut self.owed),
+            None => self.queue.push_back(command),
+        }
+    }
+
+    /// Goes on with making a connection; whether something has changed.
+    fn reconnect(&mut self, cx: &mut Context<'_>) -> bool {
+        let Line::Down { next, .. } = &mut self.line else {
+            return false;
+        };
+        match next {
+            Next::Pause(pause) => {
+                if pause.as_mut().poll(cx).is_pending() {
+                    return false;
+                }
+                let attempt = self.attempt();
+                if let Line::Down { next, .. } = &mut self.line {
+                    *next = attempt;
+                }
+            }
+            Next::Attempt(attempt) => match attempt.as_mut().poll(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(opened)) => self.come_up(opened),
+                Poll::Ready(Err(refused)) => {
+                    *next = pause_after(self.attempts);
+                    self.stay_down(refused);
+                }
+            },
+        }
+        true
+    }
+
+    fn attempt(&mut self) -> Next {
+        self.attempts = self.attempts.saturating_add(1);
+        let lingering = self.lingering.clone();
+        Next::Attempt(Box::pin(connection::open(
+            self.address.clone(),
+            self.timeouts.connect,
+            lingering,
+        )))
+    }
+
+    fn come_up(&mut self, opened: Opened) {
+        let Opened {
+            connection,
+            facts,
+            identity,
+        } = opened;
+        if let Some(policy) = facts.dangerous_eviction()
+            && !mem::replace(&mut self.has_warned, true)
+        {
+            tracing::warn!(
+                node = &*self.node,
+                policy,
+                "the server may evict locks when its memory is used up; \
+                 set maxmemory-policy to noeviction"
+            );
+        }
+        self.contact.send_replace(Some(Ok(facts)));
+        self.lingering = None;
+        self.line = Line::Up(Session {
+            connection,
+            identity,
+            batches: VecDeque::new(),
+        });
+        // Before anything else, so that the node keeps nothing of ours.
+        let mut queue: VecDeque<_> = self.owed.take().into_iter().map(Command::owed).collect();
+        let owes_nothing = queue.is_empty();
+        queue.append(&mut self.queue);
+        self.queue = queue;
+        if owes_nothing {
+            self.recover();
+        }
+    }
+
+    /// The node answers.
+    fn recover(&mut self) {
+        if self.bad.take().is_some() {
+            tracing::info!(node = &*self.node, "the node answers again");
+            self.owed.forget_unsent();
+        }
+    }
+
+    fn stay_down(&mut self, refused: Refused) {
+        let (reason, is_for_good) = match refused {
+            Refused::ForNow(reason) => (reason, false),
+            Refused::ByKind(reason) => (reason, true),
+        };
+        let error = NodeError::new(Arc::clone(&self.node), reason);
+        let no_contact = NoContact {
+            error: error.clone(),
+            is_for_good,
+        };
+        self.contact.send_replace(Some(Err(no_contact)));
+        if is_for_good && self.bad.is_none() {
+            self.turn_bad(error);
+        } else if self.bad.is_some() {
+            self.bad = Some(error);
+        }
+    }
+
+    /// Sends what waits and takes in replies; whether something has changed.
+    fn serve(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Line::Up(session) = &mut self.line {
+            session.send(&mut self.queue);
+            session.poll(cx);
+        }
+        let mut has_moved = false;
+        while let Line::Up(session) = &mut self.line
+            && let Some(answered) = session.next_answered()
+        {
+            has_moved = true;
+            match answered {
+                Answered::Replies(commands, replies) => self.answer(commands, replies),
+                Answered::Broken(reason) => self.break_off(reason),
+            }
+        }
+        has_moved
+    }
+
+    fn answer(&mut self, commands: Vec<Command>, replies: Vec<Value>) {
+        let again: Vec<_> = commands
+            .into_iter()
+            .zip(replies)
+            .filter_map(|(command, reply)| command.accept(reply, &self.node))
+            .collect();
+        for command in again.into_iter().rev() {
+            self.queue.push_front(command);
+        }
+        self.attempts = 0;
+        self.recover();
+    }
+
+    /// The connection is broken: what was on its way goes out on the next.
+    fn break_off(&mut self, reason: String) {
+        let error = NodeError::new(Arc::clone(&self.node), reason);
+        if self.bad.is_some() {
+            self.turn_bad(error);
+            return;
+        }
+        tracing::debug!(
+            node = &*self.node,
+            reason = error.reason(),
+            "connection lost"
+        );
+        let mut queue = VecDeque::new();
+        for mut command in self.close() {
+            if command.is_abandoned() {
+                continue;
+            }
+            // Once more is enough to outlive a reset; a server that dies of a
+            // command is not killed with it again and again.
+            if command.is_repeat && !command.is_release() {
+                command.fail(&error);
+                continue;
+            }
+            command.repeat();
+            queue.push_back(command);
+        }
+        queue.append(&mut self.queue);
+        self.queue = queue;
+    }
+
+    /// Gives the node up until it answers again.
+    fn turn_bad(&mut self, error: NodeError) {
+        if self.bad.is_none() {
+            tracing::warn!(
+                node = &*self.node,
+                reason = error.reason(),
+                "the node does not answer; going on without it"
+            );
+        }
+        for command in self.close() {
+            refuse(command, &error, &mut self.owed);
+        }
+        for command in mem::take(&mut self.queue) {
+            refuse(command, &error, &mut self.owed);
+        }
+        self.bad = Some(error);
+    }
+
+    /// Closes the connection, if there is one, and gives back what was on its
+    /// way.
+    ///
+    /// The driver's task is gone as soon as a worker gets to it: before the
+    /// successor has logged in and is sent its first command.
+    fn close(&mut self) -> Vec<Command> {
+        let Line::Up(session) = &mut self.line else {
+            return Vec::new();
+        };
+        let commands: Vec<_> = mem::take(&mut session.batches)
+            .into_iter()
+            .flat_map(|batch| batch.commands)
+            .collect();
+        if !commands.is_empty() {
+            self.lingering = session.identity.take();
+        }
+        // At once, where the connection was good for something.
+        let next = if self.attempts == 0 {
+            self.attempt()
+        } else {
+            pause_after(self.attempts)
+        };
+        self.line = Line::Down {
+            since: Instant::now(),
+            next,
+        };
+        commands
+    }
+
+    /// Gives the node up if it has kept us waiting for too long; whether it
+    /// was.
+    fn look_for_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            let Some(alarm) = &mut self.alarm else {
+                let Some(since) = self.waiting_since() else {
+                    return false;
+                };
+                self.alarm = Some(Box::pin(sleep_until(since + self.timeouts.response)));
+                continue;
+            };
+            if alarm.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.alarm = None;
+            let now = Instant::now();
+            let overdue = self
+                .waiting_since()
+                .filter(|since| now >= *since + self.timeouts.response);
+            let Some(since) = overdue else {
+                self.is_second_look = false;
+                continue;
+            };
+            if mem::replace(&mut self.is_second_look, true) {
+                self.is_second_look = false;
+                self.turn_bad(self.overdue(now - since));
+                return true;
+            }
+            self.alarm = Some(Box::pin(sleep_until(now + SECOND_LOOK)));
+        }
+    }
+
+    /// Since when the node has kept us waiting, if it has.
+    fn waiting_since(&self) -> Option<Instant> {
+        match &self.line {
+            Line::Down { since, .. } => self.bad.is_none().then_some(*since),
+            Line::Up(session) => session.batches.front().map(|oldest| oldest.sent),
+        }
+    }
+
+    fn overdue(&self, waited: Duration) -> NodeError {
+        let waited = waited.as_secs_f64();
+        let reason = match (&self.line, &*self.contact.borrow()) {
+            (Line::Down { .. }, Some(Err(none))) => none.error.reason().to_owned(),
+            (Line::Down { .. }, _) => format!("no connection for {waited:.1}s"),
+            (Line::Up(_), _) => format!("no answer for {waited:.1}s"),
+        };
+        NodeError::new(Arc::clone(&self.node), reason)
+    }
+
+    fn is_idle(&self) -> bool {
+        let is_waited_for = match &self.line {
+            Line::Down { .. } => false,
+            Line::Up(session) => !session.batches.is_empty(),
+        };
+        self.queue.is_empty() && !is_waited_for
+    }
+}
+
+impl Session {
+    /// Forms batches of what waits, as far as there is room.
+    fn send(&mut self, queue: &mut VecDeque<Command>) {
+        while self.batches.len() < BATCHES && !queue.is_empty() {
+            let count = queue.len().min(BATCH);
+            let mut pipeline = Pipeline::with_capacity(count);
+            let mut commands = Vec::with_capacity(count);
+            while commands.len() < BATCH
+                && let Some(mut command) = queue.pop_front()
+            {
+                if command.is_abandoned() {
+                    continue;
+                }
+                command.is_sent = true;
+                pipeline.add_command(command.to_wire());
+                commands.push(command);
+            }
+            if commands.is_empty() {
+                return;
+            }
+            self.batches.push_back(Batch {
+                commands,
+                sent: Instant::now(),
+                answer: Box::pin(connection::send(self.connection.clone(), pipeline)),
+                replies: None,
+            });
+        }
+    }
+
+    /// Polls the batches in order; the first poll is what sends one.
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        for batch in &mut self.batches {
+            if batch.replies.is_none()
+                && let Poll::Ready(replies) = batch.answer.as_mut().poll(cx)
+            {
+                batch.replies = Some(replies);
+            }
+        }
+    }
+
+    /// The oldest batch, if it is answered; where the connection is broken
+    /// instead, it stays.
+    fn next_answered(&mut self) -> Option<Answered> {
+        match self.batches.front_mut()?.replies.take()? {
+            Ok(replies) => {
+                let batch = self.batches.pop_front()?;
+                Some(Answered::Replies(batch.commands, replies))
+            }
+            Err(reason) => Some(Answered::Broken(reason)),
+        }
+    }
+}
+
+/// Answers a command that the node will not get.
+fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
+    if let Task::Acquire { request, .. } = &command.task
+        && !command.is_sent
+    {
+        owed.acquire_unsent(&request.token);
+    }
+    if let Some(release) = command.fail(error) {
+        owed.push(release);
+    }
+}
+
+fn pause_after(attempts: u32) -> Next {
+    let draw = rand::rng().random();
+    let pause = growing_pause(&RECONNECT_PAUSE, attempts.saturating_sub(1), draw);
+    Next::Pause(Box::pin(sleep_until(Instant::now() + pause)))
+}

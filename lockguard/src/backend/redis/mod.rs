@@ -1,0 +1,279 @@
+//! Locks on one Redis or Valkey server.
+
+mod address;
+mod command;
+mod connection;
+mod failure;
+mod link;
+mod owed;
+mod probe;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    borrow::Cow,
+    fmt,
+    future::poll_fn,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot, watch},
+    task::unconstrained,
+    time::Instant,
+};
+
+pub(crate) use self::{address::Address, link::NoContact, probe::NodeFacts};
+use self::{
+    command::{Answer, Command, Counted, Question, Task},
+    link::{Contact, Link},
+};
+use crate::{
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
+        ReleaseReply, ReleaseRequest,
+    },
+    clock::until,
+    error::NodeError,
+    validity::{LONGEST_NODE_BUDGET, node_budget},
+};
+
+/// Keeps locks on one Redis or Valkey server.
+///
+/// On the server a lock is a plain string under the key, set with `NX` and
+/// `PX` and deleted by compare: what other libraries do, so that both exclude
+/// each other.
+///
+/// One connection carries all commands, in the order in which the methods are
+/// called: a command is on its way when its method returns, whether the future
+/// is polled or not.
+/// So a release that is called after an acquire takes effect after it, even if
+/// both futures are dropped.
+/// Methods can be called on any thread, with or without a runtime.
+///
+/// A connection that breaks is replaced in the background, and what was on its
+/// way is sent again on the next, which changes nothing where it had been
+/// executed: the caller of a command notices no more than a delay.
+/// A server that owes an answer for longer than the response timeout, or has
+/// been without a connection for so long, is bad: commands fail at once until
+/// it answers again.
+/// The releases that it missed are the first that it is sent then.
+///
+/// The connection belongs to the tokio runtime that the node was made on; when
+/// that has ended, every operation is [`BackendError::RuntimeGone`].
+/// Clones share one connection, which is closed when the last of them is
+/// dropped and everything asked has been answered, or has waited for the
+/// response timeout.
+#[derive(Clone)]
+pub struct RedisNode {
+    commands: mpsc::UnboundedSender<Command>,
+    contact: watch::Receiver<Contact>,
+    unanswered: Arc<AtomicUsize>,
+    name: Arc<str>,
+}
+
+/// How long a node is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    /// For a connection: its handshake and its greeting.
+    pub(crate) connect: Duration,
+    /// For the answer to a command, before the node is held to be bad.
+    pub(crate) response: Duration,
+}
+
+impl Default for Timeouts {
+    /// One second each.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(1),
+            response: LONGEST_NODE_BUDGET,
+        }
+    }
+}
+
+/// The most acquires and extends that wait for an answer; more are refused.
+const MOST_UNANSWERED: usize = 1 << 15;
+
+impl RedisNode {
+    /// Connects to the server at an address like
+    /// `redis://[user:password@]host[:6379][/db]`, `rediss://…` or
+    /// `redis+unix:///path`.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the address, why there is no connection, or
+    /// that the server is a replica, a node of a cluster or a sentinel, and
+    /// what to give instead.
+    /// No password is in its text.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the connection is closed.
+    pub async fn connect(url: &str) -> Result<Self, NodeError> {
+        let address =
+            Address::parse(url).map_err(|problem| NodeError::new("a node's address", problem))?;
+        let node = Self::open(address, Timeouts::default());
+        match node.first_contact().await {
+            Ok(_) => Ok(node),
+            Err(none) => Err(none.error),
+        }
+    }
+
+    /// Begins to connect, on the current tokio runtime, and waits for nothing.
+    ///
+    /// Without a runtime every operation is [`BackendError::RuntimeGone`].
+    pub(crate) fn open(address: Address, timeouts: Timeouts) -> Self {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let (report, contact) = watch::channel(None);
+        let name = Arc::clone(address.name());
+        if let Ok(runtime) = Handle::try_current() {
+            let mut link = Link::new(address, timeouts, inbox, report);
+            runtime.spawn(unconstrained(poll_fn(move |cx| link.poll(cx))));
+        }
+        Self {
+            commands,
+            contact,
+            unanswered: Arc::default(),
+            name,
+        }
+    }
+
+    /// Resolves when an attempt to connect has ended, with how the last one
+    /// went; the first ends within the connect timeout.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing: connecting goes on.
+    pub(crate) async fn first_contact(&self) -> Result<NodeFacts, NoContact> {
+        let mut contact = self.contact.clone();
+        let reached = contact.wait_for(Option::is_some).await;
+        match reached.ok().and_then(|contact| contact.clone()) {
+            Some(outcome) => outcome,
+            None => Err(NoContact {
+                error: self.silent("the runtime that connects to it has ended"),
+                is_for_good: false,
+            }),
+        }
+    }
+
+    /// Puts a command on its way.
+    fn send<R>(
+        &self,
+        counted: Result<Option<Counted>, BackendError>,
+        task: impl FnOnce(Answer<R>) -> Task,
+    ) -> Reply<R> {
+        let asked = Instant::now();
+        let (answer, reply) = oneshot::channel();
+        self.commands
+            .send(Command::new(task(answer), counted?))
+            .map_err(|_| BackendError::RuntimeGone)?;
+        Ok(Waiting {
+            reply,
+            asked,
+            name: Arc::clone(&self.name),
+        })
+    }
+
+    /// Counts a command that can be refused: not a release, since a release
+    /// that is refused leaves a key behind.
+    fn counted(&self) -> Result<Option<Counted>, BackendError> {
+        match Counted::below(MOST_UNANSWERED, &self.unanswered) {
+            Some(counted) => Ok(Some(counted)),
+            None => Err(BackendError::unavailable(
+                self.silent("too many commands are waiting for it"),
+            )),
+        }
+    }
+
+    fn silent(&self, reason: &str) -> NodeError {
+        NodeError::new(Arc::clone(&self.name), reason)
+    }
+}
+
+impl Backend for RedisNode {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        let budget = node_budget(request.ttl);
+        let reply = self.send(self.counted(), |answer| Task::Acquire {
+            request,
+            answer,
+            question: Question::IsItMine,
+        });
+        Box::pin(async move { reply?.within(budget).await })
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        let replies: Vec<_> = requests
+            .into_iter()
+            .map(|request| {
+                let budget = node_budget(request.ttl);
+                let task = |answer| Task::Extend { request, answer };
+                (self.send(self.counted(), task), budget)
+            })
+            .collect();
+        Box::pin(async move {
+            let mut results = Vec::with_capacity(replies.len());
+            for (reply, budget) in replies {
+                results.push(match reply {
+                    Ok(waiting) => waiting.within(budget).await,
+                    Err(error) => Err(error),
+                });
+            }
+            results
+        })
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        let reply = self.send(Ok(None), |answer| Task::Release {
+            request,
+            answer: Some(answer),
+        });
+        Box::pin(async move { reply?.within(LONGEST_NODE_BUDGET).await })
+    }
+
+    fn address(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.name)
+    }
+}
+
+impl fmt::Debug for RedisNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisNode")
+            .field("address", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A command that is on its way, or why it is not.
+type Reply<R> = Result<Waiting<R>, BackendError>;
+
+struct Waiting<R> {
+    reply: oneshot::Receiver<Result<R, BackendError>>,
+    asked: Instant,
+    name: Arc<str>,
+}
+
+impl<R> Waiting<R> {
+    /// The answer, if it comes within the budget from when it was asked.
+    async fn within(self, budget: Duration) -> Result<R, BackendError> {
+        match until(self.asked + budget, self.reply).await {
+            Some(Ok(answer)) => answer,
+            // The link is gone, and the answer with it.
+            Some(Err(_)) => Err(BackendError::RuntimeGone),
+            None => Err(BackendError::unavailable(NodeError::new(
+                self.name,
+                format!("no answer within {budget:?}"),
+            ))),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Releases that a node has not confirmed.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::{backend::ReleaseRequest, token::OwnerToken};
+
+/// How many releases are remembered for a node that does not answer.
+pub(super) const MOST_OWED: usize = 1 << 15;
+
+/// The releases that a node is sent first when it is back.
+///
+/// Bounded: the oldest is forgotten, and its key free by its ttl.
+#[derive(Default)]
+pub(super) struct Owed {
+    releases: VecDeque<ReleaseRequest>,
+    /// Tokens whose acquire was refused here unsent: the node has nothing of
+    /// theirs.
+    /// Without this set, a busy program would fill the bound with give-backs
+    /// of what it never took, and push out the releases that matter.
+    unsent: HashSet<OwnerToken>,
+}
+
+impl Owed {
+    /// Notes that the token's acquire never left this process.
+    pub(super) fn acquire_unsent(&mut self, token: &OwnerToken) {
+        // Beyond the bound its release will be owed, which does no harm.
+        if self.unsent.len() < MOST_OWED {
+            self.unsent.insert(token.clone());
+        }
+    }
+
+    /// Remembers a release, unless the node has nothing that it could free.
+    pub(super) fn push(&mut self, release: ReleaseRequest) {
+        if self.unsent.remove(&release.token) {
+            return;
+        }
+        if self.releases.len() >= MOST_OWED {
+            self.releases.pop_front();
+        }
+        self.releases.push_back(release);
+    }
+
+    /// Forgets which acquires were unsent: from now on they are sent again.
+    pub(super) fn forget_unsent(&mut self) {
+        self.unsent = HashSet::new();
+    }
+
+    /// Takes what is owed, oldest first.
+    pub(super) fn take(&mut self) -> VecDeque<ReleaseRequest> {
+        std::mem::take(&mut self.releases)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::LockKey;
+
+    fn release(n: usize) -> ReleaseRequest {
+        let key = LockKey::new(format!("k:{n}")).unwrap();
+        ReleaseRequest::new(key, OwnerToken::with_label(""))
+    }
+
+    #[test]
+    fn what_is_owed_comes_back_oldest_first() {
+        let mut owed = Owed::default();
+        for n in 0..3 {
+            owed.push(release(n));
+        }
+        let keys: Vec<_> = owed.take().iter().map(|r| r.key.to_string()).collect();
+        assert_eq!(keys, ["k:0", "k:1", "k:2"]);
+        assert!(owed.take().is_empty());
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_is_forgotten() {
+        let mut owed = Owed::default();
+        for n in 0..=MOST_OWED {
+            owed.push(release(n));
+        }
+        let kept = owed.take();
+        assert_eq!(kept.len(), MOST_OWED);
+        assert_eq!(kept.front().unwrap().key.as_str(), "k:1");
+    }
+
+    #[test]
+    fn the_release_of_an_acquire_that_was_never_sent_is_not_owed() {
+        let mut owed = Owed::default();
+        let give_back = release(1);
+        owed.acquire_unsent(&give_back.token);
+        owed.push(give_back.clone());
+        assert!(owed.take().is_empty());
+
+        // Sent in the meantime, as far as anybody knows.
+        owed.acquire_unsent(&give_back.token);
+        owed.forget_unsent();
+        owed.push(give_back);
+        assert_eq!(owed.take().len(), 1);
+    }
+}

@@ -1,0 +1,17 @@
+-- Tells who holds a lock; changes nothing.
+--
+-- Keys:    1 the lock
+-- Replies: nil when nobody holds it;
+--          {value, milliseconds left or -1} when somebody does;
+--          the name of the key's type when it is no lock.
+local held = redis.pcall('GET', KEYS[1])
+if not held then
+  return false
+end
+if type(held) == 'table' then
+  if string.find(held.err, 'WRONGTYPE', 1, true) then
+    return redis.call('TYPE', KEYS[1]).ok
+  end
+  return held
+end
+return {held, redis.call('PTTL', KEYS[1])}

@@ -1,0 +1,930 @@
+//! The node against real servers, which are stopped, killed and replaced.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command as Process, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use redis::{FromRedisValue, RedisResult};
+use tokio::{
+    runtime::Runtime,
+    time::{Instant, sleep, timeout},
+};
+
+use super::*;
+use crate::{key::LockKey, token::OwnerToken};
+
+/// Longer than anything here takes, and the end of what hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const TTL: Duration = Duration::from_secs(60);
+
+/// Short, so that a test sees a node turn bad.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_millis(300),
+    response: Duration::from_millis(300),
+};
+
+/// A server of one test, killed when the test ends, however it ends.
+struct Server {
+    child: Option<Child>,
+    port: u16,
+    directory: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(arguments: &[&str]) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("lockguard-node-{}-{number}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let mut server = Self {
+            child: None,
+            port: free_port(),
+            directory,
+            arguments: arguments.iter().map(|&argument| argument.into()).collect(),
+        };
+        // Another process may have taken the port in the meantime.
+        for _ in 0..10 {
+            if server.try_up() {
+                return server;
+            }
+            server.port = free_port();
+        }
+        panic!("no redis-server came up");
+    }
+
+    fn up(&mut self) {
+        assert!(self.try_up(), "the server did not come up again");
+    }
+
+    fn try_up(&mut self) -> bool {
+        let child = Process::new("redis-server")
+            .args(["--port", &self.port.to_string()])
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--unixsocket", self.socket().to_str().unwrap()])
+            .arg("--dir")
+            .arg(&self.directory)
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server is not there; `cargo xtask test` finds or installs one");
+        self.child = Some(child);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.try_ask::<()>(&["PING"]).is_ok() {
+                return true;
+            }
+            let child = self.child.as_mut().unwrap();
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        false
+    }
+
+    fn down(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        let status = Process::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("s")
+    }
+
+    fn try_ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
+        let client = redis::Client::open(("127.0.0.1", self.port))?;
+        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
+        let mut cmd = redis::Cmd::new();
+        cmd.arg(command);
+        cmd.query(&mut connection)
+    }
+
+    fn ask<T: FromRedisValue>(&self, command: &[&str]) -> T {
+        self.try_ask(command).unwrap()
+    }
+
+    fn value(&self, key: &LockKey) -> Option<String> {
+        self.ask(&["GET", key.as_str()])
+    }
+
+    fn keys(&self) -> usize {
+        self.ask(&["DBSIZE"])
+    }
+
+    /// Closes every connection but the one that asks.
+    fn kill_clients(&self) {
+        let killed: usize = self.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        assert!(killed > 0, "nobody was connected");
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    fn node(&self) -> RedisNode {
+        RedisNode::open(Address::parse(&self.url()).unwrap(), TIMEOUTS)
+    }
+
+    async fn connected(&self) -> RedisNode {
+        let node = self.node();
+        node.first_contact().await.unwrap();
+        node
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn key(name: &str) -> LockKey {
+    LockKey::new(name).unwrap()
+}
+
+fn token() -> OwnerToken {
+    OwnerToken::with_label("test")
+}
+
+async fn take(node: &RedisNode, key: &LockKey, token: &OwnerToken) -> Taken {
+    node.acquire(AcquireRequest::new(key.clone(), token.clone(), TTL))
+        .await
+}
+
+type Taken = Result<AcquireReply, BackendError>;
+
+async fn free(
+    node: &RedisNode,
+    key: &LockKey,
+    token: &OwnerToken,
+) -> Result<ReleaseReply, BackendError> {
+    node.release(ReleaseRequest::new(key.clone(), token.clone()))
+        .await
+}
+
+async fn keep(
+    node: &RedisNode,
+    key: &LockKey,
+    token: &OwnerToken,
+    ttl: Duration,
+) -> Result<ExtendReply, BackendError> {
+    node.extend(vec![ExtendRequest::new(key.clone(), token.clone(), ttl)])
+        .await
+        .remove(0)
+}
+
+fn reason<T: fmt::Debug>(outcome: Result<T, BackendError>) -> String {
+    match outcome {
+        Err(BackendError::Unavailable { nodes }) => nodes[0].reason().to_owned(),
+        other => panic!("not unavailable: {other:?}"),
+    }
+}
+
+fn is_unavailable<T>(outcome: &Result<T, BackendError>) -> bool {
+    matches!(outcome, Err(BackendError::Unavailable { .. }))
+}
+
+fn is_granted(outcome: &Taken) -> bool {
+    matches!(outcome, Ok(AcquireReply::Granted))
+}
+
+/// Waits until the condition holds.
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Stops the server and waits until the node is bad.
+async fn turn_bad(server: &Server, node: &RedisNode) {
+    server.stop();
+    eventually("the node fails at once", async || {
+        let (key, token) = (key("probe"), token());
+        let start = Instant::now();
+        let outcome = take(node, &key, &token).await;
+        let waited = start.elapsed();
+        let _ = free(node, &key, &token).await;
+        is_unavailable(&outcome) && waited < Duration::from_millis(20)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lock_is_a_plain_string_with_a_ttl() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    assert!(is_granted(&take(&node, &key, &token).await));
+    assert_eq!(server.value(&key).as_deref(), Some(token.expose()));
+    let left: i64 = server.ask(&["PTTL", key.as_str()]);
+    assert!((59_000..=60_000).contains(&left), "{left}");
+    assert_eq!(
+        free(&node, &key, &token).await.unwrap(),
+        ReleaseReply::Freed
+    );
+    assert_eq!(server.keys(), 0);
+}
+
+#[tokio::test]
+async fn another_owner_is_told_who_holds_it_and_changes_nothing() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, mine, theirs) = (key("seat:1"), token(), OwnerToken::with_label("them"));
+    take(&node, &key, &theirs).await.unwrap();
+
+    let Ok(AcquireReply::Busy(holder)) = take(&node, &key, &mine).await else {
+        panic!("not busy");
+    };
+    assert_eq!(holder.label(), Some("them"));
+    assert!(holder.expires_in().unwrap() > Duration::from_secs(50));
+    let kept = keep(&node, &key, &mine, TTL).await;
+    assert_eq!(kept.unwrap(), ExtendReply::NotOwner);
+    let freed = free(&node, &key, &mine).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::NotOwner);
+    assert_eq!(server.value(&key).as_deref(), Some(theirs.expose()));
+}
+
+#[tokio::test]
+async fn a_repeated_acquire_is_granted_without_a_longer_ttl() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    take(&node, &key, &token).await.unwrap();
+    let _: i64 = server.ask(&["PEXPIRE", key.as_str(), "5000"]);
+    assert!(is_granted(&take(&node, &key, &token).await));
+    let left: i64 = server.ask(&["PTTL", key.as_str()]);
+    assert!(left <= 5000, "{left}");
+}
+
+#[tokio::test]
+async fn an_extend_lengthens_and_never_shortens_or_creates() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    let kept = keep(&node, &key, &token, TTL).await;
+    assert_eq!(kept.unwrap(), ExtendReply::NotHeld);
+    assert_eq!(server.keys(), 0);
+
+    take(&node, &key, &token).await.unwrap();
+    let kept = keep(&node, &key, &token, TTL / 2).await;
+    assert_eq!(kept.unwrap(), ExtendReply::Extended);
+    let left: i64 = server.ask(&["PTTL", key.as_str()]);
+    assert!(left > 50_000, "{left}");
+    let kept = keep(&node, &key, &token, TTL * 2).await;
+    assert_eq!(kept.unwrap(), ExtendReply::Extended);
+    let left: i64 = server.ask(&["PTTL", key.as_str()]);
+    assert!(left > 110_000, "{left}");
+}
+
+#[tokio::test]
+async fn a_batch_of_extends_is_answered_in_order() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let token = token();
+    take(&node, &key("a"), &token).await.unwrap();
+    take(&node, &key("c"), &token).await.unwrap();
+    let requests = ["a", "b", "c"]
+        .map(|name| ExtendRequest::new(key(name), token.clone(), TTL))
+        .into();
+    let replies: Vec<_> = node.extend(requests).await;
+    let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
+    let expected = [
+        ExtendReply::Extended,
+        ExtendReply::NotHeld,
+        ExtendReply::Extended,
+    ];
+    assert_eq!(replies, expected);
+}
+
+#[tokio::test]
+async fn a_release_of_a_free_key_finds_nothing() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let freed = free(&node, &key("seat:1"), &token()).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::NotHeld);
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_no_lock_and_is_left_alone() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    let _: i64 = server.ask(&["HSET", key.as_str(), "field", "value"]);
+    match take(&node, &key, &token).await {
+        Err(BackendError::InvalidKey { reason }) => {
+            assert_eq!(&*reason, "holds a hash, not a lock");
+        }
+        other => panic!("{other:?}"),
+    }
+    let kept = keep(&node, &key, &token, TTL).await;
+    assert_eq!(kept.unwrap(), ExtendReply::NotOwner);
+    let freed = free(&node, &key, &token).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::NotOwner);
+    assert_eq!(server.ask::<String>(&["TYPE", key.as_str()]), "hash");
+}
+
+#[tokio::test]
+async fn a_key_without_expiry_is_busy_without_end() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    let _: () = server.ask(&["SET", key.as_str(), "by hand"]);
+    let Ok(AcquireReply::Busy(holder)) = take(&node, &key, &token).await else {
+        panic!("not busy");
+    };
+    assert_eq!(holder.expires_in(), None);
+
+    let _: () = server.ask(&["SET", key.as_str(), token.expose()]);
+    let kept = keep(&node, &key, &token, TTL).await;
+    assert_eq!(kept.unwrap(), ExtendReply::Extended);
+    assert_eq!(server.ask::<i64>(&["PTTL", key.as_str()]), -1);
+}
+
+#[tokio::test]
+async fn scripts_that_the_server_forgot_are_sent_in_full() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    take(&node, &key, &token).await.unwrap();
+    let _: () = server.ask(&["SCRIPT", "FLUSH"]);
+    let outcome = take(&node, &key, &self::token()).await;
+    assert!(matches!(outcome, Ok(AcquireReply::Busy(_))), "{outcome:?}");
+    let _: () = server.ask(&["SCRIPT", "FLUSH"]);
+    let kept = keep(&node, &key, &token, TTL).await;
+    assert_eq!(kept.unwrap(), ExtendReply::Extended);
+    let _: () = server.ask(&["SCRIPT", "FLUSH"]);
+    let freed = free(&node, &key, &token).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+}
+
+#[tokio::test]
+async fn a_connection_reset_between_two_calls_fails_neither() {
+    let server = Server::start();
+    let node = server.connected().await;
+    for round in 0..50 {
+        let (key, token) = (key(&format!("seat:{round}")), token());
+        server.kill_clients();
+        assert!(is_granted(&take(&node, &key, &token).await), "{round}");
+        server.kill_clients();
+        let kept = keep(&node, &key, &token, TTL).await;
+        assert_eq!(kept.unwrap(), ExtendReply::Extended);
+        server.kill_clients();
+        let freed = free(&node, &key, &token).await;
+        assert_eq!(freed.unwrap(), ReleaseReply::Freed, "{round}");
+    }
+    assert_eq!(server.keys(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_reset_under_load_fail_no_call() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let tasks: Vec<_> = (0..32)
+        .map(|task| {
+            let node = node.clone();
+            tokio::spawn(async move {
+                for round in 0..200 {
+                    let (key, token) = (key(&format!("k:{task}:{round}")), token());
+                    assert!(is_granted(&take(&node, &key, &token).await));
+                    let freed = free(&node, &key, &token).await;
+                    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+                }
+            })
+        })
+        .collect();
+    while !tasks.iter().all(tokio::task::JoinHandle::is_finished) {
+        let _: usize = server.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        sleep(Duration::from_millis(50)).await;
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(server.keys(), 0);
+}
+
+#[tokio::test]
+async fn a_stopped_server_is_bad_after_the_timeout_and_costs_nothing_then() {
+    let server = Server::start();
+    let node = server.connected().await;
+    server.stop();
+    let start = Instant::now();
+    let said = reason(take(&node, &key("seat:1"), &token()).await);
+    let waited = start.elapsed();
+    assert!(said.contains("no answer for 0.3s"), "{said}");
+    assert!(waited >= TIMEOUTS.response, "{waited:?}");
+    assert!(waited < TIMEOUTS.response * 2, "{waited:?}");
+    let start = Instant::now();
+    for _ in 0..100 {
+        assert!(is_unavailable(&take(&node, &key("seat:1"), &token()).await));
+        assert!(is_unavailable(&free(&node, &key("seat:1"), &token()).await));
+    }
+    assert!(start.elapsed() < TIMEOUTS.response / 2);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_on_is_good_again_and_keeps_nothing_of_ours() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (held, mine) = (key("held"), token());
+    take(&node, &held, &mine).await.unwrap();
+    turn_bad(&server, &node).await;
+
+    // One that was held before, and give-backs of what may have been taken.
+    assert!(is_unavailable(&free(&node, &held, &mine).await));
+    for n in 0..100 {
+        let (key, token) = (key(&format!("k:{n}")), token());
+        assert!(is_unavailable(&take(&node, &key, &token).await));
+        assert!(is_unavailable(&free(&node, &key, &token).await));
+    }
+    server.go_on();
+    eventually("the node grants again", async || {
+        let (key, token) = (key("again"), token());
+        let outcome = take(&node, &key, &token).await;
+        let _ = free(&node, &key, &token).await;
+        is_granted(&outcome)
+    })
+    .await;
+    assert_eq!(server.keys(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_on_its_way_to_a_stopped_server_is_given_back() {
+    let server = Server::start();
+    for round in 0..5 {
+        let node = server.connected().await;
+        server.stop();
+        // Far more than the server reads at once, so that a new connection
+        // would overtake the rest.
+        let tasks: Vec<_> = (0..5000)
+            .map(|n| {
+                let node = node.clone();
+                let (key, token) = (key(&format!("k:{round}:{n}")), token());
+                tokio::spawn(async move {
+                    let outcome = take(&node, &key, &token).await;
+                    let _ = free(&node, &key, &token).await;
+                    outcome
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert!(is_unavailable(&task.await.unwrap()));
+        }
+        server.go_on();
+        eventually("the node grants again", async || {
+            let (key, token) = (key("again"), token());
+            let outcome = take(&node, &key, &token).await;
+            let _ = free(&node, &key, &token).await;
+            is_granted(&outcome)
+        })
+        .await;
+        assert_eq!(server.keys(), 0, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_greetings_but_no_commands_stays_bad() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    take(&node, &key, &token).await.unwrap();
+    let _: () = server.ask(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+    assert!(is_unavailable(&free(&node, &key, &token).await));
+    let start = Instant::now();
+    let mut slow = 0;
+    while start.elapsed() < TIMEOUTS.response * 4 {
+        let asked = Instant::now();
+        assert!(is_unavailable(&take(&node, &key, &self::token()).await));
+        slow += usize::from(asked.elapsed() > Duration::from_millis(50));
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(slow, 0);
+    let _: () = server.ask(&["CLIENT", "UNPAUSE"]);
+    eventually("the lock is given back", async || server.keys() == 0).await;
+}
+
+#[tokio::test]
+async fn a_killed_server_is_used_again_when_it_is_back() {
+    let mut server = Server::start();
+    let node = server.connected().await;
+    server.down();
+    let said = reason(take(&node, &key("seat:1"), &token()).await);
+    assert!(said.contains("connection refused"), "{said}");
+    server.up();
+    eventually("the node grants again", async || {
+        is_granted(&take(&node, &key("seat:1"), &token()).await)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_restarted_within_the_timeout_fails_no_call() {
+    let mut server = Server::start();
+    let node = server.connected().await;
+    server.down();
+    let (key, token) = (key("seat:1"), token());
+    let taking = node.acquire(AcquireRequest::new(key.clone(), token.clone(), TTL));
+    server.up();
+    assert!(is_granted(&taking.await));
+}
+
+#[tokio::test]
+async fn a_node_that_is_refused_from_the_start_connects_when_it_can() {
+    let mut server = Server::start();
+    server.down();
+    let node = server.node();
+    let error = node.first_contact().await.unwrap_err().error;
+    assert_eq!(error.reason(), "connection refused");
+    assert_eq!(error.node(), format!("127.0.0.1:{}", server.port));
+    assert!(is_unavailable(&take(&node, &key("seat:1"), &token()).await));
+    server.up();
+    eventually("the node grants", async || {
+        is_granted(&take(&node, &key("seat:1"), &token()).await)
+    })
+    .await;
+    node.first_contact().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_refused_within_the_timeout() {
+    let server = Server::start();
+    server.stop();
+    let start = Instant::now();
+    let node = server.node();
+    let error = node.first_contact().await.unwrap_err().error;
+    assert_eq!(error.reason(), "no connection within 300ms");
+    assert!(start.elapsed() < TIMEOUTS.connect * 2);
+    server.go_on();
+    eventually("the node grants", async || {
+        is_granted(&take(&node, &key("seat:1"), &token()).await)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_socket_is_an_error_that_says_so() {
+    let error = RedisNode::connect("redis+unix:///nowhere/redis.sock")
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "/nowhere/redis.sock: no socket there");
+}
+
+#[tokio::test]
+async fn a_socket_is_a_node_like_any_other() {
+    let server = Server::start();
+    let url = format!("redis+unix://{}", server.socket().display());
+    let node = RedisNode::connect(&url).await.unwrap();
+    assert!(is_granted(&take(&node, &key("seat:1"), &token()).await));
+}
+
+#[tokio::test]
+async fn a_password_is_used_and_never_shown() {
+    let server = Server::start();
+    let _: () = server.ask(&["CONFIG", "SET", "requirepass", "s@cret"]);
+    let place = format!("127.0.0.1:{}", server.port);
+    let node = RedisNode::connect(&format!("redis://:s%40cret@{place}/5"))
+        .await
+        .unwrap();
+    assert!(is_granted(&take(&node, &key("seat:1"), &token()).await));
+    assert!(!format!("{node:?}").contains("cret"));
+
+    let wrong = RedisNode::connect(&format!("redis://:secret@{place}")).await;
+    let wrong = wrong.unwrap_err().to_string();
+    assert!(wrong.contains("WRONGPASS"), "{wrong}");
+    assert!(!wrong.contains("secret"), "{wrong}");
+    let missing = RedisNode::connect(&format!("redis://{place}")).await;
+    let missing = missing.unwrap_err().to_string();
+    assert!(missing.contains("NOAUTH"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_user_that_may_only_lock_can_lock() {
+    let server = Server::start();
+    let _: () = server.ask(&[
+        "ACL", "SETUSER", "app", "on", ">pass", "~seat:*", "-@all", "+set", "+get", "+del",
+        "+pttl", "+pexpire", "+type", "+eval", "+evalsha",
+    ]);
+    let url = format!("redis://app:pass@127.0.0.1:{}", server.port);
+    let node = RedisNode::connect(&url).await.unwrap();
+    let (key, token) = (key("seat:1"), token());
+    assert!(is_granted(&take(&node, &key, &token).await));
+    let outcome = take(&node, &key, &self::token()).await;
+    assert!(matches!(outcome, Ok(AcquireReply::Busy(_))), "{outcome:?}");
+    let kept = keep(&node, &key, &token, TTL).await;
+    assert_eq!(kept.unwrap(), ExtendReply::Extended);
+    let freed = free(&node, &key, &token).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+
+    let said = reason(take(&node, &self::key("elsewhere"), &token).await);
+    assert!(said.starts_with("NOPERM: "), "{said}");
+    let said = reason(free(&node, &self::key("elsewhere"), &token).await);
+    assert!(said.starts_with("NOPERM: "), "{said}");
+    assert!(!said.contains(token.expose()), "{said}");
+}
+
+#[tokio::test]
+async fn a_replica_is_refused_and_used_when_it_is_promoted() {
+    let primary = Server::start();
+    let replica = Server::with(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+    let node = replica.node();
+    let error = node.first_contact().await.unwrap_err().error;
+    assert_eq!(
+        error.reason(),
+        "this is a replica; give the primary's address"
+    );
+    let start = Instant::now();
+    let said = reason(take(&node, &key("seat:1"), &token()).await);
+    assert!(said.contains("this is a replica"), "{said}");
+    assert!(start.elapsed() < TIMEOUTS.response / 2);
+    let _: () = replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    eventually("the node grants", async || {
+        is_granted(&take(&node, &key("seat:1"), &token()).await)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_primary_that_becomes_a_replica_says_so() {
+    let server = Server::start();
+    let other = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    take(&node, &key, &token).await.unwrap();
+    let _: () = server.ask(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    let said = reason(take(&node, &self::key("seat:2"), &token).await);
+    assert!(said.starts_with("READONLY: "), "{said}");
+    server.kill_clients();
+    eventually("the reason is the role", async || {
+        let outcome = take(&node, &key, &token).await;
+        is_unavailable(&outcome) && reason(outcome).contains("this is a replica")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cluster_node_is_refused() {
+    let server = Server::with(&["--cluster-enabled", "yes"]);
+    let error = RedisNode::connect(&server.url()).await.unwrap_err();
+    assert!(error.reason().contains("independent"), "{error}");
+}
+
+#[tokio::test]
+async fn the_facts_of_a_server_name_its_run() {
+    let server = Server::start();
+    let facts = server.node().first_contact().await.unwrap();
+    let info: String = server.ask(&["INFO", "server"]);
+    assert!(info.contains(&facts.run_id.unwrap()));
+    assert_eq!(facts.eviction_policy.as_deref(), Some("noeviction"));
+}
+
+#[tokio::test]
+async fn a_full_server_says_so() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    take(&node, &key, &token).await.unwrap();
+    let _: () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let said = reason(take(&node, &self::key("seat:2"), &token).await);
+    assert!(said.starts_with("OOM: "), "{said}");
+    let freed = free(&node, &key, &token).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+}
+
+#[test]
+fn after_its_runtime_every_operation_says_that_it_is_gone() {
+    let server = Server::start();
+    let runtime = Runtime::new().unwrap();
+    let node = runtime.block_on(server.connected());
+    server.stop();
+    let (key, token) = (key("seat:1"), token());
+    let pending = node.acquire(AcquireRequest::new(key.clone(), token.clone(), TTL));
+    drop(runtime);
+    server.go_on();
+    // Here there is no runtime at all, and there another.
+    let later = Runtime::new().unwrap();
+    for outcome in [
+        block_on(pending),
+        block_on(take(&node, &key, &token)),
+        later.block_on(take(&node, &key, &token)),
+    ] {
+        assert!(
+            matches!(outcome, Err(BackendError::RuntimeGone)),
+            "{outcome:?}"
+        );
+    }
+    let freed = block_on(free(&node, &key, &token));
+    assert!(matches!(freed, Err(BackendError::RuntimeGone)), "{freed:?}");
+    let kept = block_on(keep(&node, &key, &token, TTL));
+    assert!(matches!(kept, Err(BackendError::RuntimeGone)), "{kept:?}");
+    let contact = block_on(node.first_contact());
+    assert!(contact.is_ok(), "what was learned stays known: {contact:?}");
+}
+
+#[test]
+fn without_a_runtime_nothing_is_opened_and_nothing_panics() {
+    let node = RedisNode::open(Address::parse("redis://127.0.0.1:1").unwrap(), TIMEOUTS);
+    let outcome = block_on(take(&node, &key("seat:1"), &token()));
+    assert!(
+        matches!(outcome, Err(BackendError::RuntimeGone)),
+        "{outcome:?}"
+    );
+    let error = block_on(node.first_contact()).unwrap_err().error;
+    assert!(error.reason().contains("runtime"), "{error}");
+}
+
+#[test]
+fn calls_work_from_a_thread_without_a_runtime() {
+    let server = Server::start();
+    let runtime = Runtime::new().unwrap();
+    let node = runtime.block_on(server.connected());
+    let (key, token) = (key("seat:1"), token());
+    assert!(is_granted(&block_on(take(&node, &key, &token))));
+    assert_eq!(
+        block_on(free(&node, &key, &token)).unwrap(),
+        ReleaseReply::Freed
+    );
+}
+
+/// Drives a future without any runtime.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut cx = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        std::thread::park_timeout(PATIENCE);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn futures_dropped_at_any_stage_leave_no_key() {
+    let server = Server::start();
+    let node = server.connected().await;
+    for micros in 0..400 {
+        let (key, token) = (key(&format!("k:{micros}")), token());
+        // Zero is never polled, or polled once; the rest end anywhere.
+        let limit = Duration::from_micros(micros * 2);
+        if micros == 0 {
+            drop(node.acquire(AcquireRequest::new(key.clone(), token.clone(), TTL)));
+        } else {
+            let _ = timeout(limit, take(&node, &key, &token)).await;
+        }
+        let releasing = node.release(ReleaseRequest::new(key, token));
+        if micros % 2 == 0 {
+            drop(releasing);
+        } else {
+            let _ = timeout(limit, releasing).await;
+        }
+    }
+    // Everything before it is done when this is.
+    let _ = free(&node, &key("last"), &token()).await.unwrap();
+    assert_eq!(server.keys(), 0);
+}
+
+#[tokio::test]
+async fn a_release_takes_effect_after_the_acquire_before_it() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    // Nothing is polled until both are on their way.
+    let taking = node.acquire(AcquireRequest::new(key.clone(), token.clone(), TTL));
+    let freeing = node.release(ReleaseRequest::new(key.clone(), token.clone()));
+    assert_eq!(freeing.await.unwrap(), ReleaseReply::Freed);
+    assert!(is_granted(&taking.await));
+    assert_eq!(server.keys(), 0);
+}
+
+#[tokio::test]
+async fn what_was_asked_is_sent_after_the_last_node_is_dropped() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    take(&node, &key, &token).await.unwrap();
+    let freeing = node.release(ReleaseRequest::new(key.clone(), token.clone()));
+    drop(node);
+    drop(freeing);
+    eventually("the key is gone", async || server.keys() == 0).await;
+    eventually("the connection is closed", async || {
+        let clients: String = server.ask(&["CLIENT", "LIST"]);
+        clients.lines().count() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_dropped_while_its_server_is_stopped_answers_within_the_timeout() {
+    let server = Server::start();
+    let node = server.connected().await;
+    server.stop();
+    let start = Instant::now();
+    let freeing = node.release(ReleaseRequest::new(key("seat:1"), token()));
+    drop(node);
+    assert!(is_unavailable(&freeing.await));
+    assert!(start.elapsed() < TIMEOUTS.response * 2);
+}
+
+#[tokio::test]
+async fn beyond_the_most_acquires_are_refused_and_releases_are_not() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (held, mine) = (key("held"), token());
+    take(&node, &held, &mine).await.unwrap();
+    let request = AcquireRequest::new(key("seat:1"), token(), TTL);
+    // The link is not polled before this thread waits for something.
+    let taking: Vec<_> = (0..MOST_UNANSWERED)
+        .map(|_| node.acquire(request.clone()))
+        .collect();
+    let refused = node.acquire(request.clone());
+    let freeing = node.release(ReleaseRequest::new(held, mine));
+    drop(taking);
+    let said = reason(refused.await);
+    assert!(said.contains("too many commands are waiting"), "{said}");
+    assert_eq!(freeing.await.unwrap(), ReleaseReply::Freed);
+    assert_eq!(server.keys(), 0, "what nobody waits for is not sent");
+    assert!(
+        is_granted(&node.acquire(request).await),
+        "the count goes down"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_queue_is_not_held_against_the_server() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let mut latest = node.release(ReleaseRequest::new(key("k"), token()));
+    for n in 0..50_000 {
+        let key = key(&format!("k:{n}"));
+        latest = node.release(ReleaseRequest::new(key, token()));
+    }
+    // Its caller may give up, but the node is not bad.
+    let _ = latest.await;
+    eventually("the node grants", async || {
+        let outcome = take(&node, &key("seat:1"), &token()).await;
+        if is_unavailable(&outcome) {
+            assert!(reason(outcome).contains("no answer within"));
+            false
+        } else {
+            true
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_program_that_was_blocked_does_not_blame_the_server() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let taking = node.acquire(AcquireRequest::new(key("seat:1"), token(), TTL));
+    let taking = tokio::spawn(taking);
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    std::thread::sleep(TIMEOUTS.response * 2);
+    assert!(is_granted(&taking.await.unwrap()));
+}

@@ -1,0 +1,180 @@
+//! From addresses to a lock store that a quorum of servers keeps.
+
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    backend::{
+        Backend, Redlock,
+        redis::{Address, NoContact, NodeFacts, RedisNode, Timeouts},
+    },
+    clock::until,
+    connect_error::ConnectError,
+    quorum::quorum,
+};
+
+/// How long the other servers are waited for once a quorum has answered, to
+/// see whether one of them is given twice or cannot keep locks.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Begins to connect to the servers, and waits for none of them.
+///
+/// # Errors
+///
+/// An address that does not parse, none at all, or the same one twice.
+pub(crate) fn open(addresses: &[String], timeouts: Timeouts) -> Result<Nodes, ConnectError> {
+    if addresses.is_empty() {
+        return Err(ConnectError::invalid_address(
+            "no address is given; write `redis://host:6379`, several such addresses separated by \
+             commas, or `memory://`",
+        ));
+    }
+    let parsed: Vec<Address> = addresses
+        .iter()
+        .map(|text| Address::parse(text.trim()).map_err(ConnectError::invalid_address))
+        .collect::<Result<_, _>>()?;
+    let names: Vec<&Arc<str>> = parsed.iter().map(Address::name).collect();
+    if let Some([one, other]) = first_pair(&names, |a, b| a == b) {
+        return Err(ConnectError::same_node(one, other));
+    }
+    let nodes = parsed
+        .into_iter()
+        .map(|address| RedisNode::open(address, timeouts))
+        .collect();
+    Ok(Nodes(nodes))
+}
+
+/// Servers that are being connected to.
+pub(crate) struct Nodes(Vec<RedisNode>);
+
+/// How the first contact with one server went, once it has ended.
+type Contact = Option<Result<NodeFacts, NoContact>>;
+
+impl Nodes {
+    /// Waits until a quorum answers.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the servers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub(crate) async fn ready(&self) -> Result<(), ConnectError> {
+        let mut contacts = Contacts::of(&self.0);
+        contacts.until_decided().await;
+        let _ = until(Instant::now() + GRACE, contacts.until_all()).await;
+        contacts.verdict(&self.0)
+    }
+
+    /// The lock store that these servers make.
+    pub(crate) fn into_backend(self) -> Arc<dyn Backend> {
+        let mut nodes = self.0;
+        match (nodes.pop(), nodes.is_empty()) {
+            (Some(only), true) => Arc::new(only),
+            (last, _) => {
+                let nodes = nodes.into_iter().chain(last);
+                Arc::new(Redlock::new(
+                    nodes.map(|node| Arc::new(node) as Arc<dyn Backend>),
+                ))
+            }
+        }
+    }
+}
+
+struct Contacts<'a> {
+    pending: Vec<Option<Pin<Box<dyn Future<Output = Result<NodeFacts, NoContact>> + Send + 'a>>>>,
+    contacts: Vec<Contact>,
+}
+
+impl<'a> Contacts<'a> {
+    fn of(nodes: &'a [RedisNode]) -> Self {
+        Self {
+            pending: nodes
+                .iter()
+                .map(|node| Some(Box::pin(node.first_contact()) as _))
+                .collect(),
+            contacts: nodes.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// Until a quorum has answered, or cannot any more.
+    async fn until_decided(&mut self) {
+        let quorum = quorum(self.contacts.len());
+        self.advance(|contacts| {
+            let open = contacts.iter().filter(|contact| contact.is_none()).count();
+            let good = contacts.iter().flatten().filter(|c| c.is_ok()).count();
+            good >= quorum || good + open < quorum
+        })
+        .await;
+    }
+
+    async fn until_all(&mut self) {
+        self.advance(|contacts| contacts.iter().all(Option::is_some))
+            .await;
+    }
+
+    async fn advance(&mut self, is_enough: impl Fn(&[Contact]) -> bool) {
+        poll_fn(|cx| {
+            for (pending, contact) in self.pending.iter_mut().zip(&mut self.contacts) {
+                let Some(future) = pending else { continue };
+                if let Poll::Ready(outcome) = future.as_mut().poll(cx) {
+                    *contact = Some(outcome);
+                    *pending = None;
+                }
+            }
+            if is_enough(&self.contacts) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    fn verdict(&self, nodes: &[RedisNode]) -> Result<(), ConnectError> {
+        let known: Vec<_> = nodes
+            .iter()
+            .zip(&self.contacts)
+            .filter_map(|(node, contact)| Some((node, contact.as_ref()?)))
+            .collect();
+        let mut silent = Vec::new();
+        for (_, contact) in &known {
+            let Err(NoContact { error, is_for_good }) = contact else {
+                continue;
+            };
+            if *is_for_good {
+                return Err(ConnectError::Unsuitable {
+                    node: error.clone(),
+                });
+            }
+            silent.push(error.clone());
+        }
+        let good = known.len() - silent.len();
+        if good < quorum(nodes.len()) {
+            return Err(ConnectError::Unavailable { nodes: silent });
+        }
+        let runs: Vec<_> = known
+            .iter()
+            .filter_map(|(node, contact)| Some((node, contact.as_ref().ok()?.run_id.as_ref()?)))
+            .collect();
+        match first_pair(&runs, |(_, a), (_, b)| a == b) {
+            Some([(one, _), (other, _)]) => {
+                Err(ConnectError::same_node(&one.address(), &other.address()))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The first two items that are alike.
+fn first_pair<T>(items: &[T], are_alike: impl Fn(&T, &T) -> bool) -> Option<[&T; 2]> {
+    items.iter().enumerate().find_map(|(index, one)| {
+        let other = items
+            .iter()
+            .skip(index + 1)
+            .find(|other| are_alike(one, other))?;
+        Some([one, other])
+    })
+}

@@ -1,0 +1,63 @@
+//! A client in a process of its own: the tests stop it, kill it and read what
+//! it prints.
+#![expect(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a worker is test code, and talks to the test by its output"
+)]
+
+use std::{env, time::Duration};
+
+use lockguard::{LockError, LockManager, distributed_lock};
+use lockguard_tests::Witness;
+use tokio::time::sleep;
+
+const TTL: Duration = Duration::from_secs(2);
+
+#[tokio::main]
+async fn main() {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let manager = LockManager::connect(&args[1]).await.unwrap();
+    lockguard::register(manager).unwrap();
+    match args[0].as_str() {
+        "contend" => contend(&args[2], &args[3], args[4].parse().unwrap()).await,
+        "hold" => hold(&args[2], args[3].parse().unwrap()).await,
+        other => panic!("no such job: {other}"),
+    }
+}
+
+/// Goes through so many critical sections of the key.
+async fn contend(key: &str, witness: &str, sections: u32) {
+    let witness = Witness::join(witness);
+    for _ in 0..sections {
+        critical(key, &witness).await.unwrap();
+    }
+    println!("done");
+}
+
+#[distributed_lock(key = key, ttl = TTL, wait = "60s")]
+async fn critical(key: &str, witness: &Witness) -> Result<(), LockError> {
+    let section = witness.enter(key);
+    sleep(Duration::from_millis(1)).await;
+    section.leave();
+    Ok(())
+}
+
+/// Holds the key, and says every few milliseconds that its body runs.
+async fn hold(key: &str, ttl: u64) {
+    match ticking(key, Duration::from_millis(ttl)).await {
+        Err(error) if error.is_lost() => println!("lost"),
+        other => println!("{other:?}"),
+    }
+}
+
+#[distributed_lock(key = key, ttl = ttl)]
+async fn ticking(key: &str, ttl: Duration) -> Result<(), LockError> {
+    println!("held");
+    loop {
+        sleep(Duration::from_millis(5)).await;
+        println!("tick");
+    }
+}

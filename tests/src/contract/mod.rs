@@ -1,0 +1,175 @@
+//! The backend contract: each sentence of [`Backend`]'s documentation, as a
+//! case that runs over any backend.
+//!
+//! [`contract_tests!`](crate::contract_tests) makes a named test of each case;
+//! the list of cases stands in [`contract_cases!`](crate::contract_cases) and
+//! nowhere else.
+#![expect(
+    missing_docs,
+    clippy::unused_async,
+    reason = "the names of cases are claims, and the macro calls all of them alike"
+)]
+
+mod fixture;
+
+pub mod acquire;
+pub mod cancellation;
+pub mod contention;
+pub mod expiry;
+pub mod extend;
+pub mod model;
+pub mod nature;
+pub mod release;
+pub mod wake;
+
+#[expect(unused_imports, reason = "named in the documentation")]
+use lockguard::backend::Backend;
+
+pub use self::fixture::{Fixture, run};
+
+/// One case of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Case {
+    /// The name of the test: a claim.
+    pub name: &'static str,
+    /// The sentence that the case tests.
+    pub sentence: &'static str,
+}
+
+/// Every case, in the order of [`contract_cases!`](crate::contract_cases).
+pub const CASES: &[Case] = crate::contract_cases! { contract_table () };
+
+/// Hands the list of all cases to another macro.
+#[macro_export]
+macro_rules! contract_cases {
+    ($callback:ident $arguments:tt) => {
+        $crate::$callback! { $arguments
+            acquire::acquire_grants_a_free_key
+                "An acquire grants a free key.";
+            acquire::acquire_refuses_a_held_key
+                "An acquire refuses a held key.";
+            acquire::a_refused_acquire_leaves_the_holder_and_its_ttl_alone
+                "A refused acquire leaves the held key and its ttl alone.";
+            acquire::acquire_repeated_by_the_holder_grants_again
+                "Repeated with the token that holds the key, an acquire grants again.";
+            acquire::acquire_repeated_by_the_holder_gives_no_longer_ttl
+                "An acquire that is repeated by the holder gives no longer ttl.";
+            acquire::a_refused_token_holds_nothing
+                "A reply other than a grant leaves nothing behind for long.";
+            acquire::busy_names_the_holder
+                "A busy reply names the owner that holds the key.";
+            acquire::busy_tells_what_is_left_of_the_ttl
+                "A busy reply tells what is left of the key's ttl.";
+            acquire::every_valid_key_is_a_lock_of_its_own
+                "A key is any text that `LockKey` accepts, kept to the letter.";
+            acquire::every_label_is_told_to_the_letter
+                "An owner token is stored as it reads, whatever its label.";
+            extend::extend_lengthens_a_lease
+                "An extend keeps the key for the ttl from now on.";
+            extend::extend_never_shortens_a_ttl
+                "An extend never shortens a ttl.";
+            extend::extend_never_creates_a_key
+                "An extend never creates a key.";
+            extend::extend_after_expiry_revives_nothing
+                "An extend never creates a key, not even one that its owner held.";
+            extend::extend_with_anothers_token_changes_nothing
+                "An extend compares the owner token and changes nothing that is not its own.";
+            extend::extend_answers_each_request_in_order
+                "An extend gives one answer for each request, in their order.";
+            extend::extend_of_nothing_answers_nothing
+                "An extend of no requests gives no answers.";
+            release::release_frees_the_key
+                "A release gives the key back, if the token holds it.";
+            release::release_with_anothers_token_leaves_the_lock
+                "A release compares the owner token and changes nothing that is not its own.";
+            release::release_of_a_free_key_is_not_held
+                "A release of a key that nobody holds says so.";
+            release::a_second_release_is_not_held
+                "A release that is repeated says that nobody holds the key.";
+            release::release_after_expiry_is_not_held
+                "A release after the ttl says that nobody holds the key.";
+            release::release_after_expiry_leaves_the_next_owner
+                "A release after the ttl leaves the next owner alone.";
+            expiry::a_key_is_held_for_its_whole_ttl
+                "A key is held for its whole ttl, unless it is given back.";
+            expiry::a_key_is_free_after_its_ttl
+                "A key is held for at most its ttl.";
+            expiry::an_extended_key_outlives_its_first_ttl
+                "An extended key is held for at least the new ttl.";
+            expiry::a_ttl_of_a_day_is_kept
+                "The longest ttl is kept as the shortest is.";
+            contention::of_contenders_at_once_exactly_one_is_granted
+                "A key is held by at most one owner token.";
+            contention::owners_in_parallel_never_overlap
+                "A key is held by at most one owner token, however owners come and go.";
+            contention::contenders_that_were_refused_leave_nothing_behind
+                "What a refused acquire took is given back.";
+            cancellation::release_after_a_dropped_acquire_leaves_nothing
+                "A release takes effect after the acquire whose future was dropped.";
+            cancellation::release_after_a_dropped_extend_leaves_nothing
+                "A release takes effect after the extend whose future was dropped.";
+            cancellation::a_dropped_release_can_be_repeated
+                "Dropping a future leaves the operation done or not done.";
+            cancellation::futures_own_what_they_need
+                "Futures own what they need.";
+            wake::a_release_wakes_a_waiter
+                "`freed` resolves when the key is given back, where the backend can tell.";
+            wake::a_waiter_that_left_takes_no_wake_along
+                "A waiter that gave up does not take another one's wake along.";
+            nature::an_immediate_backend_answers_at_the_first_poll
+                "Every future of an immediate backend is ready at its first poll, without a runtime.";
+            nature::the_address_names_the_backend
+                "The address is what the backend is called in errors.";
+            model::random_operations_agree_with_the_model
+                "All of the above, in any order.";
+            model::random_operations_and_expiries_agree_with_the_model
+                "All of the above, in any order, while ttls pass.";
+        }
+    };
+}
+
+/// Makes a module with one test for each case of the contract.
+///
+/// The first argument names the module.
+/// The second says which clock drives the tests: `paused` for backends without
+/// sockets, `real` for the others, which also get two threads.
+/// The third is an `async fn() -> Fixture`, called once for each test.
+///
+/// ```text
+/// contract_tests!(memory, paused, memory);
+/// ```
+#[macro_export]
+macro_rules! contract_tests {
+    ($module:ident, paused, $open:path) => {
+        $crate::contract_cases! { contract_module ($module $open, (start_paused = true)) }
+    };
+    ($module:ident, real, $open:path) => {
+        $crate::contract_cases! {
+            contract_module ($module $open, (flavor = "multi_thread", worker_threads = 2))
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! contract_module {
+    (($module:ident $open:path, $runtime:tt) $($group:ident::$case:ident $_:literal;)*) => {
+        mod $module {
+            $(
+                #[tokio::test $runtime]
+                async fn $case() {
+                    let fixture = $open().await;
+                    $crate::contract::run($crate::contract::$group::$case(fixture)).await;
+                }
+            )*
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! contract_table {
+    (() $($_group:ident::$case:ident $sentence:literal;)*) => {
+        &[$($crate::contract::Case { name: stringify!($case), sentence: $sentence }),*]
+    };
+}

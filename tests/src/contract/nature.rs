@@ -1,0 +1,49 @@
+//! What a backend says about itself.
+
+use std::{
+    task::{Context, Poll, Waker},
+    thread,
+};
+
+use lockguard::{
+    BoxFuture,
+    backend::{AcquireReply, AcquireRequest, ExtendRequest, ReleaseReply, ReleaseRequest},
+};
+
+use super::fixture::{Fixture, LONG, fresh_key, fresh_token};
+
+pub async fn an_immediate_backend_answers_at_the_first_poll(on: Fixture) {
+    if !on.backend.is_immediate() {
+        return;
+    }
+    let without_a_runtime = thread::spawn(move || {
+        let (key, token) = (fresh_key(), fresh_token());
+        let acquire = AcquireRequest::new(key.clone(), token.clone(), LONG);
+        let extend = ExtendRequest::new(key.clone(), token.clone(), LONG);
+        let release = ReleaseRequest::new(key, token);
+        let acquired = at_once(on.backend.acquire(acquire.clone()));
+        assert_eq!(acquired.expect("an answer"), AcquireReply::Granted);
+        let refused = AcquireRequest::new(acquire.key, fresh_token(), LONG);
+        let refused = at_once(on.backend.acquire(refused)).expect("an answer");
+        assert!(matches!(refused, AcquireReply::Busy(_)), "{refused:?}");
+        assert_eq!(at_once(on.backend.extend(vec![extend])).len(), 1);
+        let released = at_once(on.backend.release(release));
+        assert_eq!(released.expect("an answer"), ReleaseReply::Freed);
+    });
+    without_a_runtime.join().expect("no panic");
+}
+
+pub async fn the_address_names_the_backend(on: Fixture) {
+    let address = on.backend.address();
+    assert!(!address.is_empty() && !address.contains('@'), "{address}");
+}
+
+fn at_once<T>(mut future: BoxFuture<'static, T>) -> T {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("an immediate backend was not ready at the first poll"),
+    }
+}

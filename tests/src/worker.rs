@@ -1,0 +1,102 @@
+//! Clients in processes of their own, to be stopped and killed.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use crate::watchdog::Guarded;
+
+/// How long a line may be waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client in a process of its own, and the lines that it prints.
+///
+/// It does not outlive the test process; dropping it kills it, stopped or not.
+pub struct Worker {
+    process: Guarded,
+    lines: Receiver<String>,
+}
+
+impl Worker {
+    /// Runs a program: `env!("CARGO_BIN_EXE_worker")` in a test.
+    pub fn start(program: impl AsRef<Path>, args: &[&str]) -> Self {
+        let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+        let (process, output) = Guarded::spawn_piped(program.as_ref(), &args);
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { process, lines }
+    }
+
+    /// The next line, or `None` when the process has ended.
+    ///
+    /// # Panics
+    ///
+    /// When neither comes.
+    pub fn next_line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no line from a worker within {PATIENCE:?}"),
+        }
+    }
+
+    /// Skips lines until one begins like this, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// When none comes.
+    pub fn line_with(&self, beginning: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            match self.next_line() {
+                Some(line) if line.starts_with(beginning) => return line,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        panic!("a worker ended without a line that begins with {beginning:?}")
+    }
+
+    /// The lines that have been printed and not been taken.
+    pub fn lines_so_far(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
+    /// Stops the process (`SIGSTOP`), and returns once it stands still.
+    pub fn stop(&self) {
+        let pid = self.signal(Signal::STOP);
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), options).expect("wait for the worker to stop");
+    }
+
+    /// Lets a stopped process go on (`SIGCONT`).
+    pub fn cont(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Kills the process (`SIGKILL`), and returns once it is gone.
+    pub fn kill(self) {
+        drop(self);
+    }
+
+    fn signal(&self, signal: Signal) -> Pid {
+        let pid = i32::try_from(self.process.pid())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("the pid of a child");
+        kill_process(pid, signal).expect("signal the worker");
+        pid
+    }
+}

@@ -1,0 +1,53 @@
+//! Client processes that are killed or paused in the middle of a body.
+
+use std::time::{Duration, Instant};
+
+use lockguard::LockManager;
+use lockguard_tests::{Worker, over_1_3_5_nodes};
+
+const TTL: Duration = Duration::from_millis(1000);
+
+fn hold(urls: &str) -> Worker {
+    let ttl = TTL.as_millis().to_string();
+    let worker = Worker::start(env!("CARGO_BIN_EXE_worker"), &["hold", urls, "seat:1", &ttl]);
+    worker.line_with("held");
+    worker
+}
+
+over_1_3_5_nodes!(a_killed_process_leaves_its_lock_for_a_ttl_and_not_longer(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let worker = hold(&servers.urls());
+    let start = Instant::now();
+    worker.kill();
+    let busy = manager.lock("seat:1", TTL).try_acquire().await.unwrap_err();
+    assert!(busy.is_busy(), "{busy}");
+    let guard = manager.lock("seat:1", TTL).wait(10 * TTL).acquire().await.unwrap();
+    // What was left of the ttl, and the longest pause between two looks.
+    assert!(start.elapsed() < TTL + Duration::from_millis(500), "{:?}", start.elapsed());
+    guard.release().await.unwrap();
+});
+
+over_1_3_5_nodes!(a_paused_process_does_not_go_on_with_a_lock_that_it_lost(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let worker = hold(&servers.urls());
+    worker.line_with("tick");
+    worker.stop();
+    // The lock is free by its ttl, and another client gets it.
+    let guard = manager.lock("seat:1", 10 * TTL).wait(10 * TTL).acquire().await.unwrap();
+    let _ = worker.lines_so_far();
+    worker.cont();
+    // It may have been stopped in the middle of a poll, which ends; no more.
+    let mut ticks = 0;
+    loop {
+        match worker.next_line().as_deref() {
+            Some("tick") => ticks += 1,
+            Some("lost") => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(ticks <= 1, "{ticks} polls of a body whose lock was lost");
+    assert!(guard.is_held());
+    // What it gives back is not what the other client holds.
+    assert_eq!(worker.next_line(), None);
+    guard.release().await.unwrap();
+});

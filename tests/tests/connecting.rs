@@ -1,0 +1,157 @@
+//! Addresses, and servers that are given wrongly.
+
+use std::time::{Duration, Instant};
+
+use lockguard::{ConnectError, LockManager};
+use lockguard_tests::{Server, Servers, eventually};
+
+#[tokio::test]
+async fn a_wrong_address_says_what_a_right_one_looks_like() {
+    for wrong in [
+        "",
+        "localhost:6379",
+        "http://localhost",
+        "redis://a,,redis://b",
+        "redis://localhost?nonsense=1",
+    ] {
+        let error = LockManager::connect(wrong).await.unwrap_err();
+        assert!(matches!(error, ConnectError::InvalidAddress { .. }), "{error}");
+        assert!(error.to_string().contains("redis://"), "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn no_password_is_in_any_text() {
+    for wrong in [
+        "redis://user:hunter2@127.0.0.1:1",
+        "redis://user:hunter2@127.0.0.1:1?nonsense=1",
+        "redis://user:hunter2@127.0.0.1:notaport",
+        "rediss://user:hunter2@127.0.0.1:1/nonsense",
+    ] {
+        let error = LockManager::connect(wrong).await.unwrap_err();
+        let builder = LockManager::builder().node(wrong);
+        for shown in [format!("{error}"), format!("{error:?}"), format!("{builder:?}")] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn memory_stands_alone() {
+    LockManager::connect("memory://").await.unwrap();
+    LockManager::connect(" memory:// ").await.unwrap();
+    let error = LockManager::connect("memory://,redis://a").await.unwrap_err();
+    assert!(matches!(error, ConnectError::InvalidAddress { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_given_twice_is_refused() {
+    let error = LockManager::connect("redis://a,redis://b,redis://a:6379");
+    let error = error.await.unwrap_err();
+    assert!(matches!(error, ConnectError::SameNode { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn one_server_under_two_names_is_refused() {
+    let servers = Servers::start(2);
+    let urls = format!(
+        "{},redis://localhost:{},{}",
+        servers[0].url(),
+        servers[0].port(),
+        servers[1].url()
+    );
+    let error = LockManager::connect(urls).await.unwrap_err();
+    assert!(matches!(error, ConnectError::SameNode { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_replica_is_refused_with_a_sentence() {
+    let primary = Server::start();
+    let port = primary.port().to_string();
+    let replica = Server::start_with(&["--replicaof", "127.0.0.1", &port]);
+    let error = LockManager::connect(replica.url()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Unsuitable { .. }), "{error}");
+    assert!(error.to_string().contains("replica"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cluster_node_is_refused_with_a_sentence() {
+    let server = Server::start_with(&["--cluster-enabled", "yes"]);
+    let error = LockManager::connect(server.url()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Unsuitable { .. }), "{error}");
+    assert!(error.to_string().contains("cluster"), "{error}");
+}
+
+#[tokio::test]
+async fn no_quorum_at_the_start_names_each_silent_node() {
+    let servers = Servers::start(3);
+    servers[0].kill();
+    servers[1].kill();
+    let start = Instant::now();
+    let error = LockManager::connect(servers.urls()).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&servers[0].address()), "{text}");
+    assert!(text.contains(&servers[1].address()), "{text}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_hung_server_at_the_start_is_given_up_after_the_connect_timeout() {
+    let servers = Servers::start(1);
+    servers[0].stop();
+    let builder = LockManager::builder()
+        .node(servers[0].url())
+        .connect_timeout(Duration::from_millis(200));
+    let start = Instant::now();
+    let error = builder.build().await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_lazy_manager_waits_for_nothing_and_finds_its_servers_later() {
+    let servers = Servers::start(1);
+    servers[0].kill();
+    let builder = LockManager::builder().node(servers[0].url()).lazy();
+    let manager = builder.build().await.unwrap();
+    servers[0].restart();
+    eventually(Duration::from_secs(10), || servers[0].client_count() > 0).await;
+    let guard = manager.lock("k", Duration::from_secs(2)).acquire();
+    guard.await.unwrap().release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_password_is_used_and_a_wrong_one_is_named_as_the_reason() {
+    let server = Server::start_with(&["--requirepass", "hunter2"]);
+    let with = |login: &str| format!("redis://{login}127.0.0.1:{}", server.port());
+    LockManager::connect(with(":hunter2@")).await.unwrap();
+    for wrong in ["", ":wrong@"] {
+        let error = LockManager::connect(with(wrong)).await.unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
+        let text = error.to_string().to_lowercase();
+        assert!(text.contains("password") || text.contains("auth"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn zero_timeouts_are_refused() {
+    let builder = LockManager::builder().node("redis://a").response_timeout(Duration::ZERO);
+    let error = builder.build().await.unwrap_err();
+    assert!(matches!(error, ConnectError::InvalidOptions { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn connections_are_closed_when_the_last_clone_of_a_manager_is_gone() {
+    let servers = Servers::start(3);
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let clone = manager.clone();
+    drop(manager);
+    let guard = clone.lock("k", Duration::from_secs(2)).acquire().await.unwrap();
+    guard.release().await.unwrap();
+    drop(clone);
+    eventually(Duration::from_secs(10), || {
+        servers.iter().all(|server| server.client_count() == 0)
+    })
+    .await;
+}

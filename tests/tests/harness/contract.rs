@@ -1,0 +1,271 @@
+//! The contract suite catches backends that break it.
+
+use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
+
+use lockguard::{
+    BoxFuture, LockKey, OwnerToken,
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Holder,
+        ReleaseReply, ReleaseRequest,
+    },
+};
+use lockguard_tests::{
+    contract::{
+        Fixture, acquire, cancellation, contention, expiry, extend, model, release, run, wake,
+    },
+    contract_tests,
+};
+use parking_lot::Mutex;
+use tokio::{
+    task::spawn,
+    time::{Instant, sleep},
+};
+
+/// One way to break the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    GrantsToEverybody,
+    RefusesTheHolder,
+    LengthensOnRepeat,
+    NamesAnother,
+    TellsNoRest,
+    CutsKeys,
+    IgnoresTheTtl,
+    HalvesTheTtl,
+    ExtendCreates,
+    ExtendIgnoresTheToken,
+    ExtendShortens,
+    ExtendReversesAnswers,
+    ExtendDoesNothing,
+    ReleaseIgnoresTheToken,
+    ReleaseDoesNothing,
+    ReleaseSaysFreed,
+    NeverWakes,
+    AcquiresAfterTheDrop,
+}
+
+macro_rules! caught {
+    ($($test:ident: $fault:ident by $group:ident::$case:ident;)*) => {
+        $(
+            #[tokio::test(start_paused = true)]
+            async fn $test() {
+                assert_caught(Fault::$fault, $group::$case).await;
+            }
+        )*
+    };
+}
+
+caught! {
+    two_holders: GrantsToEverybody by contention::of_contenders_at_once_exactly_one_is_granted;
+    two_holders_in_a_random_order: GrantsToEverybody by model::random_operations_agree_with_the_model;
+    overlapping_owners: GrantsToEverybody by contention::owners_in_parallel_never_overlap;
+    a_holder_refused: RefusesTheHolder by acquire::acquire_repeated_by_the_holder_grants_again;
+    a_lengthening_repeat: LengthensOnRepeat by acquire::acquire_repeated_by_the_holder_gives_no_longer_ttl;
+    a_wrong_name: NamesAnother by acquire::busy_names_the_holder;
+    no_rest_of_the_ttl: TellsNoRest by acquire::busy_tells_what_is_left_of_the_ttl;
+    keys_cut_short: CutsKeys by acquire::every_valid_key_is_a_lock_of_its_own;
+    no_expiry: IgnoresTheTtl by expiry::a_key_is_free_after_its_ttl;
+    no_expiry_in_a_random_order: IgnoresTheTtl by model::random_operations_and_expiries_agree_with_the_model;
+    an_early_expiry: HalvesTheTtl by expiry::a_key_is_held_for_its_whole_ttl;
+    an_extend_that_creates: ExtendCreates by extend::extend_never_creates_a_key;
+    an_extend_that_revives: ExtendCreates by extend::extend_after_expiry_revives_nothing;
+    an_extend_of_anothers: ExtendIgnoresTheToken by extend::extend_with_anothers_token_changes_nothing;
+    an_extend_that_shortens: ExtendShortens by extend::extend_never_shortens_a_ttl;
+    answers_out_of_order: ExtendReversesAnswers by extend::extend_answers_each_request_in_order;
+    an_extend_in_words_only: ExtendDoesNothing by expiry::an_extended_key_outlives_its_first_ttl;
+    a_release_of_anothers: ReleaseIgnoresTheToken by release::release_with_anothers_token_leaves_the_lock;
+    a_late_release_of_the_next_owner: ReleaseIgnoresTheToken by release::release_after_expiry_leaves_the_next_owner;
+    a_release_in_words_only: ReleaseDoesNothing by release::release_frees_the_key;
+    a_release_that_always_succeeds: ReleaseSaysFreed by release::a_second_release_is_not_held;
+    no_wake: NeverWakes by wake::a_release_wakes_a_waiter;
+    an_acquire_after_its_drop: AcquiresAfterTheDrop by cancellation::release_after_a_dropped_acquire_leaves_nothing;
+}
+
+// What is caught is the fault, and not the backend around it.
+contract_tests!(without_a_fault, paused, super::without_a_fault);
+
+#[expect(clippy::unused_async, reason = "as the macro calls it")]
+async fn without_a_fault() -> Fixture {
+    Fixture::new(Broken::new(Fault::None))
+}
+
+/// Fails unless the case fails.
+async fn assert_caught<C>(fault: Fault, case: impl FnOnce(Fixture) -> C)
+where
+    C: Future<Output = ()> + Send + 'static,
+{
+    let case = case(Fixture::new(Broken::new(fault)));
+    let outcome = spawn(run(case)).await;
+    assert!(
+        outcome.is_err(),
+        "a backend that is broken passes: {fault:?}"
+    );
+}
+
+/// A backend that keeps the contract but for its one fault.
+struct Broken(Arc<Mutex<Store>>);
+
+impl Broken {
+    fn new(fault: Fault) -> Self {
+        let held = HashMap::new();
+        Self(Arc::new(Mutex::new(Store { fault, held })))
+    }
+}
+
+struct Store {
+    fault: Fault,
+    held: HashMap<LockKey, (OwnerToken, Instant)>,
+}
+
+impl Store {
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn key(&self, key: &LockKey) -> LockKey {
+        let cut = key.as_str().get(..64).filter(|_| self.has(Fault::CutsKeys));
+        cut.map_or_else(|| key.clone(), |cut| LockKey::new(cut).unwrap())
+    }
+
+    fn live(&self, key: &LockKey) -> Option<&(OwnerToken, Instant)> {
+        let forever = self.has(Fault::IgnoresTheTtl);
+        let held = self.held.get(&self.key(key));
+        held.filter(|(_, end)| forever || Instant::now() < *end)
+    }
+
+    fn put(&mut self, key: &LockKey, token: &OwnerToken, ttl: Duration) {
+        let held = (token.clone(), Instant::now() + ttl);
+        self.held.insert(self.key(key), held);
+    }
+
+    fn acquire(&mut self, request: &AcquireRequest) -> AcquireReply {
+        let AcquireRequest {
+            key, token, ttl, ..
+        } = request;
+        let ttl = if self.has(Fault::HalvesTheTtl) {
+            *ttl / 2
+        } else {
+            *ttl
+        };
+        match self.live(key).cloned() {
+            None => {
+                self.put(key, token, ttl);
+                AcquireReply::Granted
+            }
+            Some((holder, _)) if holder == *token => {
+                if self.has(Fault::LengthensOnRepeat) {
+                    self.put(key, token, ttl);
+                }
+                if self.has(Fault::RefusesTheHolder) {
+                    return AcquireReply::Split;
+                }
+                AcquireReply::Granted
+            }
+            Some(_) if self.has(Fault::GrantsToEverybody) => AcquireReply::Granted,
+            Some((holder, end)) => {
+                let name = match self.fault {
+                    Fault::NamesAnother => "another",
+                    _ => holder.expose(),
+                };
+                let left = match self.fault {
+                    Fault::TellsNoRest => Duration::from_secs(1),
+                    _ => end.saturating_duration_since(Instant::now()),
+                };
+                AcquireReply::Busy(Holder::new(name.as_bytes(), Some(left)))
+            }
+        }
+    }
+
+    fn extend(&mut self, request: &ExtendRequest) -> ExtendReply {
+        let ExtendRequest {
+            key, token, ttl, ..
+        } = request;
+        match self.live(key).cloned() {
+            None if self.has(Fault::ExtendCreates) => {
+                self.put(key, token, *ttl);
+                ExtendReply::NotHeld
+            }
+            None => ExtendReply::NotHeld,
+            Some((holder, end)) => {
+                let is_holder = holder == *token;
+                if is_holder || self.has(Fault::ExtendIgnoresTheToken) {
+                    let left = end.saturating_duration_since(Instant::now());
+                    let ttl = match self.fault {
+                        Fault::ExtendShortens => *ttl,
+                        Fault::ExtendDoesNothing => left,
+                        _ => left.max(*ttl),
+                    };
+                    self.put(key, &holder, ttl);
+                }
+                if is_holder {
+                    ExtendReply::Extended
+                } else {
+                    ExtendReply::NotOwner
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, request: &ReleaseRequest) -> ReleaseReply {
+        let ReleaseRequest { key, token, .. } = request;
+        let is_holder = self.live(key).map(|(holder, _)| holder == token);
+        let removes = is_holder == Some(true) || self.has(Fault::ReleaseIgnoresTheToken);
+        if removes && !self.has(Fault::ReleaseDoesNothing) {
+            self.held.remove(&self.key(key));
+        }
+        match is_holder {
+            _ if self.has(Fault::ReleaseSaysFreed) => ReleaseReply::Freed,
+            None => ReleaseReply::NotHeld,
+            Some(true) => ReleaseReply::Freed,
+            Some(false) => ReleaseReply::NotOwner,
+        }
+    }
+}
+
+impl Backend for Broken {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        let store = Arc::clone(&self.0);
+        Box::pin(async move {
+            if !store.lock().has(Fault::AcquiresAfterTheDrop) {
+                return Ok(store.lock().acquire(&request));
+            }
+            let late = spawn(async move {
+                sleep(Duration::from_millis(5)).await;
+                store.lock().acquire(&request)
+            });
+            Ok(late.await.unwrap())
+        })
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        let store = Arc::clone(&self.0);
+        Box::pin(async move {
+            let mut store = store.lock();
+            let mut replies: Vec<_> = requests.iter().map(|one| Ok(store.extend(one))).collect();
+            if store.has(Fault::ExtendReversesAnswers) {
+                replies.reverse();
+            }
+            replies
+        })
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        let store = Arc::clone(&self.0);
+        Box::pin(async move { Ok(store.lock().release(&request)) })
+    }
+
+    fn freed(&self, _: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        let never_wakes = self.0.lock().has(Fault::NeverWakes);
+        never_wakes.then(|| Box::pin(pending()) as BoxFuture<'static, ()>)
+    }
+}

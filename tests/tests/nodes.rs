@@ -1,0 +1,277 @@
+//! Servers that hang, refuse, die, come back, or are slow.
+
+use std::time::{Duration, Instant};
+
+use lockguard::{LockError, LockManager};
+use lockguard_tests::{Flow, Proxy, Servers, eventually};
+
+const TTL: Duration = Duration::from_secs(2);
+const LONG: Duration = Duration::from_secs(600);
+
+/// The budget of one node at this ttl, and room for a slow machine.
+const ONE_BUDGET: Duration = Duration::from_millis(500 + 300);
+
+async fn connect(servers: &Servers) -> LockManager {
+    LockManager::connect(servers.urls()).await.unwrap()
+}
+
+/// One lock, taken and given back; how long that took.
+async fn cycle(manager: &LockManager) -> Duration {
+    let start = Instant::now();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    guard.release().await.unwrap();
+    start.elapsed()
+}
+
+/// Many locks, none of which waits for a server that is not needed.
+async fn nobody_waits(manager: &LockManager) {
+    let mut slowest = Duration::ZERO;
+    for _ in 0..50 {
+        slowest = slowest.max(cycle(manager).await);
+    }
+    assert!(slowest < ONE_BUDGET, "the slowest took {slowest:?}");
+}
+
+async fn nothing_is_left(servers: &Servers) {
+    eventually(Duration::from_secs(20), || {
+        servers.iter().all(|server| server.keys().is_empty())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hung_minority_is_not_waited_for_and_keeps_nothing() {
+    let servers = Servers::start(5);
+    let manager = connect(&servers).await;
+    servers[1].stop();
+    servers[3].stop();
+    nobody_waits(&manager).await;
+    // Longer than it takes to find that the two are bad, and on.
+    let end = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < end {
+        nobody_waits(&manager).await;
+    }
+    servers[1].cont();
+    servers[3].cont();
+    nothing_is_left(&servers).await;
+}
+
+#[tokio::test]
+async fn a_lock_held_while_a_node_hangs_is_gone_from_it_when_it_is_back() {
+    let servers = Servers::start(3);
+    let manager = connect(&servers).await;
+    let guard = manager.lock("held", LONG).acquire().await.unwrap();
+    servers[0].stop();
+    guard.release().await.unwrap();
+    // Until the node is known to be bad, and its connection replaced.
+    let end = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < end {
+        cycle(&manager).await;
+    }
+    servers[0].cont();
+    nothing_is_left(&servers).await;
+}
+
+#[tokio::test]
+async fn a_killed_minority_is_not_waited_for() {
+    let servers = Servers::start(5);
+    let manager = connect(&servers).await;
+    servers[0].kill();
+    servers[4].kill();
+    nobody_waits(&manager).await;
+}
+
+#[tokio::test]
+async fn a_node_that_refuses_from_the_start_is_not_waited_for() {
+    let servers = Servers::start(3);
+    servers[2].kill();
+    let start = Instant::now();
+    let manager = connect(&servers).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    nobody_waits(&manager).await;
+}
+
+#[tokio::test]
+async fn a_node_that_comes_back_is_used_again() {
+    let servers = Servers::start(3);
+    let manager = connect(&servers).await;
+    servers[0].kill();
+    cycle(&manager).await;
+    servers[0].restart();
+    eventually(Duration::from_secs(10), || servers[0].client_count() > 0).await;
+    // Another one goes: without the first there would be no quorum.
+    servers[1].kill();
+    eventually_cycles(&manager).await;
+}
+
+/// Cycles until one succeeds: a server may still be being found.
+async fn eventually_cycles(manager: &LockManager) {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        match manager.lock("k", TTL).acquire().await {
+            Ok(guard) => {
+                guard.release().await.unwrap();
+                return;
+            }
+            Err(error) => assert!(
+                error.is_unavailable() && Instant::now() < end,
+                "{error}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hung_majority_is_unavailable_and_not_busy_within_a_bounded_time() {
+    let servers = Servers::start(3);
+    let manager = connect(&servers).await;
+    servers[0].stop();
+    servers[1].stop();
+    let start = Instant::now();
+    let error = manager.lock("k", TTL).wait(LONG).acquire().await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    assert!(start.elapsed() < ONE_BUDGET, "{:?}", start.elapsed());
+    let text = error.to_string();
+    for silent in [&servers[0], &servers[1]] {
+        assert!(text.contains(&silent.address()), "{text}");
+    }
+    assert!(!text.contains(&servers[2].address()), "{text}");
+    servers[0].cont();
+    servers[1].cont();
+    nothing_is_left(&servers).await;
+    eventually_cycles(&manager).await;
+}
+
+#[tokio::test]
+async fn a_killed_majority_is_unavailable_and_at_once_when_it_is_known() {
+    let servers = Servers::start(3);
+    let manager = connect(&servers).await;
+    servers[0].kill();
+    servers[1].kill();
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let start = Instant::now();
+        let error = manager.lock("k", TTL).acquire().await.unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
+        if start.elapsed() < Duration::from_millis(20) {
+            assert!(error.to_string().contains("refused"), "{error}");
+            break;
+        }
+        assert!(Instant::now() < end, "unavailable is still slow");
+    }
+    nothing_is_left_on(&servers, 2).await;
+}
+
+async fn nothing_is_left_on(servers: &Servers, nth: usize) {
+    eventually(Duration::from_secs(20), || servers[nth].keys().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_single_server_that_restarts_is_back_by_itself() {
+    let servers = Servers::start(1);
+    let manager = connect(&servers).await;
+    for _ in 0..3 {
+        servers[0].restart();
+        eventually_cycles(&manager).await;
+    }
+}
+
+#[tokio::test]
+async fn a_majority_that_hangs_during_the_body_loses_the_release_and_not_the_value() {
+    let servers = Servers::start(3);
+    let manager = connect(&servers).await;
+    let start = Instant::now();
+    let value = manager
+        .lock("k", TTL)
+        .run(async |_| {
+            servers[0].stop();
+            servers[1].stop();
+            7
+        })
+        .await;
+    assert_eq!(value.unwrap(), 7);
+    assert!(start.elapsed() < ONE_BUDGET, "{:?}", start.elapsed());
+    servers[0].cont();
+    servers[1].cont();
+    nothing_is_left(&servers).await;
+}
+
+#[tokio::test]
+async fn the_time_a_slow_server_takes_is_taken_off_the_validity() {
+    let servers = Servers::start(1);
+    let proxy = Proxy::start(servers[0].port()).await;
+    let manager = LockManager::connect(proxy.url()).await.unwrap();
+    let delay = Duration::from_millis(100);
+    proxy.set_to_client(Flow::Delay(delay));
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    assert!(guard.remaining() < TTL - delay, "{:?}", guard.remaining());
+    proxy.set(Flow::Pass);
+    guard.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_grant_with_less_than_half_its_ttl_left_is_none_and_given_back() {
+    let servers = Servers::start(1);
+    let proxy = Proxy::start(servers[0].port()).await;
+    let manager = LockManager::connect(proxy.url()).await.unwrap();
+    proxy.set_to_client(Flow::Delay(Duration::from_millis(300)));
+    let ttl = Duration::from_millis(400);
+    let error = manager.lock("k", ttl).try_acquire().await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    proxy.set(Flow::Pass);
+    nothing_is_left(&servers).await;
+}
+
+#[tokio::test]
+async fn a_grant_whose_reply_is_lost_is_given_back() {
+    let servers = Servers::start(3);
+    let proxy = Proxy::start(servers[0].port()).await;
+    let urls = format!("{},{},{}", proxy.url(), servers[1].url(), servers[2].url());
+    let manager = LockManager::connect(urls).await.unwrap();
+    proxy.set_to_client(Flow::Hold);
+    let guard = manager.lock("k", LONG).acquire().await.unwrap();
+    eventually(TTL, || servers[0].get("k").is_some()).await;
+    guard.release().await.unwrap();
+    nothing_is_left(&servers).await;
+}
+
+#[tokio::test]
+async fn connections_reset_in_mid_reply_fail_no_call() {
+    let servers = Servers::start(3);
+    let mut proxies = Vec::new();
+    for server in &servers {
+        proxies.push(Proxy::start(server.port()).await);
+    }
+    let urls: Vec<_> = proxies.iter().map(Proxy::url).collect();
+    let manager = LockManager::connect(urls.join(",")).await.unwrap();
+    for round in 0..30 {
+        let guard = manager.lock("k", TTL).acquire();
+        let (guard, ()) = tokio::join!(guard, proxies[round % 3].reset());
+        let release = guard.unwrap().release();
+        let (released, ()) = tokio::join!(release, proxies[(round + 1) % 3].reset());
+        released.unwrap();
+    }
+    nothing_is_left(&servers).await;
+}
+
+#[tokio::test]
+async fn a_black_hole_is_bad_after_the_response_timeout_and_costs_nothing_then() {
+    let servers = Servers::start(1);
+    let proxy = Proxy::start(servers[0].port()).await;
+    let manager = LockManager::connect(proxy.url()).await.unwrap();
+    proxy.set(Flow::Swallow);
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let start = Instant::now();
+        let error = manager.lock("k", TTL).try_acquire().await.unwrap_err();
+        assert!(matches!(error, LockError::Unavailable { .. }), "{error}");
+        if start.elapsed() < Duration::from_millis(20) {
+            break;
+        }
+        assert!(Instant::now() < end, "unavailable is still slow");
+    }
+    proxy.set(Flow::Pass);
+    proxy.reset().await;
+    eventually_cycles(&manager).await;
+    nothing_is_left(&servers).await;
+}

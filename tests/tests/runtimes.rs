@@ -1,0 +1,93 @@
+//! Runtimes that are small, foreign, or gone.
+
+use std::{thread, time::Duration};
+
+use lockguard::{LockError, LockManager};
+use lockguard_tests::{Servers, eventually_blocking};
+use tokio::runtime::{Builder, Runtime};
+
+const TTL: Duration = Duration::from_secs(600);
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn both_flavours() -> [Runtime; 2] {
+    let mut one = Builder::new_current_thread();
+    let mut many = Builder::new_multi_thread();
+    [
+        one.enable_all().build().unwrap(),
+        many.worker_threads(2).enable_all().build().unwrap(),
+    ]
+}
+
+#[test]
+fn a_cycle_works_on_both_flavours() {
+    let servers = Servers::start(3);
+    for runtime in both_flavours() {
+        runtime.block_on(async {
+            let manager = LockManager::connect(servers.urls()).await.unwrap();
+            let value = manager.lock("k", TTL).run(async |_| 7).await;
+            assert_eq!(value.unwrap(), 7);
+        });
+    }
+}
+
+#[test]
+fn a_guard_dropped_outside_any_runtime_neither_blocks_nor_panics_and_its_key_goes() {
+    for nodes in [1, 3] {
+        let servers = Servers::start(nodes);
+        let runtime = Runtime::new().unwrap();
+        let guard = runtime.block_on(async {
+            let manager = LockManager::connect(servers.urls()).await.unwrap();
+            manager.lock("k", TTL).acquire().await.unwrap()
+        });
+        let start = std::time::Instant::now();
+        thread::spawn(move || drop(guard)).join().unwrap();
+        assert!(start.elapsed() < Duration::from_millis(500));
+        eventually_blocking(PATIENCE, || {
+            servers.iter().all(|server| server.keys().is_empty())
+        });
+    }
+}
+
+#[test]
+fn a_guard_dropped_after_its_runtime_neither_blocks_nor_panics() {
+    let servers = Servers::start(3);
+    let runtime = Runtime::new().unwrap();
+    let guard = runtime.block_on(async {
+        let manager = LockManager::connect(servers.urls()).await.unwrap();
+        manager.lock("k", TTL).acquire().await.unwrap()
+    });
+    drop(runtime);
+    drop(guard);
+}
+
+#[test]
+fn a_manager_whose_runtime_is_gone_says_so_at_once_and_what_to_do() {
+    for nodes in [1, 3] {
+        let servers = Servers::start(nodes);
+        let [first, second] = both_flavours();
+        let manager = first
+            .block_on(LockManager::connect(servers.urls()))
+            .unwrap();
+        drop(first);
+        let start = std::time::Instant::now();
+        let error = second.block_on(manager.lock("k", TTL).acquire()).unwrap_err();
+        assert!(matches!(error, LockError::RuntimeGone { .. }), "{error}");
+        assert!(error.to_string().contains("lockguard::scope"), "{error}");
+        assert!(start.elapsed() < Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn a_manager_can_be_used_from_another_runtime_while_its_own_lives() {
+    let servers = Servers::start(3);
+    let [home, guest] = both_flavours();
+    // The home runtime must be driven: the multi-thread one drives itself.
+    let (home, guest) = (guest, home);
+    let manager = home.block_on(LockManager::connect(servers.urls())).unwrap();
+    let value = guest.block_on(manager.lock("k", TTL).run(async |_| 7));
+    assert_eq!(value.unwrap(), 7);
+    eventually_blocking(PATIENCE, || {
+        servers.iter().all(|server| server.keys().is_empty())
+    });
+}
