@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
 /// Resolves with the order to begin; ends the process when nobody is left to
 /// give orders.
 fn orders() -> oneshot::Receiver<()> {
-    let (begin, begun) = oneshot::channel();
+    let (begin, go) = oneshot::channel();
     // A thread, for tokio would wait for its own reader before it ends.
     thread::spawn(move || {
         let mut orders = stdin().lines();
@@ -84,7 +84,7 @@ fn orders() -> oneshot::Receiver<()> {
         orders.for_each(drop);
         process::exit(1);
     });
-    begun
+    go
 }
 
 async fn sell_all(shop: Shop, kind: Kind) -> Result<(), Failure> {

@@ -272,7 +272,7 @@ async fn eight_contenders_with_one_label_never_overlap() {
 async fn a_waiter_is_woken_by_the_release_before_its_delay_has_passed() {
     let manager = manager().await;
     let token = manager.acquire(KEY, TTL).await.unwrap();
-    let waiter = tokio::spawn({
+    let next = tokio::spawn({
         let manager = manager.clone();
         async move {
             let asked = Instant::now();
@@ -282,7 +282,7 @@ async fn a_waiter_is_woken_by_the_release_before_its_delay_has_passed() {
     });
     tokio::time::sleep(ms(30)).await;
     manager.release(KEY, &token).await.unwrap();
-    let waited = waiter.await.unwrap();
+    let waited = next.await.unwrap();
     assert!(waited < ms(40), "{waited:?}");
 }
 
