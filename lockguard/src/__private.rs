@@ -3,13 +3,7 @@
 //! An expansion evaluates the key and the options and calls these; whatever
 //! needs an `if` is here.
 
-use std::{
-    ops::Deref,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
-
-pub use std::pin::pin;
+use std::sync::{Arc, LazyLock};
 
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
@@ -17,7 +11,13 @@ use crate::{
     request::LockRequest, template::render,
 };
 
-pub use core;
+pub use core::{
+    concat, module_path,
+    option::Option::Some,
+    pin::pin,
+    result::Result::{Err, Ok},
+    time::Duration,
+};
 
 pub use crate::run::run;
 
@@ -40,9 +40,28 @@ pub fn padded<T: UnsignedInteger>(value: &T, width: usize) -> Padded<T> {
     }
 }
 
+/// What `key = expr` may be.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a lock key",
+    label = "a key is text: `&str`, `String` or `LockKey`",
+    note = "write a template, `key = \"seat:{{seat_id}}\"`, or make a `String`, \
+            `key = format!(…)`"
+)]
+pub trait RawKey {
+    /// The key's text.
+    fn raw_key(&self) -> &str;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: AsRef<str> + ?Sized> RawKey for T {
+    fn raw_key(&self) -> &str {
+        self.as_ref()
+    }
+}
+
 /// A key that the user has made.
-pub fn raw_key<K: AsRef<str> + ?Sized>(key: &K) -> Key {
-    Ok(key.as_ref().to_owned())
+pub fn raw_key<K: RawKey + ?Sized>(key: &K) -> Key {
+    Ok(key.raw_key().to_owned())
 }
 
 /// The manager of `lockguard::scope`, else the registered one.
@@ -53,9 +72,9 @@ pub fn default_manager() -> Manager {
 /// What `manager = …` may be.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a lock manager",
-    label = "expected a `LockManager`",
-    note = "give a `LockManager`, a reference, `Arc` or `LazyLock` of one, or \
-            `lockguard::named(\"…\")`"
+    label = "`manager` takes a `LockManager`",
+    note = "accepted are `LockManager`, a reference, `Arc` or `LazyLock` of it, and \
+            `Result<LockManager, LockError>`, such as `lockguard::named(\"payments\")`"
 )]
 pub trait IntoManager {
     /// The manager, taken by reference.
@@ -82,7 +101,7 @@ impl<T: IntoManager + ?Sized> IntoManager for Arc<T> {
 
 impl<T: IntoManager, F: FnOnce() -> T> IntoManager for LazyLock<T, F> {
     fn to_manager(&self) -> Manager {
-        self.deref().to_manager()
+        (**self).to_manager()
     }
 }
 
@@ -134,8 +153,8 @@ pub fn declared<R>() -> Option<R> {
     message = "a function that returns `{Self}` cannot report a lock error",
     label = "this return type has no place for a `lockguard::LockError`",
     note = "return a `Result<_, E>` where `E: From<lockguard::LockError>`, or add \
-            `on_error = |e| …` to `#[distributed_lock]` to say what the function returns when \
-            its lock cannot be taken or is lost"
+            `on_error = |error| …` to `#[distributed_lock]` to say what the function returns \
+            when it could not run under its lock"
 )]
 pub trait LockOutput {
     /// The value that carries this error.
@@ -153,7 +172,7 @@ impl<T, E: FromLockError> LockOutput for Result<T, E> {
     message = "the error type `{Self}` cannot be built from a lock error",
     label = "`{Self}` does not implement `From<lockguard::LockError>`",
     note = "write `impl From<lockguard::LockError> for {Self}` (with thiserror: a variant \
-            `Lock(#[from] lockguard::LockError)`), or add `on_error = |e| …` to \
+            `Lock(#[from] lockguard::LockError)`), or add `on_error = |error| …` to \
             `#[distributed_lock]`"
 )]
 pub trait FromLockError {

@@ -44,13 +44,13 @@ use crate::{
 #[must_use = "a lock that is dropped at once protects nothing; bind it: `let guard = …`"]
 pub struct LockGuard {
     lease: Lease,
+    core: Arc<Core>,
     /// `None` once the release has begun.
     holding: Option<Box<Holding>>,
 }
 
 /// What is needed to extend and to give back.
 struct Holding {
-    core: Arc<Core>,
     token: OwnerToken,
     ttl: Duration,
     place: Place,
@@ -66,12 +66,8 @@ impl LockGuard {
     ) -> Self {
         Self {
             lease,
-            holding: Some(Box::new(Holding {
-                core,
-                token,
-                ttl,
-                place,
-            })),
+            core,
+            holding: Some(Box::new(Holding { token, ttl, place })),
         }
     }
 
@@ -107,7 +103,7 @@ impl LockGuard {
         };
         let asked = Instant::now();
         let request = ExtendRequest::new(key.clone(), holding.token.clone(), ttl);
-        let replies = holding.core.backend.extend(vec![request]);
+        let replies = self.core.backend.extend(vec![request]);
         let reply = until(asked + node_budget(ttl), replies).await;
         match reply.and_then(|replies| replies.into_iter().next()) {
             Some(Ok(ExtendReply::Extended)) => match self.lease.extended(asked, ttl) {
@@ -122,7 +118,7 @@ impl LockGuard {
                 Err(self.lease.lost_error(LostCause::Taken))
             }
             Some(Err(error)) => Err(lock_error(key, error)),
-            None => Err(lock_error(key, holding.core.no_answer(node_budget(ttl)))),
+            None => Err(lock_error(key, self.core.no_answer(node_budget(ttl)))),
         }
     }
 
@@ -148,14 +144,10 @@ impl LockGuard {
             // The rest goes out detached, with the guard.
             return Err(ReleaseError::lost(self.lease.key(), cause));
         }
-        let Some((release, core, budget)) = self.begin_release() else {
-            return Ok(());
-        };
-        let reply = until(Instant::now() + budget, release).await;
-        release_result(
-            &self.lease,
-            reply.unwrap_or_else(|| Err(core.no_answer(budget))),
-        )
+        match self.begin_release() {
+            Some((release, budget)) => self.released(release, budget).await,
+            None => Ok(()),
+        }
     }
 
     /// The release on every normal way out of a body.
@@ -165,16 +157,14 @@ impl LockGuard {
     /// Cancel safety is that of [`release`](Self::release).
     pub(crate) async fn release_after_body(mut self) {
         let is_lost = self.lease.end().is_err();
-        let Some((release, core, budget)) = self.begin_release() else {
-            return;
-        };
-        if is_lost || core.settings.background_release {
+        if is_lost || self.core.settings.background_release {
             // The caller is told at once; dropping hands it to the background.
             return;
         }
-        let reply = until(Instant::now() + budget, release).await;
-        let reply = reply.unwrap_or_else(|| Err(core.no_answer(budget)));
-        if let Err(error) = release_result(&self.lease, reply) {
+        let Some((release, budget)) = self.begin_release() else {
+            return;
+        };
+        if let Err(error) = self.released(release, budget).await {
             tracing::warn!(
                 key = %self.lease.key(),
                 point = %self.lease.point(),
@@ -183,39 +173,40 @@ impl LockGuard {
         }
     }
 
-    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
-        self.holding.as_ref().map(|holding| &holding.core)
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
-    /// Sends the release; it goes on in the background if it is dropped.
-    #[expect(
-        clippy::type_complexity,
-        reason = "the parts are named where they are taken apart"
-    )]
-    fn begin_release(
-        &mut self,
-    ) -> Option<(
-        Uncancelled<Result<ReleaseReply, BackendError>>,
-        Arc<Core>,
-        Duration,
-    )> {
-        let holding = *self.holding.take()?;
-        let Holding {
-            core,
-            token,
-            ttl,
-            place,
-        } = holding;
+    /// Sends the release, once, and says how long it may be waited for.
+    fn begin_release(&mut self) -> Option<(Release, Duration)> {
+        let Holding { token, ttl, place } = *self.holding.take()?;
         let request = ReleaseRequest::new(self.lease.key().clone(), token.clone());
-        let release = core.backend.release(request);
+        let release = self.core.backend.release(request);
         let freeing = Freeing { place, token };
-        let release = core.background.uncancelled(Box::pin(async move {
+        let release = self.core.background.uncancelled(Box::pin(async move {
             let _freeing = freeing;
             release.await
         }));
-        Some((release, core, node_budget(ttl)))
+        Some((release, node_budget(ttl)))
+    }
+
+    /// What a release comes to within its budget.
+    async fn released(&self, release: Release, budget: Duration) -> Result<(), ReleaseError> {
+        let reply = until(Instant::now() + budget, release).await;
+        match reply.unwrap_or_else(|| Err(self.core.no_answer(budget))) {
+            Ok(ReleaseReply::Freed) => Ok(()),
+            // It was held by the clock, and the servers had lost it.
+            Ok(ReleaseReply::NotHeld) => {
+                Err(ReleaseError::lost(self.lease.key(), LostCause::Taken))
+            }
+            Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(self.lease.key())),
+            Err(error) => Err(release_error(self.lease.key(), error)),
+        }
     }
 }
+
+/// Goes on in the background if it is dropped.
+type Release = Uncancelled<Result<ReleaseReply, BackendError>>;
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
@@ -248,19 +239,6 @@ struct Freeing {
 impl Drop for Freeing {
     fn drop(&mut self) {
         self.place.free(&self.token);
-    }
-}
-
-fn release_result(
-    lease: &Lease,
-    reply: Result<ReleaseReply, BackendError>,
-) -> Result<(), ReleaseError> {
-    match reply {
-        Ok(ReleaseReply::Freed) => Ok(()),
-        // It was held by the clock, and the servers had lost it.
-        Ok(ReleaseReply::NotHeld) => Err(ReleaseError::lost(lease.key(), LostCause::Taken)),
-        Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(lease.key())),
-        Err(error) => Err(release_error(lease.key(), error)),
     }
 }
 

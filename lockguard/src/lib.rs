@@ -54,3 +54,5 @@ pub use crate::{
     token::{OwnerToken, ParseOwnerTokenError},
     token_lock::{Released, TokenLock},
 };
+
+pub use lockguard_macros::distributed_lock;

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use crate::{
     backend::BoxFuture,
-    core::Core,
     current::Body,
     error::{LockError, LostCause},
     guard::LockGuard,
@@ -27,26 +26,22 @@ use crate::{
 /// # Errors
 ///
 /// [`LockError::Lost`]; the caller drops the body then.
-pub async fn run<F: Future>(guard: &LockGuard, body: Pin<&mut F>) -> Result<F::Output, LockError> {
-    let lease = guard.lease();
-    let Some(core) = guard.core() else {
-        return Err(lease.lost_error(LostCause::Expired));
-    };
-    let run = Run {
-        lease,
-        core,
+pub fn run<'a, F: Future>(guard: &'a LockGuard, body: Pin<&'a mut F>) -> Run<'a, F> {
+    Run {
+        guard,
         body,
-        chain: Body::new(core, lease),
+        chain: None,
         lost: None,
-    };
-    run.await
+    }
 }
 
-struct Run<'a, F> {
-    lease: &'a Lease,
-    core: &'a Arc<Core>,
+/// See [`run`].
+#[must_use = "a body does nothing until it is awaited"]
+pub struct Run<'a, F> {
+    guard: &'a LockGuard,
     body: Pin<&'a mut F>,
-    chain: Arc<Body>,
+    /// Made at the first poll, in the task that runs the body.
+    chain: Option<Arc<Body>>,
     /// Made when the body first has to wait.
     lost: Option<BoxFuture<'static, LostCause>>,
 }
@@ -56,46 +51,47 @@ impl<F: Future> Future for Run<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Some(cause) = this.lease.ended(Instant::now()) {
-            return Poll::Ready(Err(this.lose(cause)));
+        let lease = this.guard.lease();
+        if let Some(cause) = lease.ended(Instant::now()) {
+            return Poll::Ready(Err(lose(lease, cause)));
         }
+        let chain = this
+            .chain
+            .get_or_insert_with(|| Body::new(this.guard.core(), lease));
         let body = this.body.as_mut();
-        if let Poll::Ready(value) = this.chain.poll(|| body.poll(cx)) {
-            if let Some(cause) = this.lease.ended(Instant::now()) {
-                this.finished_late(cause);
+        if let Poll::Ready(value) = chain.poll(|| body.poll(cx)) {
+            if let Some(cause) = lease.ended(Instant::now()) {
+                finished_late(this.guard, cause);
             }
             return Poll::Ready(Ok(value));
         }
-        let lease = this.lease;
         let lost = this.lost.get_or_insert_with(|| {
             let lease = lease.clone();
             Box::pin(async move { lease.lost().await })
         });
         match lost.as_mut().poll(cx) {
-            Poll::Ready(cause) => Poll::Ready(Err(this.lose(cause))),
+            Poll::Ready(cause) => Poll::Ready(Err(lose(lease, cause))),
             Poll::Pending => Poll::Pending,
         }
     }
 }
 
-impl<F> Run<'_, F> {
-    fn lose(&self, cause: LostCause) -> LockError {
-        self.lease.lose(cause);
-        tracing::warn!(
-            key = %self.lease.key(),
-            point = %self.lease.point(),
-            "lost a lock: {cause}; its body was stopped part-way"
-        );
-        self.lease.lost_error(cause)
-    }
+fn lose(lease: &Lease, cause: LostCause) -> LockError {
+    lease.lose(cause);
+    tracing::warn!(
+        key = %lease.key(),
+        point = %lease.point(),
+        "lost a lock: {cause}; its body was stopped part-way"
+    );
+    lease.lost_error(cause)
+}
 
-    fn finished_late(&self, cause: LostCause) {
-        self.core.count_finished_late();
-        tracing::warn!(
-            key = %self.lease.key(),
-            point = %self.lease.point(),
-            "a body finished after its lock was lost: {cause}; its value is returned, and it \
-             may not have been alone: give it a longer ttl, or let it yield more often"
-        );
-    }
+fn finished_late(guard: &LockGuard, cause: LostCause) {
+    guard.core().count_finished_late();
+    tracing::warn!(
+        key = %guard.lease().key(),
+        point = %guard.lease().point(),
+        "a body finished after its lock was lost: {cause}; its value is returned, and it may \
+         not have been alone: give it a longer ttl, or let it yield more often"
+    );
 }

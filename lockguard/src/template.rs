@@ -11,14 +11,21 @@ use crate::error::LockError;
 /// A value that may stand in a key template.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be part of a lock key",
-    label = "this value has no `Display`",
-    note = "name a part of it that has (`{{order.id}}`), implement `std::fmt::Display`, or make \
-            the whole key yourself: `key = format!(…)`"
+    label = "this placeholder's value does not implement `Display`",
+    note = "implement `std::fmt::Display` for `{Self}`, or name a field or a method that does, \
+            such as `{{order.id}}`"
 )]
-pub trait KeyPart: fmt::Display + Sync {}
+pub trait KeyPart {
+    /// The value's text.
+    fn display(&self) -> &dyn fmt::Display;
+}
 
 #[diagnostic::do_not_recommend]
-impl<T: fmt::Display + Sync + ?Sized> KeyPart for T {}
+impl<T: fmt::Display> KeyPart for T {
+    fn display(&self) -> &dyn fmt::Display {
+        self
+    }
+}
 
 /// Joins the texts of a template and the values between them.
 ///
@@ -35,7 +42,7 @@ pub(crate) fn render(texts: &[&str], values: &[&dyn KeyPart]) -> Result<String, 
         let Some(value) = values.next() else { continue };
         let before = key.len();
         // Writing to a `String` fails only if the value's `Display` does.
-        if write!(Escaped(&mut key), "{value}").is_err() {
+        if write!(Escaped(&mut key), "{}", value.display()).is_err() {
             return Err(LockError::invalid_key(
                 key,
                 "the value that follows failed to display itself",
@@ -77,9 +84,9 @@ fn is_plain(char: char) -> bool {
 
 /// An unsigned integer, the only kind of value that may be padded.
 #[diagnostic::on_unimplemented(
-    message = "only unsigned integers can be padded in a lock key, not `{Self}`",
-    label = "`{{…:>04}}` stands on this value",
-    note = "padding anything else can make different values equal; leave the width out"
+    message = "a zero-padded width is for unsigned integers, and `{Self}` is none",
+    label = "`{Self}` cannot be padded without making different values equal",
+    note = "leave the format out: `{{id}}` instead of `{{id:>04}}`"
 )]
 pub trait UnsignedInteger: fmt::Display + Copy {}
 
@@ -87,6 +94,8 @@ macro_rules! unsigned_integers {
     ($($integer:ty)*) => { $(impl UnsignedInteger for $integer {})* };
 }
 unsigned_integers!(u8 u16 u32 u64 u128 usize);
+
+impl<T: UnsignedInteger> UnsignedInteger for &T {}
 
 /// An unsigned integer with leading zeros.
 pub struct Padded<T> {
