@@ -9,7 +9,10 @@ const TTL: Duration = Duration::from_millis(1000);
 
 fn hold(urls: &str) -> Worker {
     let ttl = TTL.as_millis().to_string();
-    let worker = Worker::start(env!("CARGO_BIN_EXE_worker"), &["hold", urls, "seat:1", &ttl]);
+    let worker = Worker::start(
+        env!("CARGO_BIN_EXE_worker"),
+        &["hold", urls, "seat:1", &ttl],
+    );
     worker.line_with("held");
     worker
 }

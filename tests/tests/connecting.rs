@@ -15,7 +15,10 @@ async fn a_wrong_address_says_what_a_right_one_looks_like() {
         "redis://localhost?nonsense=1",
     ] {
         let error = LockManager::connect(wrong).await.unwrap_err();
-        assert!(matches!(error, ConnectError::InvalidAddress { .. }), "{error}");
+        assert!(
+            matches!(error, ConnectError::InvalidAddress { .. }),
+            "{error}"
+        );
         assert!(error.to_string().contains("redis://"), "{wrong}: {error}");
     }
 }
@@ -30,7 +33,11 @@ async fn no_password_is_in_any_text() {
     ] {
         let error = LockManager::connect(wrong).await.unwrap_err();
         let builder = LockManager::builder().node(wrong);
-        for shown in [format!("{error}"), format!("{error:?}"), format!("{builder:?}")] {
+        for shown in [
+            format!("{error}"),
+            format!("{error:?}"),
+            format!("{builder:?}"),
+        ] {
             assert!(!shown.contains("hunter2"), "{shown}");
         }
     }
@@ -40,8 +47,13 @@ async fn no_password_is_in_any_text() {
 async fn memory_stands_alone() {
     LockManager::connect("memory://").await.unwrap();
     LockManager::connect(" memory:// ").await.unwrap();
-    let error = LockManager::connect("memory://,redis://a").await.unwrap_err();
-    assert!(matches!(error, ConnectError::InvalidAddress { .. }), "{error}");
+    let error = LockManager::connect("memory://,redis://a")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ConnectError::InvalidAddress { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -93,7 +105,11 @@ async fn no_quorum_at_the_start_names_each_silent_node() {
     let text = error.to_string();
     assert!(text.contains(&servers[0].address()), "{text}");
     assert!(text.contains(&servers[1].address()), "{text}");
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -106,7 +122,11 @@ async fn a_hung_server_at_the_start_is_given_up_after_the_connect_timeout() {
     let start = Instant::now();
     let error = builder.build().await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -123,7 +143,8 @@ async fn a_lazy_manager_waits_for_nothing_and_finds_its_servers_later() {
 
 #[tokio::test]
 async fn a_password_is_used_and_a_wrong_one_is_named_as_the_reason() {
-    let server = Server::start_with(&["--requirepass", "hunter2"]);
+    let server = Server::start();
+    server.cli::<()>(&["CONFIG", "SET", "requirepass", "hunter2"]);
     let with = |login: &str| format!("redis://{login}127.0.0.1:{}", server.port());
     LockManager::connect(with(":hunter2@")).await.unwrap();
     for wrong in ["", ":wrong@"] {
@@ -136,9 +157,14 @@ async fn a_password_is_used_and_a_wrong_one_is_named_as_the_reason() {
 
 #[tokio::test]
 async fn zero_timeouts_are_refused() {
-    let builder = LockManager::builder().node("redis://a").response_timeout(Duration::ZERO);
+    let builder = LockManager::builder()
+        .node("redis://a")
+        .response_timeout(Duration::ZERO);
     let error = builder.build().await.unwrap_err();
-    assert!(matches!(error, ConnectError::InvalidOptions { .. }), "{error}");
+    assert!(
+        matches!(error, ConnectError::InvalidOptions { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -147,7 +173,11 @@ async fn connections_are_closed_when_the_last_clone_of_a_manager_is_gone() {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let clone = manager.clone();
     drop(manager);
-    let guard = clone.lock("k", Duration::from_secs(2)).acquire().await.unwrap();
+    let guard = clone
+        .lock("k", Duration::from_secs(2))
+        .acquire()
+        .await
+        .unwrap();
     guard.release().await.unwrap();
     drop(clone);
     eventually(Duration::from_secs(10), || {

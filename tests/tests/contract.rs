@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use lockguard::backend::{Backend, Memory, Redlock};
-use lockguard_tests::{Scripted, contract::Fixture, contract_tests};
+use lockguard::backend::{Backend, Memory, RedisNode, Redlock};
+use lockguard_tests::{Scripted, Servers, contract::Fixture, contract_tests};
 
 contract_tests!(memory, paused, super::memory);
 contract_tests!(memory_on_threads, real, super::memory);
@@ -27,6 +27,26 @@ contract_tests!(
     paused,
     super::redlock_over_scripted::<3>
 );
+
+contract_tests!(redis, real, super::redis::<1>);
+contract_tests!(redlock_over_3_redis, real, super::redis::<3>);
+contract_tests!(redlock_over_5_redis, real, super::redis::<5>);
+
+async fn redis<const N: usize>() -> Fixture {
+    let servers = Servers::start(N);
+    let mut nodes = Vec::new();
+    for server in &servers {
+        let node = RedisNode::connect(&server.url()).await;
+        nodes.push(node.expect("connect to a fresh server"));
+    }
+    if N == 1 {
+        return Fixture::keeping(servers, nodes.remove(0));
+    }
+    let nodes = nodes
+        .into_iter()
+        .map(|node| Arc::new(node) as Arc<dyn Backend>);
+    Fixture::keeping(servers, Redlock::new(nodes))
+}
 
 async fn memory() -> Fixture {
     Fixture::new(Memory::new())

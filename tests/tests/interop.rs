@@ -72,7 +72,9 @@ over_1_3_5_nodes!(a_key_that_holds_a_hash_is_no_lock(servers) {
 #[tokio::test]
 async fn a_prefix_is_part_of_the_key_on_the_server() {
     let servers = Servers::start(1);
-    let builder = LockManager::builder().node(servers[0].url()).prefix("shop:");
+    let builder = LockManager::builder()
+        .node(servers[0].url())
+        .prefix("shop:");
     let manager = builder.build().await.unwrap();
     let guard = manager.lock("x", TTL).acquire().await.unwrap();
     assert_eq!(servers[0].keys(), ["shop:x"]);

@@ -87,7 +87,11 @@ async fn a_node_that_refuses_from_the_start_is_not_waited_for() {
     servers[2].kill();
     let start = Instant::now();
     let manager = connect(&servers).await;
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
     nobody_waits(&manager).await;
 }
 
@@ -113,10 +117,7 @@ async fn eventually_cycles(manager: &LockManager) {
                 guard.release().await.unwrap();
                 return;
             }
-            Err(error) => assert!(
-                error.is_unavailable() && Instant::now() < end,
-                "{error}"
-            ),
+            Err(error) => assert!(error.is_unavailable() && Instant::now() < end, "{error}"),
         }
     }
 }
@@ -128,7 +129,12 @@ async fn a_hung_majority_is_unavailable_and_not_busy_within_a_bounded_time() {
     servers[0].stop();
     servers[1].stop();
     let start = Instant::now();
-    let error = manager.lock("k", TTL).wait(LONG).acquire().await.unwrap_err();
+    let error = manager
+        .lock("k", TTL)
+        .wait(LONG)
+        .acquire()
+        .await
+        .unwrap_err();
     assert!(error.is_unavailable(), "{error}");
     assert!(start.elapsed() < ONE_BUDGET, "{:?}", start.elapsed());
     let text = error.to_string();

@@ -71,7 +71,9 @@ fn a_manager_whose_runtime_is_gone_says_so_at_once_and_what_to_do() {
             .unwrap();
         drop(first);
         let start = std::time::Instant::now();
-        let error = second.block_on(manager.lock("k", TTL).acquire()).unwrap_err();
+        let error = second
+            .block_on(manager.lock("k", TTL).acquire())
+            .unwrap_err();
         assert!(matches!(error, LockError::RuntimeGone { .. }), "{error}");
         assert!(error.to_string().contains("lockguard::scope"), "{error}");
         assert!(start.elapsed() < Duration::from_millis(500));
