@@ -12,15 +12,21 @@ use std::{
 };
 
 use lockguard::{LockManager, OwnerToken, Released, RetryPolicy, TokenLock};
-use lockguard_examples::Story;
+use lockguard_examples::{Story, failed};
 use tokio::time::sleep;
+
+type Failure = Box<dyn Error + Send + Sync>;
 
 const KEY: &str = "demo-lock-key";
 const TTL: Duration = Duration::from_secs(2);
 const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::main]
-async fn main() -> Result<ExitCode, Box<dyn Error>> {
+async fn main() -> ExitCode {
+    tell().await.unwrap_or_else(failed)
+}
+
+async fn tell() -> Result<ExitCode, Failure> {
     let (manager, place) = manager().await?;
     let mut story = Story::begin(format!("The token interface, on {place}"));
     the_walk(&mut story, &manager).await?;
@@ -34,7 +40,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 ///
 /// The label is the same for everybody, and may be: ownership is proved by a
 /// random part that is new for each attempt.
-async fn manager() -> Result<(LockManager, String), Box<dyn Error>> {
+async fn manager() -> Result<(LockManager, String), Failure> {
     let builder = LockManager::builder()
         .token_generator(|key| format!("token-for:{key}"))
         .retry(RetryPolicy::tries(3).delay(Duration::from_millis(100)));
@@ -51,7 +57,7 @@ async fn manager() -> Result<(LockManager, String), Box<dyn Error>> {
 }
 
 /// Written against the trait, as code is that wants to be tested with a mock.
-async fn the_walk(story: &mut Story, locks: &dyn TokenLock) -> Result<(), Box<dyn Error>> {
+async fn the_walk(story: &mut Story, locks: &dyn TokenLock) -> Result<(), Failure> {
     story.chapter(format!("Acquire `{KEY}` for {TTL:?}"));
     let token = locks.acquire(KEY, TTL).await?;
     story.tell(format!("got {token}"));
@@ -90,7 +96,7 @@ async fn the_walk(story: &mut Story, locks: &dyn TokenLock) -> Result<(), Box<dy
     Ok(())
 }
 
-async fn a_wrong_token(story: &mut Story, manager: &LockManager) -> Result<(), Box<dyn Error>> {
+async fn a_wrong_token(story: &mut Story, manager: &LockManager) -> Result<(), Failure> {
     story.chapter("Release with a wrong token");
     let token = manager.acquire(KEY, TTL).await?;
     let forged = OwnerToken::with_label(token.label());
@@ -109,7 +115,7 @@ async fn a_wrong_token(story: &mut Story, manager: &LockManager) -> Result<(), B
     Ok(())
 }
 
-async fn after_expiry(story: &mut Story, manager: &LockManager) -> Result<(), Box<dyn Error>> {
+async fn after_expiry(story: &mut Story, manager: &LockManager) -> Result<(), Failure> {
     story.chapter(format!("Acquire for {SHORT:?}, and release too late"));
     let token = manager.acquire(KEY, SHORT).await?;
     sleep(SHORT).await;
@@ -121,7 +127,7 @@ async fn after_expiry(story: &mut Story, manager: &LockManager) -> Result<(), Bo
     Ok(())
 }
 
-async fn a_stale_owner(story: &mut Story, manager: &LockManager) -> Result<(), Box<dyn Error>> {
+async fn a_stale_owner(story: &mut Story, manager: &LockManager) -> Result<(), Failure> {
     story.chapter("Release too late, when a successor holds the key");
     let stale = manager.acquire(KEY, SHORT).await?;
     sleep(SHORT).await;

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lockguard_examples::Story;
+use lockguard_examples::{Story, failed};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
@@ -32,14 +32,18 @@ const PROCESSES: usize = 4;
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> Result<ExitCode, Failure> {
+async fn main() -> ExitCode {
     // What this program starts is this program, in another role.
     let arguments: Vec<String> = env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
+    let ended = match arguments.first().map(String::as_str) {
         Some(seller::ROLE) => seller::run(&arguments).await,
         Some(server::ROLE) => server::keep(&arguments),
-        _ => timeout(LIMIT, tell()).await?,
-    }
+        _ => match timeout(LIMIT, tell()).await {
+            Ok(told) => told,
+            Err(_) => Err(format!("tell the story within {LIMIT:?}").into()),
+        },
+    };
+    ended.unwrap_or_else(failed)
 }
 
 async fn tell() -> Result<ExitCode, Failure> {

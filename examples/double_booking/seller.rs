@@ -57,10 +57,10 @@ impl Kind {
 /// Sells, as the process that [`Seller::start`] has started.
 pub(crate) async fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
     let [_, url, shop, kind] = arguments else {
-        return Err("a seller needs a server, a shop and a kind".into());
+        return Err("sell: a seller needs a server, a shop and a kind".into());
     };
     let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
-    let kind = kind.ok_or("no such kind of seller")?;
+    let kind = kind.ok_or("sell: there is no such kind of seller")?;
     let shop = Shop::enter(url, shop).await?;
     lockguard::register(LockManager::connect(url).await?)?;
 
@@ -159,7 +159,7 @@ impl Seller {
             .zip(process.stdin.take())
             .zip(process.stdout.take())
             .map(|((pid, orders), out)| (pid, orders, out))
-            .ok_or("a seller ended at once")?;
+            .ok_or("start a seller: it ended at once")?;
         let mut seller = Self {
             process,
             pid,
@@ -186,7 +186,7 @@ impl Seller {
                 return Ok(());
             }
         }
-        Err(format!("a seller ended before it was {word}").into())
+        Err(format!("hear a seller that is {word}: it ended before").into())
     }
 
     /// Kills the process (`SIGKILL`), and waits until it is gone.
@@ -210,7 +210,7 @@ impl Seller {
         if status.success() {
             Ok(sales)
         } else {
-            Err(format!("a seller ended with {status}").into())
+            Err(format!("sell: a seller ended with {status}").into())
         }
     }
 }

@@ -37,9 +37,9 @@ impl Server {
             return Ok(Self { url, keeper: None });
         }
         let program = program().ok_or(
-            "this example needs a Redis server: `cargo xtask test` finds or installs one; or \
-             install redis-server, or set LOCKGUARD_REDIS_SERVER to its path, or LOCKGUARD_URL to \
-             a server that runs",
+            "find a Redis server: `cargo xtask test` finds or installs one; or install \
+             redis-server, or set LOCKGUARD_REDIS_SERVER to its path, or LOCKGUARD_URL to the \
+             address of a server that runs",
         )?;
         // A free port may be taken before the server has it.
         for _ in 0..5 {
@@ -47,7 +47,7 @@ impl Server {
                 return Ok(server);
             }
         }
-        Err(format!("{} does not start", program.display()).into())
+        Err(format!("start {}", program.display()).into())
     }
 
     async fn start(program: &PathBuf) -> Result<Option<Self>, Failure> {
@@ -58,6 +58,7 @@ impl Server {
             .arg(port.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()?;
         let mut server = Self {
             url: format!("redis://127.0.0.1:{port}"),
@@ -108,7 +109,7 @@ impl fmt::Display for Server {
 /// [`Server::find_or_start`] has started.
 pub(crate) fn keep(arguments: &[String]) -> Result<ExitCode, Failure> {
     let [_, program, port] = arguments else {
-        return Err("a keeper needs a program and a port".into());
+        return Err("keep a server: its program and its port are needed".into());
     };
     let mut server = Command::new(program)
         .args(["--port", port, "--bind", "127.0.0.1"])

@@ -46,9 +46,14 @@ impl Shop {
     pub(crate) async fn enter(url: &str, name: &str) -> Result<Self, Failure> {
         // Of several servers, any one can count.
         let url = url.split(',').next().unwrap_or(url).trim();
-        let client = redis::Client::open(url)?;
+        let connection = async {
+            redis::Client::open(url)?
+                .get_multiplexed_async_connection()
+                .await
+        };
+        let connection = connection.await;
         Ok(Self {
-            connection: client.get_multiplexed_async_connection().await?,
+            connection: connection.map_err(|error| format!("reach the server: {error}"))?,
             name: name.to_owned(),
         })
     }

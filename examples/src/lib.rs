@@ -1,6 +1,6 @@
 //! Tells the story of an example, and holds it to its promises.
 
-use std::{fmt::Display, process::ExitCode};
+use std::{error::Error, fmt::Display, process::ExitCode};
 
 /// A story told on standard output; its promises are checked as it goes.
 #[derive(Debug)]
@@ -55,4 +55,12 @@ impl Story {
             }
         }
     }
+}
+
+/// Says why a story could not be told, and fails.
+#[expect(clippy::print_stderr, reason = "an example is read on a terminal")]
+#[expect(clippy::needless_pass_by_value, reason = "it ends a chain of results")]
+pub fn failed(error: Box<dyn Error + Send + Sync>) -> ExitCode {
+    eprintln!("failed to {error}");
+    ExitCode::FAILURE
 }
