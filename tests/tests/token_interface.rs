@@ -16,6 +16,7 @@ use lockguard::{
         ReleaseReply, ReleaseRequest,
     },
 };
+use lockguard_tests::{Server, Servers, eventually, over_1_3_5_nodes};
 use tokio::time::{Instant, advance, timeout};
 
 const KEY: &str = "demo-lock-key";
@@ -385,6 +386,73 @@ async fn a_manager_and_a_mock_stand_behind_one_interface() {
     let mock: Arc<dyn TokenLock> = Arc::new(AlwaysBusy);
     assert!(run_job(mock).await.unwrap_err().is_busy());
 }
+
+/// What the trap needs: a process of its own, a label for everybody, and tries
+/// that meet each other.
+async fn on(servers: &Servers) -> LockManager {
+    LockManager::builder()
+        .nodes(servers.iter().map(Server::url))
+        .token_generator(|key| format!("token-for:{key}"))
+        .retry(RetryPolicy::tries(3).delay(ms(100)))
+        .build()
+        .await
+        .unwrap()
+}
+
+over_1_3_5_nodes!(the_walk_on_servers(servers) {
+    let (holder, other) = (on(servers).await, on(servers).await);
+    let token = holder.acquire(KEY, TTL).await.unwrap();
+    eventually(TTL, || servers.iter().all(|server| server.get(KEY).is_some())).await;
+
+    let asked = Instant::now();
+    assert!(other.acquire(KEY, TTL).await.unwrap_err().is_busy());
+    let waited = asked.elapsed();
+    assert!(ms(200) <= waited && waited < ms(1500), "{waited:?}");
+    // Neither the tries of the other nor its clean-up has touched the key.
+    for server in servers {
+        assert_eq!(server.get(KEY).as_deref(), Some(token.expose()));
+        assert!(server.pttl(KEY).is_some_and(|left| left <= TTL - ms(200)));
+    }
+    assert_eq!(holder.release(KEY, &token).await.unwrap(), Released::Freed);
+    assert_eq!(holder.release(KEY, &token).await.unwrap(), Released::NotHeld);
+    other.acquire(KEY, TTL).await.unwrap();
+});
+
+over_1_3_5_nodes!(eight_managers_with_one_generator_never_overlap(servers) {
+    let inside = Arc::new(AtomicUsize::new(0));
+    let mut workers = Vec::new();
+    for _ in 0..8 {
+        let (manager, inside) = (on(servers).await, Arc::clone(&inside));
+        workers.push(tokio::spawn(async move {
+            let (end, mut grants) = (Instant::now() + ms(1000), 0);
+            while Instant::now() < end {
+                let Ok(token) = manager.acquire(KEY, TTL).await else {
+                    continue;
+                };
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two inside");
+                tokio::time::sleep(ms(2)).await;
+                inside.fetch_sub(1, Ordering::SeqCst);
+                assert_eq!(manager.release(KEY, &token).await.unwrap(), Released::Freed);
+                grants += 1;
+            }
+            grants
+        }));
+    }
+    let mut grants = 0;
+    for worker in workers {
+        grants += worker.await.unwrap();
+    }
+    assert!(grants > 8, "{grants} grants");
+});
+
+over_1_3_5_nodes!(a_stale_owner_leaves_the_successor_on_servers(servers) {
+    let (manager, short) = (on(servers).await, ms(200));
+    let stale = manager.acquire(KEY, short).await.unwrap();
+    tokio::time::sleep(short + ms(5)).await;
+    let successor = manager.acquire(KEY, TTL).await.unwrap();
+    assert!(manager.release(KEY, &stale).await.unwrap_err().is_not_owner());
+    assert_eq!(manager.release(KEY, &successor).await.unwrap(), Released::Freed);
+});
 
 /// A mock: a user's test of what happens when the lock is taken.
 struct AlwaysBusy;
