@@ -21,6 +21,7 @@ use crate::{
 ///
 /// | option | default |
 /// |---|---|
+/// | `node`, `nodes`, `memory` | none: `build` needs servers or `memory` |
 /// | `prefix` | none |
 /// | `label` | `service@host:pid` |
 /// | `default_wait` | twice the ttl, at most 30 s |
@@ -28,6 +29,8 @@ use crate::{
 /// | `response_timeout` | 1 s |
 /// | `retry` | wait as a lock request does |
 /// | `token_generator` | the label |
+/// | `background_release` | callers wait for the release |
+/// | `lazy` | `build` waits for a quorum of servers |
 ///
 /// # Examples
 ///
@@ -97,6 +100,9 @@ impl LockManagerBuilder {
     }
 
     /// Puts this before every key, so that services can share servers.
+    ///
+    /// It counts towards the 512 bytes of a key, is not escaped, and is not
+    /// shown to the token generator.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.settings.prefix = prefix.into();
         self
@@ -109,7 +115,8 @@ impl LockManagerBuilder {
         self
     }
 
-    /// Sets how long to wait for a busy key where nobody says.
+    /// Sets how long to wait for a busy key where nobody says; zero: not for
+    /// another holder.
     pub fn default_wait(mut self, wait: Duration) -> Self {
         self.settings.default_wait = Some(wait);
         self
@@ -167,9 +174,22 @@ impl LockManagerBuilder {
     /// Makes the manager, and unless it is [`lazy`](Self::lazy), waits until a
     /// quorum of servers answers.
     ///
+    /// Waits for the connect timeout at most, and a moment longer for the last
+    /// servers once a quorum has answered.
+    ///
     /// # Errors
     ///
-    /// [`ConnectError`].
+    /// - [`ConnectError::InvalidAddress`]: an address that does not parse, none
+    ///   at all, or `memory` beside servers;
+    /// - [`ConnectError::InvalidOptions`]: a prefix that cannot begin a key, or
+    ///   a timeout of zero;
+    /// - [`ConnectError::Unavailable`]: fewer than a quorum of servers answer;
+    /// - [`ConnectError::SameNode`]: a server is given twice;
+    /// - [`ConnectError::Unsuitable`]: a server is a replica, a cluster node or
+    ///   a sentinel.
+    ///
+    /// A manager that is [`lazy`](Self::lazy) asks no server, and so has only
+    /// the errors that can be seen in the options.
     ///
     /// # Cancel safety
     ///

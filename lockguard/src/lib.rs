@@ -1,4 +1,44 @@
-//! Distributed locks for async Rust.
+//! Distributed locks for async Rust: one line above a function takes the lock,
+//! runs the body, and gives the lock back however the body ends.
+//!
+//! ```
+//! use lockguard::{LockError, LockManager, distributed_lock};
+//!
+//! #[distributed_lock(key = "seat:{seat_id}", ttl = "2s", wait = "5s")]
+//! async fn book(seat_id: u64, user: &str) -> Result<String, LockError> {
+//!     // One caller at a time for each seat, in all processes.
+//!     Ok(format!("seat {seat_id} for {user}"))
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // In production: `LockManager::connect("redis://a,redis://b,redis://c").await?`
+//!     lockguard::register(LockManager::memory())?;
+//!     assert_eq!(book(17, "ann").await?, "seat 17 for ann");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A lock is kept on one Redis or Valkey server, on a majority of several
+//! independent ones (Redlock), or in memory.
+//! A body that outlives its lease is dropped at its first poll after the
+//! deadline, and its caller gets [`LockError::Lost`]: the deadline is local,
+//! and no reply is needed to notice it.
+//!
+//! # Where to go from here
+//!
+//! - [`distributed_lock`](macro@distributed_lock): every option of the
+//!   attribute, and what a lost lease does not stop.
+//! - [`LockManager`]: connecting, and locks without the attribute.
+//! - [`LockError`]: busy, unavailable and lost are three different things.
+//! - [`scope`]: a manager of its own for each test.
+//! - [`TokenLock`]: locks by key and token, as in Go's `LockManager`.
+//! - [`backend::Backend`]: other stores, wrappers and mocks.
+//!
+//! # Features
+//!
+//! - `redis` (default): locks on Redis and Valkey servers.
+//! - `tls`: `rediss://` addresses, through rustls.
 
 // Values: what everything else is made of.
 mod connect_error;
@@ -55,4 +95,10 @@ pub use crate::{
     token_lock::{Released, TokenLock},
 };
 
+#[doc = include_str!("distributed_lock.md")]
 pub use lockguard_macros::distributed_lock;
+
+/// Runs the README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

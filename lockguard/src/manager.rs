@@ -56,8 +56,10 @@ impl LockManager {
     /// Makes a manager over any lock store: a mock, a wrapper, a store of your
     /// own.
     ///
+    /// Everything else is as the builder has it by default.
     /// What must go on in the background runs on the tokio runtime that this
-    /// is called on.
+    /// is called on; called without one, on the runtime of whoever leaves work
+    /// behind.
     pub fn new(backend: impl Backend) -> Self {
         Self::with_settings(Arc::new(backend), Settings::default())
     }

@@ -39,6 +39,10 @@ pub(crate) enum Retry {
 impl RetryPolicy {
     /// Tries at most so many times; at least once.
     ///
+    /// Waiting ends early when the key is given back, and what follows counts
+    /// as a try.
+    /// Such a caller stands in no line: it may overtake those that wait.
+    ///
     /// # Default
     ///
     /// 100 ms between two tries, without jitter.

@@ -44,6 +44,8 @@ use crate::{
 pub trait TokenLock: Send + Sync {
     /// Takes the key for `ttl`, and returns what proves the ownership.
     ///
+    /// The ttl, 10 ms to 24 h, counts from before the first server was asked;
+    /// nothing tells the caller that it has passed.
     /// A busy key is tried again as the manager's
     /// [`RetryPolicy`](crate::RetryPolicy) says.
     /// The token's label comes from the manager's token generator, which is
@@ -83,6 +85,7 @@ pub trait TokenLock: Send + Sync {
     /// Gives the key back, if this token holds it.
     ///
     /// Never held, expired and released twice are [`Released::NotHeld`].
+    /// Waits for a quorum of servers, and at most one second.
     ///
     /// # Errors
     ///

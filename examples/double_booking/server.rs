@@ -1,0 +1,149 @@
+//! A Redis server for this example: the one of `LOCKGUARD_URL`, or its own.
+
+use std::{
+    env, fmt,
+    io::{self, Read as _},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    process::Child,
+    time::{sleep, timeout},
+};
+
+use crate::Failure;
+
+/// The first argument of this program as the keeper of a server.
+pub(crate) const ROLE: &str = "keep";
+
+const VARIABLE: &str = "LOCKGUARD_REDIS_SERVER";
+
+/// How long a server may take to start or to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Server {
+    url: String,
+    /// Ends the server when its standard input is closed, which happens
+    /// however this process ends.
+    keeper: Option<Child>,
+}
+
+impl Server {
+    pub(crate) async fn find_or_start() -> Result<Self, Failure> {
+        if let Ok(url) = env::var("LOCKGUARD_URL") {
+            return Ok(Self { url, keeper: None });
+        }
+        let program = program().ok_or(
+            "find a Redis server: `cargo xtask test` finds or installs one; or install \
+             redis-server, or set LOCKGUARD_REDIS_SERVER to its path, or LOCKGUARD_URL to the \
+             address of a server that runs",
+        )?;
+        // A free port may be taken before the server has it.
+        for _ in 0..5 {
+            if let Some(server) = Self::start(&program).await? {
+                return Ok(server);
+            }
+        }
+        Err(format!("start {}", program.display()).into())
+    }
+
+    async fn start(program: &PathBuf) -> Result<Option<Self>, Failure> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let keeper = tokio::process::Command::new(env::current_exe()?)
+            .arg(ROLE)
+            .arg(program)
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut server = Self {
+            url: format!("redis://127.0.0.1:{port}"),
+            keeper: Some(keeper),
+        };
+        let client = redis::Client::open(server.url())?;
+        let answers = timeout(PATIENCE, async {
+            while client.get_multiplexed_async_connection().await.is_err() {
+                if server.has_ended() {
+                    return false;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+            !server.has_ended()
+        });
+        Ok(answers.await?.then_some(server))
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Ends what this example has started.
+    pub(crate) async fn end(mut self) -> Result<(), Failure> {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            timeout(PATIENCE, keeper.wait()).await??;
+        }
+        Ok(())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        let ended = |keeper: &mut Child| keeper.try_wait().is_ok_and(|status| status.is_some());
+        self.keeper.as_mut().is_some_and(ended)
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.keeper {
+            Some(_) => write!(f, "{}, a server of its own", self.url),
+            None => f.write_str("the server of LOCKGUARD_URL"),
+        }
+    }
+}
+
+/// Keeps a server until standard input is closed, as the process that
+/// [`Server::find_or_start`] has started.
+pub(crate) fn keep(arguments: &[String]) -> Result<ExitCode, Failure> {
+    let [_, program, port] = arguments else {
+        return Err("keep a server: its program and its port are needed".into());
+    };
+    let mut server = Command::new(program)
+        .args(["--port", port, "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no"])
+        .arg("--dir")
+        .arg(env::temp_dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let (ended, watched) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        let _ = ended.send(());
+    });
+    loop {
+        if server.try_wait()?.is_some() {
+            return Ok(ExitCode::FAILURE);
+        }
+        if watched.recv_timeout(Duration::from_millis(20)).is_ok() {
+            server.kill()?;
+            server.wait()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+/// The server program: the variable's, or one that is installed.
+fn program() -> Option<PathBuf> {
+    if let Some(named) = env::var_os(VARIABLE) {
+        return Some(PathBuf::from(named));
+    }
+    let path = env::var_os("PATH")?;
+    ["redis-server", "valkey-server"]
+        .iter()
+        .flat_map(|name| env::split_paths(&path).map(move |folder| folder.join(name)))
+        .find(|program| program.is_file())
+}

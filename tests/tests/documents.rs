@@ -1,0 +1,105 @@
+//! What the documents name is there.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The files that name tests and paths.
+fn documents() -> Vec<(PathBuf, String)> {
+    let decisions = fs::read_dir(root().join("docs/decisions")).unwrap();
+    decisions
+        .map(|entry| entry.unwrap().path())
+        .chain(
+            ["README.md", "docs/ARCHITECTURE.md", "docs/TESTING.md"].map(|page| root().join(page)),
+        )
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// What stands between backticks, outside code blocks.
+fn quoted(text: &str) -> Vec<&str> {
+    let prose = text.split("```").step_by(2);
+    prose
+        .flat_map(|prose| prose.split('`').skip(1).step_by(2))
+        .collect()
+}
+
+#[test]
+fn every_test_that_a_document_names_exists() {
+    let mut named = 0;
+    for (document, text) in documents() {
+        for quote in quoted(&text) {
+            let Some((file, test)) = quote.rsplit_once("::") else {
+                continue;
+            };
+            let source = match file {
+                "backend::redis::tests" => root().join("lockguard/src/backend/redis/tests.rs"),
+                file => root().join(format!("tests/tests/{file}.rs")),
+            };
+            // A claim in words, and not a path of Rust's.
+            if test.matches('_').count() < 3 {
+                continue;
+            }
+            let source = fs::read_to_string(source).unwrap_or_default();
+            named += 1;
+            assert!(
+                source.contains(&format!("{test}(")),
+                "{} names `{quote}`",
+                document.display()
+            );
+        }
+    }
+    assert!(named > 20, "{named} tests are named");
+}
+
+#[test]
+fn every_path_that_a_document_names_exists() {
+    const MEMBERS: [&str; 7] = [
+        "lockguard/",
+        "lockguard-macros/",
+        "tests/",
+        "examples/",
+        "bench/",
+        "xtask/",
+        "docs/",
+    ];
+    let mut named = 0;
+    for (document, text) in documents() {
+        for quote in quoted(&text) {
+            let is_path = MEMBERS.iter().any(|member| quote.starts_with(member));
+            if !is_path || quote.contains(['*', '<', ' ']) {
+                continue;
+            }
+            named += 1;
+            assert!(
+                root().join(quote).exists(),
+                "{} names `{quote}`",
+                document.display()
+            );
+        }
+    }
+    assert!(named > 20, "{named} paths are named");
+}
+
+#[test]
+fn every_link_to_a_file_leads_somewhere() {
+    for (document, text) in documents() {
+        let links = text.split("](").skip(1);
+        for link in links.filter_map(|rest| rest.split([')', '#']).next()) {
+            let is_local = !link.is_empty() && !link.starts_with("http");
+            assert!(
+                !is_local || document.with_file_name(link).exists(),
+                "{} links to {link}",
+                document.display()
+            );
+        }
+    }
+}
