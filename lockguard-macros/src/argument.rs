@@ -11,7 +11,7 @@ use syn::{
 use crate::{
     duration,
     error::Errors,
-    similar::{closest, listed},
+    option::{self, Row, Support, row, unknown},
 };
 
 /// The options as they were written: names are known, values are not looked at.
@@ -24,14 +24,16 @@ pub(crate) struct Arguments {
     pub(crate) manager: Option<Expr>,
     pub(crate) name: Option<Expr>,
     pub(crate) crate_path: Option<Path>,
-    /// Options that were meant, well-formed or not: none of these is missing.
-    mentioned: Vec<&'static str>,
+    /// Options that were given by their names.
+    given: Vec<&'static str>,
+    /// Options that were meant by other names: these are not missing either.
+    meant: Vec<&'static str>,
 }
 
 impl Arguments {
     /// Whether the option was meant, even if its value makes no sense.
     pub(crate) fn mentions(&self, option: &str) -> bool {
-        self.mentioned.contains(&option)
+        self.given.contains(&option) || self.meant.contains(&option)
     }
 
     /// Reads all options; a mistake in one does not hide the next.
@@ -126,7 +128,7 @@ impl Arguments {
         let Some(row) = row(&given) else {
             let (message, meant) = unknown(&given);
             errors.at(name, message);
-            self.mentioned.extend(meant);
+            self.meant.extend(meant);
             return None;
         };
         if self.is_duplicate(row, name, errors) {
@@ -140,11 +142,11 @@ impl Arguments {
     }
 
     fn is_duplicate(&mut self, row: &Row, name: &Ident, errors: &mut Errors) -> bool {
-        let is_second = self.mentions(row.name);
+        let is_second = self.given.contains(&row.name);
         if is_second {
             errors.at(name, format!("`{}` is given twice: remove one", row.name));
         }
-        self.mentioned.push(row.name);
+        self.given.push(row.name);
         is_second
     }
 
@@ -155,7 +157,7 @@ impl Arguments {
             if let Ok(token) = input.parse::<TokenTree>() {
                 errors.at(
                     &token,
-                    format!("expected an option, such as `{}`", rows_example()),
+                    format!("expected an option, such as `{}`", option::example()),
                 );
             }
             skip_value(input);
@@ -178,268 +180,12 @@ impl Arguments {
             Expr::Lit(_) => ("ttl", "\"2s\"".to_owned()),
             _ => ("key", "…".to_owned()),
         };
-        self.mentioned.extend(row(option).map(|row| row.name));
+        self.meant.extend(row(option).map(|row| row.name));
         errors.at(
             &value,
             format!("options are named: write `{option} = {text}`"),
         );
         expect_comma(option, input, errors);
-    }
-}
-
-/// One option: its name, a use of it, and whether it can be used.
-struct Row {
-    name: &'static str,
-    example: &'static str,
-    support: Support,
-}
-
-/// Whether an option can be used in this version.
-enum Support {
-    Now,
-    /// Not yet; what to do instead.
-    Later(&'static str),
-}
-
-/// Every option, in the order of the reference page.
-const OPTIONS: &[Row] = &[
-    Row {
-        name: "key",
-        example: "key = \"seat:{seat_id}\"",
-        support: Support::Now,
-    },
-    Row {
-        name: "keys",
-        example: "keys = [\"seat:{from}\", \"seat:{to}\"]",
-        support: Support::Later("lock one resource with `key`"),
-    },
-    Row {
-        name: "ttl",
-        example: "ttl = \"2s\"",
-        support: Support::Now,
-    },
-    Row {
-        name: "wait",
-        example: "wait = \"5s\"",
-        support: Support::Now,
-    },
-    Row {
-        name: "max_hold",
-        example: "max_hold = \"1m\"",
-        support: Support::Later("choose a `ttl` that the body fits into"),
-    },
-    Row {
-        name: "min_hold",
-        example: "min_hold = \"10s\"",
-        support: Support::Later("the lock is free when the body ends"),
-    },
-    Row {
-        name: "fence",
-        example: "fence = token",
-        support: Support::Later("remove it"),
-    },
-    Row {
-        name: "bind",
-        example: "bind = lease",
-        support: Support::Later("remove it"),
-    },
-    Row {
-        name: "on_busy",
-        example: "on_busy = skip",
-        support: Support::Later(
-            "`wait = \"0s\"` returns at once when the key is busy, and `on_error = |e| …` says \
-             what; ask `e.is_busy()`",
-        ),
-    },
-    Row {
-        name: "on_error",
-        example: "on_error = |e| Err(e.into())",
-        support: Support::Now,
-    },
-    Row {
-        name: "on_lost",
-        example: "on_lost = finish",
-        support: Support::Later("the body is dropped when its lease is lost"),
-    },
-    Row {
-        name: "manager",
-        example: "manager = self.locks",
-        support: Support::Now,
-    },
-    Row {
-        name: "name",
-        example: "name = \"booking\"",
-        support: Support::Now,
-    },
-    Row {
-        name: "crate",
-        example: "crate = my_framework::lockguard",
-        support: Support::Now,
-    },
-];
-
-/// What other libraries call our options.
-const FOREIGN: &[(&str, &[&str])] = &[
-    (
-        "key",
-        &[
-            "resource",
-            "resource_name",
-            "lock_key",
-            "lock_name",
-            "template",
-            "id",
-        ],
-    ),
-    ("keys", &["resources", "lock_keys"]),
-    (
-        "ttl",
-        &[
-            "expiry",
-            "expire",
-            "expires",
-            "expires_in",
-            "expiration",
-            "lease_time",
-            "lock_at_most_for",
-            "at_most",
-            "lock_timeout",
-            "lock_ttl",
-            "duration",
-            "max_duration",
-            "px",
-            "ex",
-            "ttl_ms",
-            "ttl_secs",
-        ],
-    ),
-    (
-        "wait",
-        &[
-            "timeout",
-            "acquire_timeout",
-            "wait_time",
-            "wait_timeout",
-            "wait_for",
-            "max_wait",
-            "blocking",
-            "blocking_timeout",
-            "tries",
-            "max_tries",
-            "retry",
-            "retries",
-            "max_retries",
-            "retry_count",
-            "retry_delay",
-        ],
-    ),
-    (
-        "max_hold",
-        &[
-            "renew",
-            "auto_renew",
-            "renewal",
-            "watchdog",
-            "extend",
-            "auto_extend",
-            "heartbeat",
-            "keep_alive",
-            "refresh",
-        ],
-    ),
-    (
-        "min_hold",
-        &["lock_at_least_for", "at_least", "hold_at_least"],
-    ),
-    ("fence", &["fencing", "fenced", "fencing_token", "token"]),
-    ("bind", &["lease", "guard", "with"]),
-    (
-        "on_busy",
-        &[
-            "skip",
-            "skip_if_locked",
-            "try_lock",
-            "nowait",
-            "no_wait",
-            "on_locked",
-            "on_conflict",
-        ],
-    ),
-    (
-        "on_error",
-        &[
-            "map_err",
-            "map_error",
-            "error",
-            "or_else",
-            "fallback",
-            "on_fail",
-            "on_failure",
-        ],
-    ),
-    ("on_lost", &["on_expired", "on_expire", "on_timeout"]),
-    (
-        "manager",
-        &[
-            "pool",
-            "client",
-            "redis",
-            "redlock",
-            "connection",
-            "backend",
-            "store",
-        ],
-    ),
-    ("name", &["point", "lock_point", "label"]),
-    ("crate", &["lockguard", "crate_path", "path"]),
-];
-
-fn row(name: &str) -> Option<&'static Row> {
-    OPTIONS.iter().find(|row| row.name == name)
-}
-
-fn supported() -> impl Iterator<Item = &'static str> {
-    OPTIONS
-        .iter()
-        .filter(|row| matches!(row.support, Support::Now))
-        .map(|row| row.name)
-}
-
-fn rows_example() -> &'static str {
-    OPTIONS.first().map_or("", |row| row.example)
-}
-
-/// Answers a name that is none of ours, and says which option it stands for.
-fn unknown(given: &str) -> (String, Option<&'static str>) {
-    let foreign = FOREIGN
-        .iter()
-        .find(|(_, names)| names.contains(&given))
-        .and_then(|(ours, _)| row(ours));
-    if let Some(row) = foreign {
-        let message = match row.support {
-            Support::Now => format!(
-                "`{given}` is called `{}` here: write `{}`",
-                row.name, row.example
-            ),
-            Support::Later(instead) => format!(
-                "`{given}` is called `{}` here, which is not supported yet: {instead}",
-                row.name
-            ),
-        };
-        return (message, Some(row.name));
-    }
-    match closest(given, OPTIONS.iter().map(|row| row.name)).and_then(row) {
-        Some(row) => (
-            format!("there is no option `{given}`; did you mean `{}`?", row.name),
-            Some(row.name),
-        ),
-        None => (
-            format!(
-                "there is no option `{given}`; the options are {}",
-                listed(supported())
-            ),
-            None,
-        ),
     }
 }
 

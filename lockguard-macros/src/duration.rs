@@ -7,7 +7,7 @@ use syn::{Expr, ExprLit, ExprUnary, Lit, UnOp};
 use crate::{argument::unwrapped, error::Errors, similar::closest};
 
 /// How long, as an option says it.
-pub(crate) enum Span {
+pub(crate) enum Length {
     /// A literal, parsed and checked.
     Literal(Duration),
     /// An expression of type `Duration`, checked when it runs.
@@ -43,7 +43,7 @@ pub(crate) const WAIT: Bounds = Bounds {
     too_long: "no caller waits that long; the longest is `\"24h\"`",
 };
 
-impl Span {
+impl Length {
     /// Reads an option's value.
     pub(crate) fn parse(value: &Expr, bounds: &Bounds, errors: &mut Errors) -> Option<Self> {
         let option = bounds.option;

@@ -5,12 +5,12 @@
 //! Introduced names begin with `__lockguard`; locals cannot meet the user's,
 //! items would.
 
-use proc_macro2::{Span as Site, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::LitStr;
+use syn::{LitStr, spanned::Spanned};
 
 use crate::{
-    duration::Span,
+    duration::Length,
     error::Errors,
     key::{Key, Template, Value},
     model::Model,
@@ -40,7 +40,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             wrappers,
         } => {
             let locked = locked(model, block);
-            let block = quote_spanned!(Site::mixed_site()=> async #capture { #locked });
+            let block = quote_spanned!(Span::mixed_site()=> async #capture { #locked });
             let future = wrappers
                 .iter()
                 .fold(block, |future, wrapper| wrap(&future, wrapper));
@@ -76,35 +76,41 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //
 //     use ::lockguard::__private as __lockguard;
 //     let error = 'failed: {
-//         let guard = match { … }.await { Ok(guard) => guard, Err(error) => break 'failed error };
-//         let value = { let body = pin!(async move { body }); run(&guard, body).await };
+//         let acquire = { …; acquire(request(manager, key, ttl, point)) };
+//         let guard = match acquire.await { Ok(guard) => guard, Err(error) => break 'failed error };
+//         let value = { let body = async move { body }; run(&guard, pin!(body)).await };
 //         release(guard).await;
-//         match value { Ok(value) => return value, Err(error) => break 'failed error }
+//         match value { Ok(value) => return value, Err(error) => error }
 //     };
 //     return fail::<R>(error);
 //
 // The guard is declared before the body and lent to it, so that the body and
 // all it owns are dropped before the release, however it ends.
-// Not acquired and lost meet in one place: what the user gave as `on_error`
+// Not acquire and lost meet in one place: what the user gave as `on_error`
 // appears once, and so do the errors in it.
 fn locked(model: &Model, body: &Braced) -> TokenStream {
     let runtime = runtime(model);
-    let acquired = acquired(model);
+    let acquire = acquire(model);
     let body = body_future(&model.target, body);
     let failed = failed(model);
-    quote_spanned! {Site::mixed_site()=>
+    // At the return type: the value lives over the release, and a value that
+    // is not `Send` is reported there.
+    let value = Ident::new("__lockguard_value", place_of(&model.target.output));
+    quote_spanned! {Span::mixed_site()=>
         #runtime
         let __lockguard_error = '__lockguard_failed: {
-            let __lockguard_guard = match #acquired.await {
+            let __lockguard_acquire = #acquire;
+            let __lockguard_guard = match __lockguard_acquire.await {
                 __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
                 __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
             };
-            let __lockguard_value = {
-                let __lockguard_body = __lockguard::pin!(#body);
+            let #value = {
+                let __lockguard_body = #body;
+                let __lockguard_body = __lockguard::pin!(__lockguard_body);
                 __lockguard::run(&__lockguard_guard, __lockguard_body).await
             };
             __lockguard::release(__lockguard_guard).await;
-            match __lockguard_value {
+            match #value {
                 __lockguard::Ok(__lockguard_value) => return __lockguard_value,
                 __lockguard::Err(__lockguard_error) => __lockguard_error,
             }
@@ -117,7 +123,7 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
 //
 // One import, so that a missing crate is one error.
 fn runtime(model: &Model) -> TokenStream {
-    let site = Site::mixed_site();
+    let site = Span::mixed_site();
     let path = if let Some(path) = &model.crate_path {
         path.to_token_stream()
     } else {
@@ -137,29 +143,28 @@ fn runtime(model: &Model) -> TokenStream {
 //
 // A block, so that nothing in it lives over the await; a statement for each
 // expression, so that a `MutexGuard` in one is gone before the next.
-fn acquired(model: &Model) -> TokenStream {
-    let site = Site::mixed_site();
+fn acquire(model: &Model) -> TokenStream {
+    let site = Span::mixed_site();
     let key = key(&model.key);
-    let ttl = duration(&model.ttl);
+    let ttl = duration("__lockguard_ttl", &model.ttl);
     let point = point(model);
-    let (wait, waiting) = match &model.wait {
-        None => (None, None),
-        Some(wait) => {
-            let wait = duration(wait);
-            (
-                Some(quote_spanned!(site=> let __lockguard_wait: __lockguard::Duration = #wait;)),
-                Some(quote_spanned!(site=> .wait(__lockguard_wait))),
-            )
-        }
-    };
+    let wait = model
+        .wait
+        .as_ref()
+        .map(|wait| duration("__lockguard_wait", wait));
+    let waiting = wait
+        .is_some()
+        .then(|| quote_spanned!(site=> .wait(__lockguard_wait)));
     let manager = match &model.manager {
         None => quote_spanned!(site=> __lockguard::default_manager()),
-        Some(manager) => quote_spanned!(site=> __lockguard::manager_of(&#manager)),
+        Some(manager) => {
+            quote_spanned!(place_of(manager)=> __lockguard::manager_of(&#manager))
+        }
     };
     quote_spanned! {site=>
         {
             let __lockguard_key = #key;
-            let __lockguard_ttl: __lockguard::Duration = #ttl;
+            #ttl
             #wait
             let __lockguard_manager = #manager;
             __lockguard::acquire(
@@ -181,9 +186,11 @@ fn acquired(model: &Model) -> TokenStream {
 // Input:  expr
 // Output: __lockguard::raw_key(&expr)
 fn key(key: &Key) -> TokenStream {
-    let site = Site::mixed_site();
+    let site = Span::mixed_site();
     match key {
-        Key::Expression(expr) => quote_spanned!(site=> __lockguard::raw_key(&#expr)),
+        Key::Expression(expr) => {
+            quote_spanned!(place_of(expr)=> __lockguard::raw_key(&#expr))
+        }
         Key::Template(Template {
             literal,
             texts,
@@ -191,25 +198,42 @@ fn key(key: &Key) -> TokenStream {
         }) => {
             let texts = texts.iter().map(|text| LitStr::new(text, literal.span()));
             // The literal's place, so that a value without `Display` is underlined there.
-            let place = site.located_at(literal.span());
+            let place = place_of(literal);
             let values = values.iter().map(|Value { expr, width }| match width {
                 None => quote_spanned!(place=> &#expr),
-                Some(width) => quote_spanned!(place=> &__lockguard::padded(&#expr, #width)),
+                Some(width) => {
+                    let width = Literal::usize_unsuffixed(*width);
+                    quote_spanned!(place=> &__lockguard::padded(&#expr, #width))
+                }
             });
             quote_spanned!(site=> __lockguard::key(&[#(#texts),*], &[#(#values),*]))
         }
     }
 }
 
-// Input:  "2s"
-// Output: __lockguard::Duration::from_millis(2000u64)
-fn duration(duration: &Span) -> TokenStream {
+/// Names of ours, underlined as what the user wrote.
+fn place_of(tokens: &impl Spanned) -> Span {
+    Span::mixed_site().located_at(tokens.span())
+}
+
+// Input:  __lockguard_ttl, "2s"
+// Output: let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
+//
+// Input:  __lockguard_ttl, expr
+// Output: let __lockguard_ttl: __lockguard::Duration = expr;
+fn duration(name: &str, duration: &Length) -> TokenStream {
+    let site = Span::mixed_site();
+    let name = Ident::new(name, site);
     match duration {
-        Span::Expression(expr) => expr.to_token_stream(),
-        Span::Literal(duration) => {
+        Length::Expression(expr) => {
+            let ty = quote_spanned!(place_of(expr)=> __lockguard::Duration);
+            quote_spanned!(site=> let #name: #ty = #expr;)
+        }
+        Length::Literal(duration) => {
             // At most a day, by `Bounds`.
             let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-            quote_spanned!(Site::mixed_site()=> __lockguard::Duration::from_millis(#millis))
+            let millis = Literal::u64_unsuffixed(millis);
+            quote_spanned!(site=> let #name = __lockguard::Duration::from_millis(#millis);)
         }
     }
 }
@@ -220,7 +244,7 @@ fn point(model: &Model) -> TokenStream {
         name.to_token_stream()
     } else {
         let function = format!("::{}", model.target.name());
-        quote_spanned! {Site::mixed_site()=>
+        quote_spanned! {Span::mixed_site()=>
             __lockguard::concat!(__lockguard::module_path!(), #function)
         }
     }
@@ -242,9 +266,9 @@ fn body_future(target: &Target, body: &Braced) -> TokenStream {
     let Braced { brace, tokens } = body;
     // At the user's brace, so that "expected `i32`, found `()`" shows it; not
     // of the user's making, so that no lint calls the block superfluous.
-    let braces = Site::call_site().located_at(*brace);
+    let braces = Span::call_site().located_at(*brace);
     let body = quote_spanned!(braces=> { #tokens });
-    quote_spanned! {Site::mixed_site()=>
+    quote_spanned! {Span::mixed_site()=>
         async move {
             #captures
             if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<#output>() {
@@ -257,11 +281,11 @@ fn body_future(target: &Target, body: &Braced) -> TokenStream {
 
 // Output: __lockguard::fail::<R>(error), or on_error::<R>(handler, error)
 fn failed(model: &Model) -> TokenStream {
-    let site = Site::mixed_site();
+    let site = Span::mixed_site();
     let output = &model.target.output;
     match &model.on_error {
         None => quote_spanned!(site=> __lockguard::fail::<#output>(__lockguard_error)),
-        Some(handler) => quote_spanned! {site=>
+        Some(handler) => quote_spanned! {place_of(handler)=>
             __lockguard::on_error::<#output>(#handler, __lockguard_error)
         },
     }

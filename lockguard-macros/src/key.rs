@@ -178,7 +178,7 @@ fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<St
     if let [Piece::Placeholder(source)] = pieces {
         let point = target.name();
         problems.push(format!(
-            "`{{{source}}}` alone does not say what it numbers; write `\"{point}:{{{source}}}\"`, \
+            "`{{{source}}}` alone names no resource; write `\"{point}:{{{source}}}\"`, \
              or, if the value is a whole key, `key = {source}`"
         ));
     }
@@ -204,6 +204,15 @@ fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<St
         problems.push(format!(
             "`{verb}` would stay as it is; write the argument's name in braces, such as {}",
             target.example_key()
+        ));
+    }
+    let doubled = target
+        .arguments()
+        .find(|name| texts().any(|text| text.contains(&format!("{{{name}}}"))));
+    if let Some(name) = doubled {
+        problems.push(format!(
+            "`{{{{{name}}}}}` is the text `{{{name}}}`; write `{{{name}}}` for the argument, or \
+             `{{{{{{{name}}}}}}}` for the argument in braces"
         ));
     }
     problems.extend(weak_separator(pieces));

@@ -6,6 +6,8 @@
 mod argument;
 mod duration;
 mod key;
+mod option;
+mod output;
 mod target;
 
 // What it means, and what it becomes.

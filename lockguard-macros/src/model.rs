@@ -4,7 +4,7 @@ use syn::{Expr, ExprLit, Lit, LitStr, Path};
 
 use crate::{
     argument::{Arguments, unwrapped},
-    duration::{self, Span},
+    duration::{self, Length},
     error::Errors,
     key::Key,
     target::Target,
@@ -14,9 +14,9 @@ use crate::{
 pub(crate) struct Model {
     pub(crate) target: Target,
     pub(crate) key: Key,
-    pub(crate) ttl: Span,
+    pub(crate) ttl: Length,
     /// Absent: the manager's default.
-    pub(crate) wait: Option<Span>,
+    pub(crate) wait: Option<Length>,
     /// Absent: `Err(error.into())`.
     pub(crate) on_error: Option<Expr>,
     /// Absent: the registered one.
@@ -37,10 +37,10 @@ impl Model {
         if let Some(target) = &target {
             require(&arguments, target, errors);
         }
-        let mut span =
-            |value: Option<&Expr>, bounds| value.map(|value| Span::parse(value, bounds, errors));
-        let ttl = span(arguments.ttl.as_ref(), &duration::TTL);
-        let wait = span(arguments.wait.as_ref(), &duration::WAIT);
+        let mut length =
+            |value: Option<&Expr>, bounds| value.map(|value| Length::parse(value, bounds, errors));
+        let ttl = length(arguments.ttl.as_ref(), &duration::TTL);
+        let wait = length(arguments.wait.as_ref(), &duration::WAIT);
         if let Some(handler) = &arguments.on_error {
             check_handler(handler, errors);
         }

@@ -3,17 +3,14 @@
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{
-    Attribute, Block, Expr, ExprAsync, FnArg, GenericArgument, Pat, Path, PathArguments,
-    ReceiverKind, ReturnType, Signature, Stmt, Token, Type, TypeInfer, TypeParamBound, Visibility,
-    braced,
+    Attribute, Block, Expr, ExprAsync, FnArg, Pat, ReceiverKind, ReturnType, Signature, Stmt,
+    Token, Type, Visibility, braced,
     ext::IdentExt,
     parse::{ParseStream, Parser},
-    punctuated::Punctuated,
-    spanned::Spanned,
     token::Brace,
 };
 
-use crate::error::Errors;
+use crate::{error::Errors, output};
 
 /// A function whose body can run under a lock.
 pub(crate) struct Target {
@@ -60,7 +57,7 @@ pub(crate) enum Wrapper {
 /// A name that an argument brings into the body.
 struct Argument {
     name: Ident,
-    /// Whether the caller owns what it names.
+    /// Whether its type is a reference, so that the caller owns what it names.
     is_borrowed: bool,
     /// `#[cfg(…)]` on the argument; the name is there only where it holds.
     conditions: Vec<Attribute>,
@@ -129,14 +126,14 @@ impl Target {
         });
         let is_sound = errors.count() == before;
         let arguments = arguments(&signature);
-        let mut output = declared_output(&signature);
+        let mut output = output::declared(&signature);
         let block = Braced {
             brace: brace.span.join(),
             tokens,
         };
         let body = if signature.asyncness.is_none() && is_sound {
             if let Some(body) = returned_future(&block) {
-                output = output_of(&output).unwrap_or_else(|| infer(&output));
+                output = output::of_future(&output).unwrap_or_else(|| output::infer(&output));
                 body
             } else {
                 refuse_blocking(&attributes, &signature, &block, errors);
@@ -145,7 +142,7 @@ impl Target {
         } else {
             Body::Function(block)
         };
-        erase_opaque(&mut output);
+        output::erase_opaque(&mut output);
         Self {
             attributes,
             visibility,
@@ -223,44 +220,48 @@ impl Target {
     // the release. The last one first, which keeps a function's order of drops.
     // A name that is neither mentioned nor begins with `_` keeps its warning.
     pub(crate) fn capture_arguments(&self) -> TokenStream {
-        let site = Span::mixed_site();
         // What an async block written by hand captures is the user's choice.
         let Body::Function(body) = &self.body else {
             return TokenStream::new();
         };
-        let is_captured = |argument: &&Argument| {
-            let name = argument.name.to_string();
-            !argument.is_borrowed && (name.starts_with('_') || mentions(&body.tokens, &name))
-        };
-        let mut captures: TokenStream =
-            self.arguments
-                .iter()
-                .rev()
-                .filter(is_captured)
-                .map(
-                    |Argument {
-                         name, conditions, ..
-                     }| {
-                        // Or clippy would tell the user that `_name` is used.
-                        let allowed = name.to_string().starts_with('_').then(
-                            || quote_spanned!(site=> #[allow(clippy::used_underscore_binding)]),
-                        );
-                        quote_spanned!(site=> #(#conditions)* #allowed let _ = &#name;)
-                    },
-                )
-                .collect();
-        if let Some(receiver) = self.signature.receiver() {
+        let arguments = self
+            .arguments
+            .iter()
+            .rev()
+            .filter(|argument| argument.belongs_to(body))
+            .map(Argument::capture);
+        let receiver = self.signature.receiver().and_then(|receiver| {
             let is_borrowed = match &receiver.kind {
                 ReceiverKind::Value => false,
                 ReceiverKind::Typed(_, ty) => matches!(**ty, Type::Reference(_)),
                 _ => true,
             };
-            if !is_borrowed && mentions(&body.tokens, "self") {
-                let this = receiver.self_token;
-                captures.extend(quote_spanned!(site=> let _ = &#this;));
-            }
-        }
-        captures
+            let this = receiver.self_token;
+            (!is_borrowed && mentions(&body.tokens, "self"))
+                .then(|| quote_spanned!(Span::mixed_site()=> let _ = &#this;))
+        });
+        arguments.chain(receiver).collect()
+    }
+}
+
+impl Argument {
+    fn belongs_to(&self, body: &Braced) -> bool {
+        let name = self.name.to_string();
+        !self.is_borrowed && (name.starts_with('_') || mentions(&body.tokens, &name))
+    }
+
+    // Output: let _ = &a;
+    fn capture(&self) -> TokenStream {
+        let site = Span::mixed_site();
+        let Self {
+            name, conditions, ..
+        } = self;
+        // Or clippy would tell the user that `_name` is used.
+        let allowed = name
+            .to_string()
+            .starts_with('_')
+            .then(|| quote_spanned!(site=> #[allow(clippy::used_underscore_binding)]));
+        quote_spanned!(site=> #(#conditions)* #allowed let _ = &#name;)
     }
 }
 
@@ -404,7 +405,7 @@ fn refuse_blocking(
                  or `#[tokio::test]`, or on the async function that `block_on` is given"
             ),
         );
-    } else if output_of(&declared_output(signature)).is_some() {
+    } else if output::of_future(&output::declared(signature)).is_some() {
         errors.at(
             &signature.output,
             format!(
@@ -478,108 +479,6 @@ fn each_binding<'a>(patterns: impl Iterator<Item = &'a Pat>, names: &mut Vec<Ide
     for pattern in patterns {
         bindings(pattern, names);
     }
-}
-
-/// The declared return type; `()` at the function's name when there is none.
-fn declared_output(signature: &Signature) -> Type {
-    match &signature.output {
-        ReturnType::Type(_, output) => (**output).clone(),
-        ReturnType::Default => syn::parse_quote_spanned!(signature.ident.span()=> ()),
-    }
-}
-
-/// `T` of `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and
-/// `BoxFuture<T>`.
-fn output_of(future: &Type) -> Option<Type> {
-    match future {
-        Type::Group(group) => output_of(&group.elem),
-        Type::Paren(paren) => output_of(&paren.elem),
-        Type::ImplTrait(opaque) => output_of_bounds(&opaque.bounds),
-        Type::TraitObject(object) => output_of_bounds(&object.bounds),
-        Type::Path(path) => {
-            let segment = path.path.segments.last()?;
-            let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
-                return None;
-            };
-            let inner = arguments
-                .args
-                .iter()
-                .rev()
-                .find_map(|argument| match argument {
-                    GenericArgument::Type(inner) => Some(inner),
-                    _ => None,
-                })?;
-            let name = segment.ident.to_string();
-            match name.as_str() {
-                "Pin" | "Box" => output_of(inner),
-                "BoxFuture" | "LocalBoxFuture" => Some(inner.clone()),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn output_of_bounds(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Option<Type> {
-    bounds.iter().find_map(|bound| {
-        let TypeParamBound::Trait(bound) = bound else {
-            return None;
-        };
-        let segment = bound.path.segments.last()?;
-        let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
-            return None;
-        };
-        arguments.args.iter().find_map(|argument| match argument {
-            GenericArgument::AssocType(output) if output.ident == "Output" => {
-                Some(output.ty.clone())
-            }
-            _ => None,
-        })
-    })
-}
-
-/// Replaces every `impl Trait`, which cannot be written in a body, by `_`.
-fn erase_opaque(ty: &mut Type) {
-    match ty {
-        Type::ImplTrait(_) => *ty = infer(ty),
-        Type::Array(array) => erase_opaque(&mut array.elem),
-        Type::Group(group) => erase_opaque(&mut group.elem),
-        Type::Paren(paren) => erase_opaque(&mut paren.elem),
-        Type::Reference(reference) => erase_opaque(&mut reference.elem),
-        Type::Slice(slice) => erase_opaque(&mut slice.elem),
-        Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(erase_opaque),
-        Type::Path(path) => erase_opaque_in_path(&mut path.path),
-        Type::TraitObject(object) => {
-            for bound in &mut object.bounds {
-                if let TypeParamBound::Trait(bound) = bound {
-                    erase_opaque_in_path(&mut bound.path);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn erase_opaque_in_path(path: &mut Path) {
-    for segment in &mut path.segments {
-        let PathArguments::AngleBracketed(arguments) = &mut segment.arguments else {
-            continue;
-        };
-        for argument in &mut arguments.args {
-            match argument {
-                GenericArgument::Type(ty) => erase_opaque(ty),
-                GenericArgument::AssocType(output) => erase_opaque(&mut output.ty),
-                _ => {}
-            }
-        }
-    }
-}
-
-fn infer(ty: &Type) -> Type {
-    Type::Infer(TypeInfer {
-        attrs: Vec::new(),
-        underscore_token: Token![_](ty.span()),
-    })
 }
 
 /// The async block that a body ends with, as `#[async_trait]` writes it.

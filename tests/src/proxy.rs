@@ -1,7 +1,7 @@
 //! A TCP proxy that misbehaves on demand.
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -189,6 +189,14 @@ impl Drop for Proxy {
         if let Some(accepting) = self.accepting.get_mut().take() {
             accepting.abort();
         }
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Redis and Valkey servers of a test's own.
 
 use std::{
-    env, fs,
+    env, fmt, fs,
     ops::Index,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -175,7 +175,7 @@ impl Server {
         let end = Instant::now() + PATIENCE;
         while process.is_running() {
             // Somebody else's server may have the port, and answer.
-            if self.answering_pid() == Some(process.pid()) {
+            if self.answering_pid() == Some(process.pid()) && self.is_ready() {
                 *self.process.lock() = Some(process);
                 return true;
             }
@@ -212,6 +212,12 @@ impl Server {
     fn answering_pid(&self) -> Option<u32> {
         let info: String = self.ask(redis::cmd("INFO").arg("server")).ok()?;
         field(&info, "process_id")?.parse().ok()
+    }
+
+    /// Whether the server has loaded its data: until then it answers with
+    /// errors.
+    fn is_ready(&self) -> bool {
+        self.ask::<()>(&redis::cmd("PING")).is_ok()
     }
 
     fn remove_data(&self) {
@@ -335,7 +341,16 @@ impl Server {
     }
 }
 
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A set of independent servers.
+#[derive(Debug)]
 pub struct Servers(Vec<Server>);
 
 impl Servers {

@@ -1,6 +1,12 @@
 //! What a locked function does, for every shape a function can have.
 
 #![deny(warnings)]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail like tests"
+)]
 
 use std::{
     cell::Cell,
@@ -9,7 +15,10 @@ use std::{
     marker::PhantomData,
     pin::{Pin, pin},
     rc::Rc,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -108,6 +117,38 @@ mod shapes {
             for _ in 0..100 {
                 step().await.unwrap();
             }
+        })
+        .await;
+    }
+
+    #[derive(Default)]
+    struct Inside {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    #[distributed_lock(key = "one-at-a-time", ttl = "2s", wait = "1m")]
+    async fn enter(inside: &Inside) -> Result<(), LockError> {
+        let now = inside.now.fetch_add(1, Ordering::SeqCst) + 1;
+        inside.most.fetch_max(now, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        inside.now.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn concurrent_calls_run_one_at_a_time() {
+        alone(async {
+            let inside = Inside::default();
+            let calls = (
+                enter(&inside),
+                enter(&inside),
+                enter(&inside),
+                enter(&inside),
+            );
+            let (a, b, c, d) = tokio::join!(calls.0, calls.1, calls.2, calls.3);
+            a.and(b).and(c).and(d).unwrap();
+            assert_eq!(inside.most.load(Ordering::SeqCst), 1);
         })
         .await;
     }
@@ -414,7 +455,7 @@ mod shapes {
     }
 
     #[tokio::test]
-    async fn keywords_as_names_are_locked() {
+    async fn names_that_are_keywords_are_locked() {
         alone(async {
             assert!(r#async(1).await.unwrap());
         })
@@ -1175,6 +1216,8 @@ mod send {
 }
 
 mod beside_other_attributes {
+    use tracing::{Event, Metadata, Subscriber, span};
+
     use super::*;
 
     #[tracing::instrument]
@@ -1188,6 +1231,61 @@ mod beside_other_attributes {
     async fn instrument_below(id: u8) -> Result<bool, LockError> {
         let _ = id;
         Ok(is_held("i:1").await)
+    }
+
+    /// Notes for each span of ours whether the lock was held when it opened.
+    struct Spans {
+        manager: LockManager,
+        opened: Arc<Mutex<Vec<(&'static str, bool)>>>,
+    }
+
+    impl Subscriber for Spans {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+            let name = span.metadata().name();
+            if name.starts_with("order_") {
+                let is_held = is_held_now(&self.manager, "order");
+                self.opened.lock().unwrap().push((name, is_held));
+            }
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, _: &Event<'_>) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[tracing::instrument(skip_all)]
+    #[distributed_lock(key = "order", ttl = "2s", manager = manager)]
+    async fn order_above(manager: &LockManager) -> Result<(), LockError> {
+        let _ = manager;
+        Ok(())
+    }
+
+    #[distributed_lock(key = "order", ttl = "2s", manager = manager)]
+    #[tracing::instrument(skip_all)]
+    async fn order_below(manager: &LockManager) -> Result<(), LockError> {
+        let _ = manager;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn instrument_above_is_under_the_lock_and_below_it_is_around_the_wait() {
+        let manager = LockManager::memory();
+        let opened = Arc::default();
+        let _subscriber = tracing::subscriber::set_default(Spans {
+            manager: manager.clone(),
+            opened: Arc::clone(&opened),
+        });
+        order_above(&manager).await.unwrap();
+        order_below(&manager).await.unwrap();
+        let opened = opened.lock().unwrap().clone();
+        assert_eq!(opened, [("order_above", true), ("order_below", false)]);
     }
 
     #[cfg_attr(all(), distributed_lock(key = "cfg:{id}", ttl = "2s"))]

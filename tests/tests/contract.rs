@@ -1,13 +1,14 @@
 //! The backend contract, over every backend.
 #![expect(
+    clippy::expect_used,
     clippy::unused_async,
-    reason = "fixtures with servers are async, and the macro calls all of them alike"
+    reason = "fixtures with servers are async and can fail, and the macro calls all of them alike"
 )]
 
 use std::sync::Arc;
 
 use lockguard::backend::{Backend, Memory, RedisNode, Redlock};
-use lockguard_tests::{Scripted, Servers, contract::Fixture, contract_tests};
+use lockguard_tests::{Scripted, Server, Servers, contract::Fixture, contract_tests};
 
 contract_tests!(memory, paused, super::memory);
 contract_tests!(memory_on_threads, real, super::memory);
@@ -28,23 +29,23 @@ contract_tests!(
     super::redlock_over_scripted::<3>
 );
 
-contract_tests!(redis, real, super::redis::<1>);
-contract_tests!(redlock_over_3_redis, real, super::redis::<3>);
-contract_tests!(redlock_over_5_redis, real, super::redis::<5>);
+contract_tests!(redis, real, super::redis);
+contract_tests!(redlock_over_3_redis, real, super::redlock_over_redis::<3>);
+contract_tests!(redlock_over_5_redis, real, super::redlock_over_redis::<5>);
 
-async fn redis<const N: usize>() -> Fixture {
+async fn redis() -> Fixture {
+    let server = Server::start();
+    let node = RedisNode::connect(&server.url()).await;
+    Fixture::keeping(server, node.expect("connect to a fresh server"))
+}
+
+async fn redlock_over_redis<const N: usize>() -> Fixture {
     let servers = Servers::start(N);
     let mut nodes = Vec::new();
     for server in &servers {
         let node = RedisNode::connect(&server.url()).await;
-        nodes.push(node.expect("connect to a fresh server"));
+        nodes.push(Arc::new(node.expect("connect to a fresh server")) as Arc<dyn Backend>);
     }
-    if N == 1 {
-        return Fixture::keeping(servers, nodes.remove(0));
-    }
-    let nodes = nodes
-        .into_iter()
-        .map(|node| Arc::new(node) as Arc<dyn Backend>);
     Fixture::keeping(servers, Redlock::new(nodes))
 }
 

@@ -1,3 +1,49 @@
-//! `cargo xtask …`
+//! `cargo xtask …`: the one way to do what takes more than one step.
+#![expect(
+    clippy::print_stderr,
+    reason = "a command-line program talks to whoever typed it"
+)]
 
-fn main() {}
+mod doc;
+mod examples;
+mod msrv;
+mod redis;
+mod step;
+mod test;
+
+use std::{env, process::ExitCode};
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  test   check formatting and lints, run every test, doctest and example;
+         finds a Redis or Valkey server, or installs one
+  doc    build the documentation, with warnings as errors
+  msrv   check `lockguard` with the oldest Rust that users are promised
+  help   show this
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["test"] => test::run(),
+        ["doc"] => doc::run(),
+        ["msrv"] => msrv::run(),
+        ["help" | "--help" | "-h"] | [] => {
+            eprint!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!(
+            "`cargo xtask {}` is no command; these are:\n\n{HELP}",
+            words.join(" ")
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("\nerror: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

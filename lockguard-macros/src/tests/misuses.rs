@@ -33,6 +33,9 @@ const OPTIONS: &[Misuse] = &[
     ("key_twice", r#"key = "seat:{seat_id}", ttl = "2s", key = "x""#, BOOK, &[
         ("key", "`key` is given twice: remove one"),
     ]),
+    ("timeout_beside_wait", r#"key = "seat:{seat_id}", ttl = "2s", timeout = 5, wait = "5s""#, BOOK, &[
+        ("timeout", r#"`timeout` is called `wait` here: write `wait = "5s"`"#),
+    ]),
     ("ttl_twice", r#"key = "seat:{seat_id}", ttl = "2s", ttl = "3s""#, BOOK, &[
         ("ttl", "`ttl` is given twice: remove one"),
     ]),
@@ -246,7 +249,7 @@ const KEYS: &[Misuse] = &[
         ("true", r#"a key is text: write `key = "book:{seat_id}"`"#),
     ]),
     ("key_is_only_a_value", r#"key = "{seat_id}", ttl = "2s""#, BOOK, &[
-        (r#""{seat_id}""#, r#"`key`: `{seat_id}` alone does not say what it numbers; write `"book:{seat_id}"`, or, if the value is a whole key, `key = seat_id`"#),
+        (r#""{seat_id}""#, r#"`key`: `{seat_id}` alone names no resource; write `"book:{seat_id}"`, or, if the value is a whole key, `key = seat_id`"#),
     ]),
     ("brace_never_closed", r#"key = "seat:{seat_id", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id""#, "`key`: `{seat_id` is never closed; a brace in the key itself is written `{{`"),
@@ -372,10 +375,13 @@ const KEYS: &[Misuse] = &[
         (r#""seat:\u{a0}{seat_id}""#, r#"`key`: a key has no white space; write `"seat:{seat_id}"`"#),
     ]),
     ("line_break", r#"key = "seat:\n{seat_id}", ttl = "2s""#, BOOK, &[
-        (r#""seat:\n{seat_id}""#, r#"`key`: a key has no control characters: remove `\n`"#),
+        (r#""seat:\n{seat_id}""#, r"`key`: a key has no control characters: remove `\n`"),
     ]),
     ("placeholder_of_printf", r#"key = "seat:%d", ttl = "2s""#, BOOK, &[
         (r#""seat:%d""#, r#"`key`: `%d` would stay as it is; write the argument's name in braces, such as `"book:{seat_id}"`"#),
+    ]),
+    ("argument_in_doubled_braces", r#"key = "seat:{{seat_id}}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{{seat_id}}""#, "`key`: `{{seat_id}}` is the text `{seat_id}`; write `{seat_id}` for the argument, or `{{{seat_id}}}` for the argument in braces"),
     ]),
     ("concat_with_a_placeholder", r#"key = concat!("seat:", "{seat_id}"), ttl = "2s""#, BOOK, &[
         (r#""{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),

@@ -3,3 +3,4 @@
 mod expansions;
 mod misuses;
 mod soup;
+mod uses;

@@ -1,6 +1,6 @@
 //! Where locks are kept: the [`Backend`] trait and what implements it.
 //!
-//! [`Memory`] keeps locks in this process, [`RedisNode`] on one Redis or Valkey
+//! [`Memory`] keeps locks in this process, `RedisNode` on one Redis or Valkey
 //! server, and [`Redlock`] on a majority of any backends.
 
 mod contract;

@@ -1,5 +1,6 @@
-//! The backend contract: each sentence of [`Backend`]'s documentation, as a
-//! case that runs over any backend.
+//! The backend contract: each sentence of the documentation of
+//! [`Backend`](lockguard::backend::Backend), as a case that runs over any
+//! backend.
 //!
 //! [`contract_tests!`](crate::contract_tests) makes a named test of each case;
 //! the list of cases stands in [`contract_cases!`](crate::contract_cases) and
@@ -21,9 +22,6 @@ pub mod model;
 pub mod nature;
 pub mod release;
 pub mod wake;
-
-#[expect(unused_imports, reason = "named in the documentation")]
-use lockguard::backend::Backend;
 
 pub use self::fixture::{Fixture, run};
 

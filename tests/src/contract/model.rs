@@ -18,7 +18,7 @@ const OWNERS: usize = 4;
 const UNSURE: Duration = Duration::from_millis(5);
 
 pub async fn random_operations_agree_with_the_model(on: Fixture) {
-    let mut trial = Trial::new(on);
+    let mut trial = Trial::new(on, seed());
     for _ in 0..400 {
         let ttl = LONG + Duration::from_millis(trial.random.random_range(0..1000));
         trial.step(ttl).await;
@@ -26,7 +26,12 @@ pub async fn random_operations_agree_with_the_model(on: Fixture) {
 }
 
 pub async fn random_operations_and_expiries_agree_with_the_model(on: Fixture) {
-    let mut trial = Trial::new(on);
+    operations_and_expiries(on, seed()).await;
+}
+
+/// The case above, with the operations that this seed makes.
+pub async fn operations_and_expiries(on: Fixture, seed: u64) {
+    let mut trial = Trial::new(on, seed);
     for _ in 0..40 {
         let ttl = Duration::from_millis(trial.random.random_range(400..700));
         trial.step(ttl).await;
@@ -34,6 +39,14 @@ pub async fn random_operations_and_expiries_agree_with_the_model(on: Fixture) {
             let pause = Duration::from_millis(trial.random.random_range(0..400));
             sleep(pause).await;
         }
+    }
+}
+
+/// `LOCKGUARD_TEST_SEED` repeats the trial that a failure has named.
+fn seed() -> u64 {
+    match env::var("LOCKGUARD_TEST_SEED") {
+        Ok(seed) => seed.parse().expect("LOCKGUARD_TEST_SEED is a number"),
+        Err(_) => rand::rng().random(),
     }
 }
 
@@ -74,12 +87,7 @@ struct Trial {
 }
 
 impl Trial {
-    /// `LOCKGUARD_TEST_SEED` repeats the trial that a failure has named.
-    fn new(on: Fixture) -> Self {
-        let seed = match env::var("LOCKGUARD_TEST_SEED") {
-            Ok(seed) => seed.parse().expect("LOCKGUARD_TEST_SEED is a number"),
-            Err(_) => rand::rng().random(),
-        };
+    fn new(on: Fixture, seed: u64) -> Self {
         Self {
             on,
             key: fresh_key(),

@@ -1,14 +1,10 @@
 async fn book(seat_id: u64, user: &str) -> Result<Ticket, BookingError> {
     use ::lockguard::__private as __lockguard;
     let __lockguard_error = '__lockguard_failed: {
-        let __lockguard_guard = match {
+        let __lockguard_acquire = {
             let __lockguard_key = __lockguard::key(&["seat:", ""], &[&seat_id]);
-            let __lockguard_ttl: __lockguard::Duration = __lockguard::Duration::from_millis(
-                2000u64,
-            );
-            let __lockguard_wait: __lockguard::Duration = __lockguard::Duration::from_millis(
-                5000u64,
-            );
+            let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
+            let __lockguard_wait = __lockguard::Duration::from_millis(5000);
             let __lockguard_manager = __lockguard::default_manager();
             __lockguard::acquire(
                 __lockguard::request(
@@ -19,21 +15,27 @@ async fn book(seat_id: u64, user: &str) -> Result<Ticket, BookingError> {
                     )
                     .wait(__lockguard_wait),
             )
-        }
-            .await
-        {
+        };
+        let __lockguard_guard = match __lockguard_acquire.await {
             __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
             __lockguard::Err(__lockguard_error) => {
                 break '__lockguard_failed __lockguard_error;
             }
         };
         let __lockguard_value = {
-            let __lockguard_body = __lockguard::pin!(
-                async move { let _ = & seat_id; if let
-                __lockguard::Some(__lockguard_output) = __lockguard::declared:: < Result
-                < Ticket, BookingError > > () { return __lockguard_output; } { let ticket
-                = reserve(seat_id, user). await ?; Ok(ticket) } }
-            );
+            let __lockguard_body = async move {
+                let _ = &seat_id;
+                if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
+                    Result<Ticket, BookingError>,
+                >() {
+                    return __lockguard_output;
+                }
+                {
+                    let ticket = reserve(seat_id, user).await?;
+                    Ok(ticket)
+                }
+            };
+            let __lockguard_body = __lockguard::pin!(__lockguard_body);
             __lockguard::run(&__lockguard_guard, __lockguard_body).await
         };
         __lockguard::release(__lockguard_guard).await;

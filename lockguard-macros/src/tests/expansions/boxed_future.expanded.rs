@@ -5,11 +5,9 @@ fn book<'a>(
     Box::pin(async move {
         use ::lockguard::__private as __lockguard;
         let __lockguard_error = '__lockguard_failed: {
-            let __lockguard_guard = match {
+            let __lockguard_acquire = {
                 let __lockguard_key = __lockguard::key(&["seat:", ""], &[&seat_id]);
-                let __lockguard_ttl: __lockguard::Duration = __lockguard::Duration::from_millis(
-                    2000u64,
-                );
+                let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
                 let __lockguard_manager = __lockguard::default_manager();
                 __lockguard::acquire(
                     __lockguard::request(
@@ -19,20 +17,23 @@ fn book<'a>(
                         __lockguard::concat!(__lockguard::module_path!(), "::book"),
                     ),
                 )
-            }
-                .await
-            {
+            };
+            let __lockguard_guard = match __lockguard_acquire.await {
                 __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
                 __lockguard::Err(__lockguard_error) => {
                     break '__lockguard_failed __lockguard_error;
                 }
             };
             let __lockguard_value = {
-                let __lockguard_body = __lockguard::pin!(
-                    async move { if let __lockguard::Some(__lockguard_output) =
-                    __lockguard::declared:: < Result < Ticket, BookingError > > () {
-                    return __lockguard_output; } { reserve(seat). await } }
-                );
+                let __lockguard_body = async move {
+                    if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
+                        Result<Ticket, BookingError>,
+                    >() {
+                        return __lockguard_output;
+                    }
+                    { reserve(seat).await }
+                };
+                let __lockguard_body = __lockguard::pin!(__lockguard_body);
                 __lockguard::run(&__lockguard_guard, __lockguard_body).await
             };
             __lockguard::release(__lockguard_guard).await;

@@ -7,7 +7,7 @@ where
     #![allow(deprecated)]
     use crate::framework::lockguard::__private as __lockguard;
     let __lockguard_error = '__lockguard_failed: {
-        let __lockguard_guard = match {
+        let __lockguard_acquire = {
             let __lockguard_key = __lockguard::raw_key(
                 &format!("report:{}", day.number()),
             );
@@ -23,21 +23,26 @@ where
                     )
                     .wait(__lockguard_wait),
             )
-        }
-            .await
-        {
+        };
+        let __lockguard_guard = match __lockguard_acquire.await {
             __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
             __lockguard::Err(__lockguard_error) => {
                 break '__lockguard_failed __lockguard_error;
             }
         };
         let __lockguard_value = {
-            let __lockguard_body = __lockguard::pin!(
-                async move { #[allow(clippy::used_underscore_binding)] let _ = & _guard;
-                let _ = & day; if let __lockguard::Some(__lockguard_output) =
-                __lockguard::declared:: < Report > () { return __lockguard_output; } {
-                self.write:: < T > (& day) } }
-            );
+            let __lockguard_body = async move {
+                #[allow(clippy::used_underscore_binding)]
+                let _ = &_guard;
+                let _ = &day;
+                if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
+                    Report,
+                >() {
+                    return __lockguard_output;
+                }
+                { self.write::<T>(&day) }
+            };
+            let __lockguard_body = __lockguard::pin!(__lockguard_body);
             __lockguard::run(&__lockguard_guard, __lockguard_body).await
         };
         __lockguard::release(__lockguard_guard).await;

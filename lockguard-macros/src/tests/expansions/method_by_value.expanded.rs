@@ -2,14 +2,12 @@ impl Order {
     async fn ship(self, line: u32, (left, right): (Pallet, Pallet), unused: u8) {
         use ::lockguard::__private as __lockguard;
         let __lockguard_error = '__lockguard_failed: {
-            let __lockguard_guard = match {
+            let __lockguard_acquire = {
                 let __lockguard_key = __lockguard::key(
                     &["order:", ":", ""],
-                    &[&self.id, &__lockguard::padded(&line, 4usize)],
+                    &[&self.id, &__lockguard::padded(&line, 4)],
                 );
-                let __lockguard_ttl: __lockguard::Duration = __lockguard::Duration::from_millis(
-                    90000u64,
-                );
+                let __lockguard_ttl = __lockguard::Duration::from_millis(90000);
                 let __lockguard_manager = __lockguard::default_manager();
                 __lockguard::acquire(
                     __lockguard::request(
@@ -19,21 +17,28 @@ impl Order {
                         __lockguard::concat!(__lockguard::module_path!(), "::ship"),
                     ),
                 )
-            }
-                .await
-            {
+            };
+            let __lockguard_guard = match __lockguard_acquire.await {
                 __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
                 __lockguard::Err(__lockguard_error) => {
                     break '__lockguard_failed __lockguard_error;
                 }
             };
             let __lockguard_value = {
-                let __lockguard_body = __lockguard::pin!(
-                    async move { let _ = & right; let _ = & left; let _ = & self; if let
-                    __lockguard::Some(__lockguard_output) = __lockguard::declared:: < ()
-                    > () { return __lockguard_output; } { send(self.address, left,
-                    right); } }
-                );
+                let __lockguard_body = async move {
+                    let _ = &right;
+                    let _ = &left;
+                    let _ = &self;
+                    if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
+                        (),
+                    >() {
+                        return __lockguard_output;
+                    }
+                    {
+                        send(self.address, left, right);
+                    }
+                };
+                let __lockguard_body = __lockguard::pin!(__lockguard_body);
                 __lockguard::run(&__lockguard_guard, __lockguard_body).await
             };
             __lockguard::release(__lockguard_guard).await;

@@ -34,12 +34,18 @@ pub(super) struct Command {
     pub(super) task: Task,
     /// Whether it has ever been written to a connection.
     pub(super) is_sent: bool,
-    /// Whether it was sent on a connection that broke before the answer came.
-    pub(super) is_repeat: bool,
+    /// How many connections broke with it before its answer came.
+    repeats: u32,
     form: Form,
     /// Counts it as unanswered while it lives.
     _counted: Option<Counted>,
 }
+
+/// On how many connections after its first an acquire or an extend is tried.
+///
+/// More than a flaky network asks for within a node budget, and few enough for
+/// a server that dies of a command.
+const MOST_REPEATS: u32 = 5;
 
 /// What a command is about.
 pub(super) enum Task {
@@ -78,7 +84,7 @@ impl Command {
         Self {
             task,
             is_sent: false,
-            is_repeat: false,
+            repeats: 0,
             form: Form::ByHash,
             _counted: counted,
         }
@@ -106,9 +112,15 @@ impl Command {
         matches!(self.task, Task::Release { .. })
     }
 
+    /// Whether it has been tried on so many connections that it may be what
+    /// breaks them.
+    pub(super) fn is_worn_out(&self) -> bool {
+        self.repeats >= MOST_REPEATS && !self.is_release()
+    }
+
     /// Makes it ready for another connection.
     pub(super) fn repeat(&mut self) {
-        self.is_repeat = true;
+        self.repeats = self.repeats.saturating_add(1);
         self.form = Form::ByHash;
         if let Task::Acquire { question, .. } = &mut self.task {
             *question = Question::IsItMine;
@@ -197,7 +209,7 @@ impl Command {
                 let heard = script_reply(&reply).map(|verdict| match verdict {
                     Verdict::Done => ReleaseReply::Freed,
                     // The first try may have freed it, and its answer was lost.
-                    Verdict::Nobody if self.is_repeat => ReleaseReply::Freed,
+                    Verdict::Nobody if self.repeats > 0 => ReleaseReply::Freed,
                     Verdict::Nobody => ReleaseReply::NotHeld,
                     Verdict::Other => ReleaseReply::NotOwner,
                 });

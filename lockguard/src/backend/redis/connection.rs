@@ -47,9 +47,10 @@ impl From<RedisError> for Refused {
 /// Connects, logs in, and asks the server what it is.
 ///
 /// `lingering` is the connection before this one, if commands were on their
-/// way on it when it was closed: a server that has been stopped would execute
-/// them when it goes on, after the releases that are sent on this one.
-/// So the server is told first to throw that connection away.
+/// way on it when it was closed.
+/// A network that was cut delivers them when it is whole again, and the server
+/// would execute them after the releases that are sent on this connection.
+/// So the server is told first to throw the other one away.
 pub(super) async fn open(
     address: Address,
     limit: Duration,

@@ -44,7 +44,8 @@ const BATCH: usize = 256;
 /// The most batches that are on their way.
 ///
 /// Enough to keep a server busy over a round trip; few, so that commands
-/// gather into large batches while they wait.
+/// gather into large batches while they wait, and that little is at stake when
+/// a connection breaks.
 const BATCHES: usize = 8;
 
 const _: () = assert!(BATCHES < DRIVER_ROOM);
@@ -52,6 +53,9 @@ const _: () = assert!(BATCHES < DRIVER_ROOM);
 /// The pauses between attempts to connect to a node that is gone.
 const RECONNECT_PAUSE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(1);
+
+/// More than anybody waits, and little enough to be added to any instant.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Between finding a command overdue and believing it.
 ///
@@ -134,6 +138,10 @@ impl Link {
         inbox: mpsc::UnboundedReceiver<Command>,
         contact: watch::Sender<Contact>,
     ) -> Self {
+        let timeouts = Timeouts {
+            connect: timeouts.connect.min(LONGEST_TIMEOUT),
+            response: timeouts.response.min(LONGEST_TIMEOUT),
+        };
         let attempt = connection::open(address.clone(), timeouts.connect, None);
         Self {
             node: Arc::clone(address.name()),
@@ -359,9 +367,7 @@ impl Link {
             if command.is_abandoned() {
                 continue;
             }
-            // Once more is enough to outlive a reset; a server that dies of a
-            // command is not killed with it again and again.
-            if command.is_repeat && !command.is_release() {
+            if command.is_worn_out() {
                 command.fail(&error);
                 continue;
             }
@@ -536,7 +542,7 @@ fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
     if let Task::Acquire { request, .. } = &command.task
         && !command.is_sent
     {
-        owed.acquire_unsent(&request.token);
+        owed.acquire_unsent(request);
     }
     if let Some(release) = command.fail(error) {
         owed.push(release);

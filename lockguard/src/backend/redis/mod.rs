@@ -115,10 +115,8 @@ impl RedisNode {
         let address =
             Address::parse(url).map_err(|problem| NodeError::new("a node's address", problem))?;
         let node = Self::open(address, Timeouts::default());
-        match node.first_contact().await {
-            Ok(_) => Ok(node),
-            Err(none) => Err(none.error),
-        }
+        node.first_contact().await.map_err(|reason| reason.error)?;
+        Ok(node)
     }
 
     /// Begins to connect, on the current tokio runtime, and waits for nothing.

@@ -2,7 +2,11 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::{backend::ReleaseRequest, token::OwnerToken};
+use crate::{
+    backend::{AcquireRequest, ReleaseRequest},
+    key::LockKey,
+    token::OwnerToken,
+};
 
 /// How many releases are remembered for a node that does not answer.
 pub(super) const MOST_OWED: usize = 1 << 15;
@@ -13,25 +17,27 @@ pub(super) const MOST_OWED: usize = 1 << 15;
 #[derive(Default)]
 pub(super) struct Owed {
     releases: VecDeque<ReleaseRequest>,
-    /// Tokens whose acquire was refused here unsent: the node has nothing of
-    /// theirs.
+    /// What acquires were refused here unsent: the node has nothing of theirs,
+    /// unless the caller has repeated one that was sent before.
     /// Without this set, a busy program would fill the bound with give-backs
     /// of what it never took, and push out the releases that matter.
-    unsent: HashSet<OwnerToken>,
+    unsent: HashSet<(LockKey, OwnerToken)>,
 }
 
 impl Owed {
-    /// Notes that the token's acquire never left this process.
-    pub(super) fn acquire_unsent(&mut self, token: &OwnerToken) {
+    /// Notes that the acquire never left this process.
+    pub(super) fn acquire_unsent(&mut self, request: &AcquireRequest) {
         // Beyond the bound its release will be owed, which does no harm.
         if self.unsent.len() < MOST_OWED {
-            self.unsent.insert(token.clone());
+            self.unsent
+                .insert((request.key.clone(), request.token.clone()));
         }
     }
 
     /// Remembers a release, unless the node has nothing that it could free.
     pub(super) fn push(&mut self, release: ReleaseRequest) {
-        if self.unsent.remove(&release.token) {
+        let of = (release.key.clone(), release.token.clone());
+        if self.unsent.remove(&of) {
             return;
         }
         if self.releases.len() >= MOST_OWED {
@@ -83,18 +89,33 @@ mod tests {
         assert_eq!(kept.front().unwrap().key.as_str(), "k:1");
     }
 
+    fn acquire_of(release: &ReleaseRequest) -> AcquireRequest {
+        let ttl = std::time::Duration::from_secs(1);
+        AcquireRequest::new(release.key.clone(), release.token.clone(), ttl)
+    }
+
     #[test]
     fn the_release_of_an_acquire_that_was_never_sent_is_not_owed() {
         let mut owed = Owed::default();
         let give_back = release(1);
-        owed.acquire_unsent(&give_back.token);
+        owed.acquire_unsent(&acquire_of(&give_back));
         owed.push(give_back.clone());
         assert!(owed.take().is_empty());
 
         // Sent in the meantime, as far as anybody knows.
-        owed.acquire_unsent(&give_back.token);
+        owed.acquire_unsent(&acquire_of(&give_back));
         owed.forget_unsent();
         owed.push(give_back);
+        assert_eq!(owed.take().len(), 1);
+    }
+
+    #[test]
+    fn an_unsent_acquire_of_another_key_hides_no_release_of_the_same_token() {
+        let mut owed = Owed::default();
+        let (first, mut second) = (release(1), release(2));
+        second.token = first.token.clone();
+        owed.acquire_unsent(&acquire_of(&second));
+        owed.push(first);
         assert_eq!(owed.take().len(), 1);
     }
 }

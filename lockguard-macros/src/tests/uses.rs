@@ -1,0 +1,126 @@
+//! What is right is not refused.
+
+use proc_macro2::TokenStream;
+
+use crate::expand;
+
+const BOOK: &str = "async fn book(&self, id: u64, order: &Order, r#type: u8) -> Result<(), E> {}";
+
+fn assert_accepted(options: &str, item: &str) {
+    let options: TokenStream = options.parse().expect("the options are tokens");
+    let item: TokenStream = item.parse().expect("the item is tokens");
+    let expanded = expand(options.clone(), &item);
+    assert!(
+        syn::parse2::<syn::ItemFn>(expanded.clone()).is_ok(),
+        "#[distributed_lock({options})] {item}\n=> {expanded}"
+    );
+}
+
+#[test]
+fn options_come_in_any_order_and_with_any_expression() {
+    for options in [
+        "ttl = \"2s\", key = \"k\"",
+        "key = \"k\", ttl = \"2s\",",
+        "key = (\"k:{id}\"), ttl = (\"2s\")",
+        "key = KEY, ttl = TTL, wait = WAIT",
+        "key = self.key(id), ttl = Self::ttl::<A, B>(), wait = Duration::from_secs(5) / 2",
+        "key = format!(\"{}:{id}\", 1), ttl = Duration::from_millis(10)",
+        "key = if id == 0 { A } else { B }, ttl = const { TTL }",
+        "key = { \"a\" }, ttl = \"2s\"",
+        "key = concat!(\"a\", \"b\"), ttl = \"2s\"",
+        "key = concat!(\"a\", \"{{b}}\"), ttl = \"2s\"",
+        "key = render(\"{id}\", id), ttl = \"2s\"",
+        "key = \"{id}\".replace(\"{id}\", \"x\"), ttl = \"2s\"",
+        "key = r\"k\", ttl = r#\"2s\"#",
+        "key = \"k\", ttl = \"2s\", on_error = |error| Err(error.into())",
+        "key = \"k\", ttl = \"2s\", on_error = move |_: LockError| -> R { return x }",
+        "key = \"k\", ttl = \"2s\", on_error = |LockError { .. }| {}, wait = \"0s\"",
+        "key = \"k\", ttl = \"2s\", on_error = (Self::rescue::<A, B>)",
+        "key = \"k\", ttl = \"2s\", manager = lockguard::named(\"payments\")",
+        "key = \"k\", ttl = \"2s\", manager = &*self.locks[0]",
+        "key = \"k\", ttl = \"2s\", name = \"nightly report\"",
+        "key = \"k\", ttl = \"2s\", crate = crate",
+        "key = \"k\", ttl = \"2s\", crate = ::framework::lockguard",
+        "key = \"k\", ttl = \"2s\", crate = super::lockguard, name = \"n\"",
+    ] {
+        assert_accepted(options, BOOK);
+    }
+}
+
+#[test]
+fn templates_hold_every_kind_of_place() {
+    for template in [
+        "k",
+        "k:{id}",
+        "{id}:k",
+        "k:{id}/{order}|{id}#{id}",
+        "k:{id}-x:{id}",
+        "{{tag}}:{id}",
+        "{{{id}}}:k",
+        "k:{r#type}",
+        "k:{order.id}",
+        "k:{order.0.1}",
+        "k:{order.lines[0]}",
+        "k:{order.lines[id]}",
+        "k:{order.name()}",
+        "k:{order.part(0, id).name::<A>()}",
+        "k:{self.id}",
+        "k:{self}",
+        "k:{Self::KIND}",
+        "k:{KIND}",
+        "k:{N}",
+        "k:{crate::seats::KIND}",
+        "k:{<Self as Job>::NAME}",
+        "k:{*order}",
+        "k:{&id}",
+        "k:{(order).id}",
+        "k:{id:>04}",
+        "k:{id:04}",
+        "k:{id:0>4}",
+        "k:{Self::DAY:>04}",
+        "k:{ id }",
+        "ключ:{id}",
+        "k%20:{id}",
+        "$k:@{id}",
+    ] {
+        assert_accepted(&format!("key = {template:?}, ttl = \"2s\""), BOOK);
+    }
+}
+
+#[test]
+fn functions_come_in_every_shape() {
+    for item in [
+        "async fn f() {}",
+        "pub(in crate::a) async unsafe fn f() -> u8 { 1 }",
+        "#[doc = \"d\"] #[inline] #[cfg(all())] async fn f(self) {}",
+        "async fn f(mut self: Box<Self>, _: u8, (a, b): (u8, u8), [c, ..]: [u8; 2]) {}",
+        "async fn f(self: Pin<&mut Self>, S { a, b: T(c), .. }: S, d @ 1..: u8) {}",
+        "async fn f<'a, T: 'a, const N: usize>(a: &'a [T; N]) -> &'a T where T: Copy { &a[0] }",
+        "async fn f(a: impl Fn(u8) -> u8, #[cfg(x)] b: dyn_type!()) -> Result<impl A + '_, B> {}",
+        "async fn f() -> impl A {}",
+        "async fn f() -> Box<dyn Fn(u8) -> Result<u8, Box<dyn A<B = impl C>>>> {}",
+        "async fn main(a: u8) {}",
+        "async fn union() {}",
+        "async fn r#fn() { #![allow(x)] 1 }",
+        "fn f() -> impl Future<Output = u8> { async { 1 } }",
+        "fn f() -> impl Future<Output = u8> + Send + use<> { let a = 1; async move { a } }",
+        "fn f<'a>(&'a self) -> Pin<Box<dyn Future<Output = R> + Send + 'a>> { Box::pin(async move { 1 }) }",
+        "fn f(&self) -> BoxFuture<'_, R> { async move { 1 }.boxed() }",
+        "fn f(&self) -> LocalBoxFuture<'_, R> { (async move { 1 }).boxed_local() }",
+        "fn f() -> Alias { ::std::boxed::Box::pin(async move { 1 }) }",
+    ] {
+        assert_accepted("key = \"k\", ttl = \"2s\"", item);
+    }
+}
+
+/// An editor asks while the body is being typed.
+#[test]
+fn a_body_need_not_parse() {
+    let item = "async fn f(order: Order) { order. }"
+        .parse()
+        .expect("tokens");
+    let options = "key = \"k\", ttl = \"2s\"".parse().expect("tokens");
+    let expanded = expand(options, &item).to_string();
+    assert!(!expanded.contains("compile_error"), "{expanded}");
+    assert!(expanded.contains("{ order . }"), "{expanded}");
+}

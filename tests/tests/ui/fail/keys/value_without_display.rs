@@ -1,0 +1,12 @@
+use lockguard::{LockError, distributed_lock};
+
+struct Order {
+    id: u64,
+}
+
+#[distributed_lock(key = "order:{order}", ttl = "2s")]
+async fn ship(order: &Order) -> Result<u64, LockError> {
+    Ok(order.id)
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use lockguard::{LockError, distributed_lock};
+
+#[async_trait::async_trait]
+trait Shop {
+    #[distributed_lock(key = "shop", ttl = "2s")]
+    async fn close(&self) -> Result<(), LockError>;
+}
+
+fn main() {}

@@ -1,0 +1,53 @@
+//! No lint of rustc has anything to say about an expansion.
+#![deny(
+    warnings,
+    future_incompatible,
+    let_underscore_drop,
+    missing_docs,
+    nonstandard_style,
+    rust_2018_idioms,
+    single_use_lifetimes,
+    trivial_casts,
+    trivial_numeric_casts,
+    unreachable_pub,
+    unused,
+    unused_lifetimes,
+    unused_qualifications,
+    unused_results
+)]
+#![forbid(unsafe_code)]
+
+use lockguard::{LockError, distributed_lock};
+
+/// Books a seat.
+///
+/// # Errors
+///
+/// When the lock is not to be had.
+#[distributed_lock(key = "seat:{seat_id}:{user}", ttl = "2s", wait = "1s", name = "book")]
+pub async fn book(seat_id: u64, user: &str, _owned: String) -> Result<u64, LockError> {
+    let _ = user;
+    Ok(seat_id)
+}
+
+#[distributed_lock(key = "one", ttl = "2s", on_error = |_| 0)]
+async fn one_line() -> u8 { 1 }
+
+#[distributed_lock(key = "nothing", ttl = "2s", on_error = drop)]
+async fn nothing() {}
+
+#[distributed_lock(key = "panics", ttl = "2s")]
+async fn panics() -> Result<(), LockError> {
+    panic!("on purpose")
+}
+
+#[distributed_lock(key = "loops", ttl = "2s")]
+async fn loops() -> Result<(), LockError> {
+    loop {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn main() {
+    drop((book(1, "", String::new()), one_line(), nothing(), panics(), loops()));
+}
