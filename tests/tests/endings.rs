@@ -161,3 +161,14 @@ async fn the_owner_token_is_in_no_error() {
         assert!(!shown.contains(&random), "{shown}");
     }
 }
+
+over_1_3_5_nodes!(a_lock_is_on_every_node_and_not_on_a_quorum_only(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    for round in 0..100 {
+        let key = format!("k:{round}");
+        let guard = manager.lock(&key, LONG).acquire().await.unwrap();
+        eventually(TTL, || servers.iter().all(|server| server.get(&key).is_some())).await;
+        guard.release().await.unwrap();
+    }
+    gone(servers).await;
+});

@@ -99,7 +99,8 @@ impl Command {
         Self::new(task, None)
     }
 
-    /// Whether it can be left out: its caller has gone, and it is no release.
+    /// Whether its caller has gone, and it is no release: it need not be sent
+    /// again.
     pub(super) fn is_abandoned(&self) -> bool {
         match &self.task {
             Task::Acquire { answer, .. } => answer.is_closed(),
@@ -193,7 +194,8 @@ impl Command {
                 };
                 let Some(heard) = heard else {
                     *question = Question::WhoseIsIt;
-                    return Some(self);
+                    // Only the caller wants to know.
+                    return (!self.is_abandoned()).then_some(self);
                 };
                 self.settle_acquire(heard.map_err(|failure| failure.at(node)));
             }

@@ -285,7 +285,13 @@ impl Link {
         // Before anything else, so that the node keeps nothing of ours.
         let mut queue: VecDeque<_> = self.owed.take().into_iter().map(Command::owed).collect();
         let owes_nothing = queue.is_empty();
-        queue.append(&mut self.queue);
+        // What has waited for the connection longer than its caller is late.
+        let waiting = std::mem::take(&mut self.queue);
+        queue.extend(
+            waiting
+                .into_iter()
+                .filter(|command| !command.is_abandoned()),
+        );
         self.queue = queue;
         if owes_nothing {
             self.recover();
@@ -494,15 +500,11 @@ impl Session {
             while commands.len() < BATCH
                 && let Some(mut command) = queue.pop_front()
             {
-                if command.is_abandoned() {
-                    continue;
-                }
+                // Also where the caller has gone: a quorum that has decided
+                // still wants its lock on every node.
                 command.is_sent = true;
                 pipeline.add_command(command.to_wire());
                 commands.push(command);
-            }
-            if commands.is_empty() {
-                return;
             }
             self.batches.push_back(Batch {
                 commands,

@@ -966,7 +966,6 @@ async fn beyond_the_most_acquires_are_refused_and_releases_are_not() {
     let said = reason(refused.await);
     assert!(said.contains("too many commands are waiting"), "{said}");
     assert_eq!(freeing.await.unwrap(), ReleaseReply::Freed);
-    assert_eq!(server.keys(), 0, "what nobody waits for is not sent");
     assert!(
         is_granted(&node.acquire(request).await),
         "the count goes down"
