@@ -1,5 +1,7 @@
 //! What the documents name is there.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

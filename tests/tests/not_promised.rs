@@ -34,7 +34,7 @@ impl Effect {
 async fn blocking_code_goes_on_after_its_lease_is_lost() {
     let manager = LockManager::memory();
     let effect = Effect::default();
-    let (begin, begun) = tokio::sync::oneshot::channel();
+    let (begin, inside) = tokio::sync::oneshot::channel();
     let blocking = tokio::spawn({
         let request = manager.lock("k", ms(50));
         let effect = effect.clone();
@@ -47,7 +47,7 @@ async fn blocking_code_goes_on_after_its_lease_is_lost() {
             request.run(body).await
         }
     });
-    begun.await.unwrap();
+    inside.await.unwrap();
     // Somebody else gets in while the blocking body is inside.
     let next = manager.lock("k", ms(60_000)).acquire().await.unwrap();
     assert!(!effect.has_happened());
