@@ -1,12 +1,12 @@
 //! From addresses to a lock store that a quorum of servers keeps.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
     backend::{
-        Backend, Redlock,
+        Backend, BoxFuture, Redlock,
         redis::{Address, NoContact, NodeFacts, RedisNode, Timeouts},
     },
     clock::until,
@@ -83,8 +83,10 @@ impl Nodes {
     }
 }
 
+/// All first contacts at once.
 struct Contacts<'a> {
-    pending: Vec<Option<Pin<Box<dyn Future<Output = Result<NodeFacts, NoContact>> + Send + 'a>>>>,
+    /// `None` once it has ended.
+    pending: Vec<Option<BoxFuture<'a, Result<NodeFacts, NoContact>>>>,
     contacts: Vec<Contact>,
 }
 

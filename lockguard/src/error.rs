@@ -551,7 +551,7 @@ mod tests {
         assert!(!lost.is_retryable());
         let io = io::Error::from(lost);
         assert_eq!(io.kind(), io::ErrorKind::TimedOut);
-        assert!(io.get_ref().is_some_and(|inner| inner.is::<LockError>()));
+        assert!(io.downcast::<LockError>().is_ok());
 
         let down = LockError::unavailable("k", []);
         assert_eq!(down.http_status(), 503);

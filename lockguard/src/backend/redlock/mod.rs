@@ -122,7 +122,7 @@ impl Redlock {
         let decision = round
             .decide(budget.unwrap_or(LONGEST_NODE_BUDGET), decide)
             .await;
-        let replies = match decision {
+        match decision {
             Decision::Reply(decisions) => decisions
                 .into_iter()
                 .enumerate()
@@ -134,8 +134,7 @@ impl Redlock {
             Decision::Open | Decision::Unavailable => {
                 (0..count).map(|nth| Err(nth_error(&round, nth))).collect()
             }
-        };
-        replies
+        }
     }
 
     async fn release_round(
