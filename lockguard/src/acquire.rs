@@ -270,7 +270,7 @@ impl<'a> Contest<'a> {
             Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),
             Patience::Tries { delay, jitter, .. } => {
                 let wake = self.core.backend.freed(&self.want.key);
-                let pause = delay.mul_f64(1.0 - jitter * draw());
+                let pause = delay.min(FAR).mul_f64(1.0 - jitter * draw());
                 until(now + pause, self.freed(wake)).await;
                 Ok(())
             }

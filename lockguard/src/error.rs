@@ -472,7 +472,7 @@ fn write_busy(
     if let Some(holder) = holder {
         write!(f, ", held by `{holder}`")?;
     }
-    if !waited.is_zero() {
+    if waited >= Duration::from_millis(1) {
         write!(f, ", waited {waited:.1?}")?;
     }
     match retry_after {

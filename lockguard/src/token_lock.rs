@@ -193,9 +193,12 @@ impl LockManager {
         };
         let release = core.release(key.clone(), token.clone());
         let reply = until(Instant::now() + LONGEST_NODE_BUDGET, release).await;
-        // Those who wait in this process need not wait for their next look.
-        core.queue.place(&key).free(token);
-        match reply.unwrap_or_else(|| Err(core.no_answer(LONGEST_NODE_BUDGET))) {
+        let reply = reply.unwrap_or_else(|| Err(core.no_answer(LONGEST_NODE_BUDGET)));
+        if matches!(reply, Ok(ReleaseReply::Freed | ReleaseReply::NotHeld)) {
+            // Those who wait in this process need not wait for their next look.
+            core.queue.place(&key).free(token);
+        }
+        match reply {
             Ok(ReleaseReply::Freed) => Ok(Released::Freed),
             Ok(ReleaseReply::NotHeld) => Ok(Released::NotHeld),
             Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(&key)),

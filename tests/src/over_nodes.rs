@@ -10,6 +10,7 @@
 #[macro_export]
 macro_rules! over_1_3_5_nodes {
     ($(#[$attribute:meta])* $name:ident($servers:ident) $body:block) => {
+        #[cfg(test)]
         mod $name {
             #[allow(unused_imports, reason = "not every test needs what its file imports")]
             use super::*;

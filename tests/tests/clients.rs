@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lockguard::LockManager;
 use lockguard_tests::{Worker, over_1_3_5_nodes};
 
-const TTL: Duration = Duration::from_millis(1000);
+const TTL: Duration = Duration::from_secs(1);
 
 fn hold(urls: &str) -> Worker {
     let ttl = TTL.as_millis().to_string();

@@ -1,5 +1,11 @@
 //! Two bodies of one key never run at once: tasks, processes, contenders.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic as tests do"
+)]
+
 use std::{sync::Arc, time::Duration};
 
 use lockguard::{LockError, LockGuard, LockManager};

@@ -1,5 +1,7 @@
 //! Servers that hang, refuse, die, come back, or are slow.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 use std::time::{Duration, Instant};
 
 use lockguard::{LockError, LockManager};
@@ -210,7 +212,7 @@ async fn the_time_a_slow_server_takes_is_taken_off_the_validity() {
     let delay = Duration::from_millis(100);
     proxy.set_to_client(Flow::Delay(delay));
     let guard = manager.lock("k", TTL).acquire().await.unwrap();
-    assert!(guard.remaining() < TTL - delay, "{:?}", guard.remaining());
+    assert!(guard.remaining() + delay < TTL, "{:?}", guard.remaining());
     proxy.set(Flow::Pass);
     guard.release().await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! Runtimes that are small, foreign, or gone.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 use std::{thread, time::Duration};
 
 use lockguard::{LockError, LockManager};

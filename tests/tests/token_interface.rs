@@ -509,3 +509,36 @@ impl Backend for Failing {
         Box::pin(async { Err(refused()) })
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_release_does_not_use_up_the_tries_of_others() {
+    let manager = manager().await;
+    let _held = manager.acquire("k", ms(2000)).await.unwrap();
+    let start = Instant::now();
+    let waiter = {
+        let manager = manager.clone();
+        tokio::spawn(async move { manager.acquire("k", ms(2000)).await })
+    };
+    for _ in 0..5 {
+        tokio::time::sleep(ms(10)).await;
+        let wrong = OwnerToken::with_label("somebody");
+        let refused = manager.release("k", &wrong).await.unwrap_err();
+        assert!(refused.is_not_owner(), "{refused}");
+    }
+    assert!(waiter.await.unwrap().unwrap_err().is_busy());
+    assert!(start.elapsed() >= ms(200), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_without_end_is_accepted() {
+    let manager = LockManager::builder()
+        .memory()
+        .retry(RetryPolicy::tries(2).delay(Duration::MAX))
+        .build()
+        .await
+        .unwrap();
+    let held = manager.acquire("k", ms(2000)).await.unwrap();
+    let waiting = manager.acquire("k", ms(2000));
+    let (waited, _) = tokio::join!(waiting, manager.release("k", &held));
+    waited.unwrap();
+}
