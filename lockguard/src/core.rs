@@ -13,6 +13,7 @@ use crate::{
     backend::{Backend, BackendError, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
     error::{LockError, NodeError},
+    fences::Fences,
     key::LockKey,
     keys::LockKeys,
     queue::Queue,
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) background: Background,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) fences: Fences,
     pub(crate) settings: Settings,
     pub(crate) finished_late: AtomicU64,
 }
@@ -68,6 +70,7 @@ impl Core {
             background: Background::new(backend.is_immediate()),
             backend,
             queue: Arc::default(),
+            fences: Fences::default(),
             settings,
             finished_late: AtomicU64::new(0),
         }
