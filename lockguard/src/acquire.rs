@@ -14,10 +14,12 @@ use tokio::time::Instant;
 use crate::{
     backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
-    clock::{sleep, until},
+    clock::{sleep, until, wall_clock},
     core::Core,
     current::held_in_this_task,
     error::{LockError, NodeError},
+    fence,
+    fencing_token::FencingToken,
     guard::LockGuard,
     key::LockKey,
     keys::LockKeys,
@@ -38,6 +40,8 @@ pub(crate) struct Want {
     pub(crate) patience: Patience,
     pub(crate) label: String,
     pub(crate) point: Point,
+    /// Whether a fencing token is wanted.
+    pub(crate) is_fenced: bool,
 }
 
 /// How long to try.
@@ -57,6 +61,7 @@ pub(crate) enum Patience {
 pub(crate) struct Grant {
     undo: Undo,
     start: Instant,
+    fencing_token: Option<FencingToken>,
 }
 
 impl Grant {
@@ -111,10 +116,14 @@ impl Drop for Undo {
 /// As [`take`]'s.
 pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, LockError> {
     let places = core.queue.places(&want.keys);
-    let Grant { mut undo, start } = take(&core, &want, &places).await?;
+    let Grant {
+        mut undo,
+        start,
+        fencing_token,
+    } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
-    let lease = Lease::new(want.keys, want.point, start, want.ttl);
+    let lease = Lease::new(want.keys, fencing_token, want.point, start, want.ttl);
     let guard = LockGuard::new(core, lease, token, want.ttl, places);
     // From here on the guard gives the keys back.
     undo.disarm();
@@ -247,7 +256,7 @@ impl<'a> Contest<'a> {
     /// One attempt with a token of its own.
     async fn attempt(&self) -> Result<Attempt, LockError> {
         let token = OwnerToken::with_label(&self.want.label);
-        let request = AcquireRequest::new(self.want.keys.clone(), token.clone(), self.want.ttl);
+        let request = self.request(&token);
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
         // The lease counts from here, before the first byte is sent.
@@ -258,13 +267,31 @@ impl<'a> Contest<'a> {
         let longest = longest_attempt(self.want.ttl);
         let reply = until(start + longest, self.core.backend.acquire(request)).await;
         match reply.unwrap_or_else(|| Err(self.core.no_answer(longest))) {
-            Ok(AcquireReply::Granted) if start.elapsed() <= longest => {
-                Ok(Attempt::Granted(Grant { undo, start }))
+            // Given back by `undo`, both of them.
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+                if start.elapsed() > longest =>
+            {
+                Err(self.late_error())
             }
-            // Given back by `undo`.
-            Ok(AcquireReply::Granted) => Err(self.late_error()),
+            Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
+            Ok(AcquireReply::Granted) => Ok(Attempt::Granted(Grant {
+                undo,
+                start,
+                fencing_token: None,
+            })),
+            Ok(AcquireReply::GrantedWith(token)) => {
+                self.core.fences.saw(&self.want.keys, token);
+                Ok(Attempt::Granted(Grant {
+                    undo,
+                    start,
+                    fencing_token: Some(token),
+                }))
+            }
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
+                if let Some(fence) = holder.fence() {
+                    self.core.fences.saw(&self.want.keys, fence);
+                }
                 Ok(Attempt::Busy(holder))
             }
             Ok(AcquireReply::Split) => {
@@ -279,6 +306,16 @@ impl<'a> Contest<'a> {
                 Err(lock_error(self.want.keys.first(), error))
             }
         }
+    }
+
+    fn request(&self, token: &OwnerToken) -> AcquireRequest {
+        let Want { keys, ttl, .. } = self.want;
+        let request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
+        if !self.want.is_fenced {
+            return request;
+        }
+        let greatest = self.core.fences.greatest(keys);
+        request.fenced(fence::proposal(greatest, wall_clock()), fence::life(*ttl))
     }
 
     /// Waits until another attempt is worth making, or says that none is.
@@ -386,6 +423,12 @@ impl<'a> Contest<'a> {
             Some(holder) => self.busy_error(&local_holder(key, &holder)),
             None => LockError::busy(key, self.waited()),
         }
+    }
+
+    fn unfenced_error(&self) -> LockError {
+        let address = self.core.backend.address();
+        let reason = format!("the lock store gives no fencing tokens ({address})");
+        LockError::invalid_options(self.want.keys.first(), reason)
     }
 
     fn late_error(&self) -> LockError {

@@ -8,6 +8,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     clock::until,
     error::{LockError, LostCause},
+    fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
     validity::lifetime,
@@ -51,6 +52,7 @@ pub struct Lease(Arc<Inner>);
 
 struct Inner {
     keys: LockKeys,
+    fencing_token: Option<FencingToken>,
     point: Point,
     start: Instant,
     state: Mutex<State>,
@@ -75,9 +77,16 @@ enum Phase {
 
 impl Lease {
     /// The lease of these keys that counts from `start`.
-    pub(crate) fn new(keys: LockKeys, point: Point, start: Instant, ttl: Duration) -> Self {
+    pub(crate) fn new(
+        keys: LockKeys,
+        fencing_token: Option<FencingToken>,
+        point: Point,
+        start: Instant,
+        ttl: Duration,
+    ) -> Self {
         Self(Arc::new(Inner {
             keys,
+            fencing_token,
             point,
             start,
             state: Mutex::new(State {
@@ -92,6 +101,13 @@ impl Lease {
     /// The keys, sorted and as the servers store them, prefix included.
     pub fn keys(&self) -> &[LockKey] {
         self.0.keys.as_slice()
+    }
+
+    /// The lease's fencing token, if it was asked for by
+    /// [`fenced`](crate::LockRequest::fenced): one for all keys, and the same
+    /// for as long as the lease lasts.
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.0.fencing_token
     }
 
     /// When the lease ends unless it is extended, on the monotonic clock.
@@ -249,6 +265,7 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease")
             .field("keys", &self.0.keys)
             .field("point", &format_args!("{}", self.0.point))
+            .field("fencing_token", &self.0.fencing_token)
             .field("phase", &state.phase)
             .field("remaining", &self.remaining())
             .finish_non_exhaustive()
@@ -279,6 +296,7 @@ mod tests {
         let point = Point::Named(Cow::Borrowed("tests"));
         Lease::new(
             LockKey::new("k").unwrap().into(),
+            None,
             point,
             Instant::now(),
             ttl,
