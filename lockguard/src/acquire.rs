@@ -1,6 +1,12 @@
 //! From a request to a lease: attempts, pauses, and nothing left behind.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::{poll_fn, ready},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use rand::Rng as _;
 use tokio::time::Instant;
@@ -20,7 +26,7 @@ use crate::{
     lease::{Lease, Point},
     queue::{LocalHolder, Places, Turn},
     token::OwnerToken,
-    validity::{TTL_RANGE, is_worth_having},
+    validity::{TTL_RANGE, longest_attempt},
 };
 
 /// How long a waiter that is woken by releases goes without a look: a key may
@@ -141,8 +147,9 @@ pub(crate) async fn take(
     loop {
         contest.wait_for_local_holders().await?;
         match contest.attempt().await? {
-            Ok(grant) => return Ok(grant),
-            Err(refusal) => contest.pause_after(refusal).await?,
+            Attempt::Granted(grant) => return Ok(grant),
+            Attempt::Busy(holder) => contest.pause_busy(holder).await?,
+            Attempt::Split => contest.pause_split().await?,
         }
     }
 }
@@ -167,13 +174,12 @@ pub(crate) fn check_ttl(key: &LockKey, ttl: Duration) -> Result<(), LockError> {
     Err(LockError::invalid_options(key, reason))
 }
 
-/// Why an attempt came to nothing.
-enum Refusal {
+/// What an attempt came to.
+enum Attempt {
+    Granted(Grant),
     Busy(Holder),
     /// The votes were split.
     Split,
-    /// Granted with less than half of the ttl left.
-    Late,
 }
 
 /// One caller's contest for its keys.
@@ -186,6 +192,8 @@ struct Contest<'a> {
     deadline: Instant,
     /// Attempts that met another holder.
     busy: u32,
+    /// Wakes in a row that were there before anybody waited for them.
+    hasty: u32,
     /// Rounds since the votes were first split, and when that was.
     split: Option<(u32, Instant)>,
 }
@@ -204,6 +212,7 @@ impl<'a> Contest<'a> {
             begun,
             deadline: begun + limit.min(FAR),
             busy: 0,
+            hasty: 0,
             split: None,
         }
     }
@@ -245,7 +254,7 @@ impl<'a> Contest<'a> {
     }
 
     /// One attempt with a token of its own.
-    async fn attempt(&self) -> Result<Result<Grant, Refusal>, LockError> {
+    async fn attempt(&self) -> Result<Attempt, LockError> {
         let token = OwnerToken::with_label(&self.want.label);
         let request = self.request(&token);
         // Whatever is freed from here on is worth another attempt.
@@ -253,26 +262,26 @@ impl<'a> Contest<'a> {
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
         let mut undo = Undo::arm(self.core, &self.want.keys, &token);
-        // A grant that takes half of the ttl is none: no backend is waited for
-        // longer, whatever it does.
-        let longest = self.want.ttl / 2;
+        // A later grant would be none: no backend is waited for longer,
+        // whatever it does.
+        let longest = longest_attempt(self.want.ttl);
         let reply = until(start + longest, self.core.backend.acquire(request)).await;
         match reply.unwrap_or_else(|| Err(self.core.no_answer(longest))) {
-            // Given back by `undo`, as is what comes too late.
-            Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
+            // Given back by `undo`, both of them.
             Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
-                if !is_worth_having(self.want.ttl, start.elapsed()) =>
+                if start.elapsed() > longest =>
             {
-                Ok(Err(Refusal::Late))
+                Err(self.late_error())
             }
-            Ok(AcquireReply::Granted) => Ok(Ok(Grant {
+            Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
+            Ok(AcquireReply::Granted) => Ok(Attempt::Granted(Grant {
                 undo,
                 start,
                 fencing_token: None,
             })),
             Ok(AcquireReply::GrantedWith(token)) => {
                 self.core.fences.saw(&self.want.keys, token);
-                Ok(Ok(Grant {
+                Ok(Attempt::Granted(Grant {
                     undo,
                     start,
                     fencing_token: Some(token),
@@ -283,13 +292,19 @@ impl<'a> Contest<'a> {
                 if let Some(fence) = holder.fence() {
                     self.core.fences.saw(&self.want.keys, fence);
                 }
-                Ok(Err(Refusal::Busy(holder)))
+                Ok(Attempt::Busy(holder))
             }
             Ok(AcquireReply::Split) => {
                 undo.disarm();
-                Ok(Err(Refusal::Split))
+                Ok(Attempt::Split)
             }
-            Err(error) => Err(lock_error(self.want.keys.first(), error)),
+            Err(error) => {
+                if !matches!(error, BackendError::Unavailable { .. }) {
+                    // Certain: nothing was granted.
+                    undo.disarm();
+                }
+                Err(lock_error(self.want.keys.first(), error))
+            }
         }
     }
 
@@ -304,30 +319,23 @@ impl<'a> Contest<'a> {
     }
 
     /// Waits until another attempt is worth making, or says that none is.
-    async fn pause_after(&mut self, refusal: Refusal) -> Result<(), LockError> {
-        match refusal {
-            Refusal::Busy(holder) => self.pause_busy(holder).await,
-            Refusal::Split | Refusal::Late => self.pause_split(&refusal).await,
-        }
-    }
-
     async fn pause_busy(&mut self, holder: Holder) -> Result<(), LockError> {
         self.split = None;
         let met = self.busy;
         self.busy = met.saturating_add(1);
         let now = Instant::now();
-        let key = self.key_of(&holder);
+        let key = self.key_of(&holder).clone();
         match self.want.patience {
             Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),
             Patience::Tries { delay, jitter, .. } => {
-                let wake = self.core.backend.freed(key);
+                let wake = self.wake(&key).await;
                 let pause = delay.min(FAR).mul_f64(1.0 - jitter * draw());
-                until(now + pause, self.freed(key, wake)).await;
+                until(now + pause, self.freed(&key, wake)).await;
                 Ok(())
             }
             Patience::Wait(_) if now >= self.deadline => Err(self.busy_error(&holder)),
             Patience::Wait(_) => {
-                let wake = self.core.backend.freed(key);
+                let wake = self.wake(&key).await;
                 let pause = match &wake {
                     Some(_) => holder
                         .expires_in()
@@ -336,7 +344,7 @@ impl<'a> Contest<'a> {
                     None => busy_pause(met, holder.expires_in(), draw()),
                 };
                 let look = (now + pause).min(self.deadline);
-                until(look, self.freed(key, wake)).await;
+                until(look, self.freed(&key, wake)).await;
                 if Instant::now() < self.deadline {
                     Ok(())
                 } else {
@@ -347,18 +355,30 @@ impl<'a> Contest<'a> {
     }
 
     /// Split votes are settled even without a `wait`, within a bounded time.
-    async fn pause_split(&mut self, refusal: &Refusal) -> Result<(), LockError> {
+    async fn pause_split(&mut self) -> Result<(), LockError> {
         let now = Instant::now();
         let (rounds, since) = self.split.unwrap_or((0, now));
         if now >= self.deadline.max(since + SETTLE_LIMIT) {
-            return Err(match refusal {
-                Refusal::Late => self.late_error(),
-                _ => LockError::busy(self.want.keys.first(), self.waited()),
-            });
+            return Err(LockError::busy(self.want.keys.first(), self.waited()));
         }
         self.split = Some((rounds.saturating_add(1), since));
         sleep(split_pause(rounds, draw())).await;
         Ok(())
+    }
+
+    /// The backend's wake for this key; `None` where there is none to be had.
+    ///
+    /// A wake that is there at once says that the key is free already, which
+    /// is worth one look; a backend that says so again and again, while it
+    /// refuses the key, is not believed.
+    async fn wake(&mut self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        let mut wake = self.core.backend.freed(key)?;
+        if poll_fn(|cx| Poll::Ready(wake.as_mut().poll(cx).is_pending())).await {
+            self.hasty = 0;
+            return Some(wake);
+        }
+        self.hasty = self.hasty.saturating_add(1);
+        (self.hasty == 1).then(|| Box::pin(ready(())) as _)
     }
 
     /// A release of this key by one of ours, or one that the backend tells of.

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +35,7 @@ pub(crate) struct Core {
     pub(crate) fences: Fences,
     pub(crate) settings: Settings,
     pub(crate) finished_late: AtomicU64,
+    has_warned: AtomicBool,
 }
 
 /// What a builder sets.
@@ -73,6 +74,7 @@ impl Core {
             fences: Fences::default(),
             settings,
             finished_late: AtomicU64::new(0),
+            has_warned: AtomicBool::new(false),
         }
     }
 
@@ -115,9 +117,10 @@ impl Core {
         self.background.uncancelled(release)
     }
 
-    /// A configuration that may have been meant for one process, and may not.
-    pub(crate) fn warn_if_process_only(&self) {
-        if self.settings.is_memory_by_address {
+    /// Warns that `memory://` stands where a server's address could, once.
+    pub(crate) fn warn_once_if_process_only(&self) {
+        let is_news = !self.has_warned.swap(true, Ordering::Relaxed);
+        if self.settings.is_memory_by_address && is_news {
             tracing::warn!(
                 "the lock manager being registered is `memory://`: it guards this process only, \
                  and other replicas of the service are not kept out"

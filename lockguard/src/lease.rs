@@ -145,7 +145,10 @@ impl Lease {
         }
     }
 
-    /// Resolves when the lease is lost, at the deadline at the latest.
+    /// Resolves when the lease has ended, at the deadline at the latest.
+    ///
+    /// A lease that was given back has ended too, and counts as
+    /// [`LostCause::Expired`].
     ///
     /// For work that the body has spawned or handed on, which is not stopped
     /// with it.
@@ -158,13 +161,10 @@ impl Lease {
             let mut changed = pin!(self.0.changed.notified());
             // From here on no change is missed.
             changed.as_mut().enable();
-            let state = *self.0.state.lock();
-            if let Phase::Lost(cause) = state.phase {
+            if let Some(cause) = self.ended(Instant::now()) {
                 return cause;
             }
-            if until(state.deadline, changed).await.is_none() && self.has_expired() {
-                return LostCause::Expired;
-            }
+            until(self.deadline(), changed).await;
         }
     }
 
@@ -196,13 +196,17 @@ impl Lease {
     /// What had ended the lease before.
     pub(crate) fn end(&self) -> Result<(), LostCause> {
         let mut state = self.0.state.lock();
-        let phase = state.phase;
+        let State {
+            phase, deadline, ..
+        } = *state;
         if phase == Phase::Held {
             state.phase = Phase::Released;
         }
+        drop(state);
+        self.0.changed.notify_waiters();
         match phase {
             Phase::Lost(cause) => Err(cause),
-            Phase::Held if Instant::now() < state.deadline => Ok(()),
+            Phase::Held if Instant::now() < deadline => Ok(()),
             Phase::Held | Phase::Released => Err(LostCause::Expired),
         }
     }
@@ -252,11 +256,6 @@ impl Lease {
             cause,
             held: self.0.start.elapsed(),
         }
-    }
-
-    /// Whether the deadline has passed, moved or not.
-    fn has_expired(&self) -> bool {
-        self.0.state.lock().deadline <= Instant::now()
     }
 }
 

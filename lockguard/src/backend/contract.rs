@@ -12,8 +12,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 
 /// A place where locks are kept.
 ///
-/// Every sentence below is a test of the contract suite, which runs over every
-/// backend in this crate; `docs/TESTING.md` lists its cases.
+/// The sentences below are the contract suite, which runs over every backend in
+/// this crate; `docs/TESTING.md` lists its cases.
 ///
 /// - A key is held by at most one owner token, for at most its ttl.
 /// - [`acquire`](Backend::acquire) grants a free key, refuses a held one and

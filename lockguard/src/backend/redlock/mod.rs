@@ -2,7 +2,7 @@
 
 mod round;
 
-use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll};
+use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use self::round::{Round, summary};
 use crate::{
@@ -151,19 +151,11 @@ impl Redlock {
     }
 
     async fn extend_round(
-        self,
-        requests: Vec<ExtendRequest>,
+        mut round: Round<ExtendReplies>,
+        budget: Option<Duration>,
+        count: usize,
     ) -> Vec<Result<ExtendReply, BackendError>> {
-        let budget = requests
-            .iter()
-            .map(|request| node_budget(request.ttl))
-            .min();
-        let count = requests.len();
-        let mut round = Round::ask(&self.nodes, |node| {
-            let replies = node.extend(requests.clone());
-            Box::pin(async move { Ok(replies.await) })
-        });
-        let decide = |votes: &[Vote<Vec<Result<ExtendReply, BackendError>>>]| {
+        let decide = |votes: &[Vote<ExtendReplies>]| {
             let decisions: Vec<_> = (0..count).map(|nth| decide_nth(votes, nth)).collect();
             if decisions.contains(&Decision::Open) {
                 Decision::Open
@@ -220,7 +212,13 @@ impl Backend for Redlock {
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        Box::pin(self.clone().extend_round(requests))
+        let budget = requests.iter().map(|request| node_budget(request.ttl));
+        let (budget, count) = (budget.min(), requests.len());
+        let round = Round::ask(&self.nodes, |node| {
+            let replies = node.extend(requests.clone());
+            Box::pin(async move { Ok(replies.await) })
+        });
+        Box::pin(Self::extend_round(round, budget, count))
     }
 
     fn release(
