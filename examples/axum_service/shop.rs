@@ -16,7 +16,7 @@ const BANK: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(crate) enum Shop {
     Memory(Arc<Mutex<HashMap<u64, String>>>),
-    Redis(Client),
+    Redis(Arc<Client>),
 }
 
 impl Shop {
@@ -27,7 +27,7 @@ impl Shop {
     /// The shop that all replicas share; of several servers, one has it.
     pub(crate) fn on(url: &str) -> Result<Self, RedisError> {
         let url = url.split(',').next().unwrap_or(url).trim();
-        Client::open(url).map(Self::Redis)
+        Client::open(url).map(|client| Self::Redis(Arc::new(client)))
     }
 
     pub(crate) async fn is_sold(&self, seat: u64) -> Result<bool, RedisError> {
