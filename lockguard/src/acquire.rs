@@ -143,7 +143,7 @@ pub(crate) async fn take(
 ) -> Result<Grant, LockError> {
     check(core, want)?;
     let mut contest = Contest::new(core, want, places);
-    let _turn = contest.line_up().await?;
+    let _turn = contest.line_up().await;
     loop {
         contest.wait_for_local_holders().await?;
         match contest.attempt().await? {
@@ -222,20 +222,20 @@ impl<'a> Contest<'a> {
         matches!(self.want.patience, Patience::Wait(wait) if !wait.is_zero())
     }
 
-    async fn line_up(&self) -> Result<Option<Turn>, LockError> {
+    /// Waits for the turn; without one the caller looks all the same.
+    async fn line_up(&self) -> Option<Turn> {
         if !self.is_in_line() {
-            return Ok(None);
+            return None;
         }
-        match until(self.deadline, self.places.turn()).await {
-            Some(turn) => Ok(turn),
-            None => Err(self.busy_here()),
-        }
+        // Whoever waits in vain looks once by itself: nobody is told that the
+        // key is busy who has not heard of a holder.
+        until(self.deadline, self.places.turn()).await.flatten()
     }
 
     /// While a lease of ours holds one of the keys the servers need not be
     /// asked: its release wakes us.
     async fn wait_for_local_holders(&self) -> Result<(), LockError> {
-        if !self.is_in_line() {
+        if !self.is_in_line() || self.core.background.is_homeless() {
             return Ok(());
         }
         self.places.look();
@@ -299,8 +299,8 @@ impl<'a> Contest<'a> {
                 Ok(Attempt::Split)
             }
             Err(error) => {
-                if !matches!(error, BackendError::Unavailable { .. }) {
-                    // Certain: nothing was granted.
+                if matches!(error, BackendError::RuntimeGone) {
+                    // Nothing was granted, and nothing can be given back.
                     undo.disarm();
                 }
                 Err(lock_error(self.want.keys.first(), error))
@@ -413,15 +413,6 @@ impl<'a> Contest<'a> {
             waited: self.waited(),
             holder: holder.label().map(Arc::from),
             retry_after: Some(holder.expires_in().unwrap_or(Duration::MAX)),
-        }
-    }
-
-    /// Busy before our turn came: the holder is one of ours, if it is known.
-    fn busy_here(&self) -> LockError {
-        let key = self.want.keys.first();
-        match self.places.of(key).local_holder(Instant::now()) {
-            Some(holder) => self.busy_error(&local_holder(key, &holder)),
-            None => LockError::busy(key, self.waited()),
         }
     }
 

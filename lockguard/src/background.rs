@@ -69,6 +69,14 @@ impl Background {
         }
     }
 
+    /// Whether the runtime that this was made on has ended.
+    pub(crate) fn is_homeless(&self) -> bool {
+        self.shared
+            .home
+            .as_ref()
+            .is_some_and(|home| !home.is_alive())
+    }
+
     /// Runs the future to its end; never blocks, never panics.
     ///
     /// Where no runtime is left to run it, it is dropped, and its keys are

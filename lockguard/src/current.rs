@@ -66,7 +66,10 @@ pub fn current() -> Option<Lease> {
 pub(crate) fn held_in_this_task(core: &Arc<Core>, key: &LockKey) -> Option<Lease> {
     let mut next = BODY.try_with(Arc::clone).ok();
     while let Some(body) = next.clone() {
-        if Arc::ptr_eq(&body.core, core) && body.lease.keys().contains(key) {
+        let is_same = Arc::ptr_eq(&body.core, core) && body.lease.keys().contains(key);
+        // A body that has ended may still be the outer one of a task that it
+        // left behind.
+        if is_same && body.lease.is_held() {
             return Some(body.lease.clone());
         }
         next.clone_from(&body.outer);

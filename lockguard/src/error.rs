@@ -470,7 +470,8 @@ fn write_busy(
 ) -> fmt::Result {
     write!(f, "lock `{key}`: busy")?;
     if let Some(holder) = holder {
-        write!(f, ", held by `{holder}`")?;
+        // It is whatever the holder has written.
+        write!(f, ", held by `{}`", holder.escape_debug())?;
     }
     if waited >= Duration::from_millis(1) {
         write!(f, ", waited {waited:.1?}")?;

@@ -29,9 +29,11 @@ pub(crate) fn lifetime(ttl: Duration) -> Duration {
 }
 
 /// How long an attempt may take: a grant with less than half of the ttl left
-/// is none.
+/// is none, and no backend needs longer than a few node budgets.
 pub(crate) fn longest_attempt(ttl: Duration) -> Duration {
-    lifetime(ttl).saturating_sub(ttl / 2)
+    const LONGEST_ATTEMPT: Duration = Duration::from_secs(5);
+    let late = lifetime(ttl).saturating_sub(ttl / 2);
+    late.min(LONGEST_ATTEMPT)
 }
 
 /// How long one node is waited for, where its vote is still needed.
@@ -80,7 +82,7 @@ mod tests {
 
         #[test]
         fn half_of_the_ttl_is_left_after_every_attempt(ttl in ttls()) {
-            prop_assert_eq!(lifetime(ttl).checked_sub(longest_attempt(ttl)), Some(ttl / 2));
+            prop_assert!(lifetime(ttl).saturating_sub(longest_attempt(ttl)) >= ttl / 2);
         }
 
         #[test]

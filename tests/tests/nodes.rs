@@ -110,6 +110,79 @@ async fn a_node_that_comes_back_is_used_again() {
     eventually_cycles(&manager).await;
 }
 
+#[tokio::test]
+async fn those_in_line_behind_a_hung_server_hear_unavailable_and_not_busy() {
+    let servers = Servers::start(1);
+    let manager = connect(&servers).await;
+    servers[0].stop();
+    let calls: Vec<_> = (0..5)
+        .map(|_| {
+            let request = manager.lock("k", 2 * TTL).wait(TTL / 8);
+            tokio::spawn(request.acquire())
+        })
+        .collect();
+    for call in calls {
+        let error = call.await.unwrap().unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn failing_acquires_do_not_push_out_a_release_that_is_owed() {
+    let servers = Servers::start(3);
+    let manager = connect(&servers).await;
+    let guard = manager.lock("held", LONG).acquire().await.unwrap();
+    servers[0].stop();
+    servers[1].stop();
+    guard.release().await.unwrap_err();
+    // Until both are known to be bad, and then more than are remembered.
+    let mut failed = 0;
+    while failed < 40_000 {
+        let error = manager.lock("k", TTL).try_acquire().await.unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
+        failed += 1;
+    }
+    servers[0].cont();
+    servers[1].cont();
+    nothing_is_left(&servers).await;
+}
+
+#[tokio::test]
+async fn a_release_that_the_server_refuses_for_the_moment_is_sent_again() {
+    let servers = Servers::start(1);
+    let manager = connect(&servers).await;
+    let guard = manager.lock("held", LONG).acquire().await.unwrap();
+    servers[0].cli::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let error = guard.release().await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    assert!(error.to_string().contains("NOREPLICAS"), "{error}");
+    servers[0].cli::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    nothing_is_left(&servers).await;
+    eventually_cycles(&manager).await;
+}
+
+#[tokio::test]
+async fn a_primary_that_becomes_a_replica_is_left_and_says_what_it_is() {
+    let servers = Servers::start(2);
+    let manager = LockManager::connect(servers[0].url()).await.unwrap();
+    let port = servers[1].port().to_string();
+    servers[0].cli::<()>(&["REPLICAOF", "127.0.0.1", &port]);
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let error = manager.lock("k", TTL).try_acquire().await.unwrap_err();
+        assert!(error.is_unavailable(), "{error}");
+        if error
+            .to_string()
+            .contains("this is a replica; give the primary")
+        {
+            break;
+        }
+        assert!(Instant::now() < end, "{error}");
+    }
+    servers[0].cli::<()>(&["REPLICAOF", "NO", "ONE"]);
+    eventually_cycles(&manager).await;
+}
+
 /// Cycles until one succeeds: a server may still be being found.
 async fn eventually_cycles(manager: &LockManager) {
     let end = Instant::now() + Duration::from_secs(10);

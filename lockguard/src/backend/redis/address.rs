@@ -221,7 +221,15 @@ fn database(text: &str, example: &str) -> Result<i64, String> {
 }
 
 fn unknown_query(name: &str, example: &str) -> String {
-    instead(&format!("the query `{name}` is unknown"), example)
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        instead(&format!("the query `{name}` is unknown"), example)
+    } else {
+        // It may be the end of a password: it is not shown.
+        instead(
+            "a `?` begins a query; inside a password it is written `%3F`",
+            example,
+        )
+    }
 }
 
 fn no_fragment(url: &Url, example: &str) -> Result<(), String> {
@@ -325,6 +333,7 @@ mod tests {
             ("redis://cache/zero", "not a number"),
             ("redis://cache/-1", "not a number"),
             ("redis://cache?db=1", "query `db` is unknown"),
+            ("redis://app:2024?secret!@cache", "written `%3F`"),
             ("redis://cache?protocol=resp3", "query `protocol`"),
             ("redis://secret@cache", "without a password"),
             ("redis://app:sec#ret@cache", "redis://host:6379"),

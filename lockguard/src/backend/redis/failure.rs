@@ -1,12 +1,30 @@
 //! What went wrong at a server, in words for whoever reads the error.
 
-use redis::{ErrorKind, RedisError, ServerError};
+use redis::{ErrorKind, RedisError, ServerError, Value};
 
 pub(super) const LOADING: &str = "LOADING: the server is loading its data set";
 
 /// What a server's error reply says, its code first, and what to do about it.
 pub(super) fn of_reply(error: &ServerError) -> String {
     explained(error.code(), error.details().unwrap_or_default())
+}
+
+/// Why a server that replied so is to be given up until it is well again.
+///
+/// A replica is one for every command: after a fail-over the address leads
+/// elsewhere.
+/// Other states refuse everything alike, but only what must not be forgotten,
+/// a release, is worth a new connection.
+pub(super) fn unfit(reply: &Value, is_release: bool) -> Option<String> {
+    const REPLICA: [&str; 2] = ["READONLY", "MASTERDOWN"];
+    const FOR_NOW: [&str; 4] = ["BUSY", "LOADING", "MISCONF", "NOREPLICAS"];
+    let Value::ServerError(error) = reply else {
+        return None;
+    };
+    let reason = of_reply(error);
+    let code = reason.split(':').next().unwrap_or_default();
+    let is_unfit = REPLICA.contains(&code) || is_release && FOR_NOW.contains(&code);
+    is_unfit.then_some(reason)
 }
 
 /// Why a connection could not be made, or broke.

@@ -22,6 +22,7 @@ use super::{
     address::Address,
     command::{Command, Task},
     connection::{self, DRIVER_ROOM, Identity, Opened, Refused},
+    failure,
     owed::Owed,
     probe::NodeFacts,
 };
@@ -348,13 +349,25 @@ impl Link {
     }
 
     fn answer(&mut self, commands: Vec<Command>, replies: Vec<Value>) {
-        let again: Vec<_> = commands
-            .into_iter()
-            .zip(replies)
-            .filter_map(|(command, reply)| command.accept(reply, &self.node))
-            .collect();
+        let mut again = Vec::new();
+        let mut unfit = None;
+        for (command, reply) in commands.into_iter().zip(replies) {
+            let reason = failure::unfit(&reply, command.is_release());
+            let Some(reason) = reason else {
+                again.extend(command.accept(reply, &self.node));
+                continue;
+            };
+            let error = NodeError::new(Arc::clone(&self.node), reason);
+            refuse(command, &error, &mut self.owed);
+            unfit = Some(error);
+        }
         for command in again.into_iter().rev() {
             self.queue.push_front(command);
+        }
+        // Connected anew, it says what it is, and is sent what it is owed.
+        if let Some(error) = unfit {
+            self.turn_bad(error);
+            return;
         }
         self.attempts = 0;
         self.recover();

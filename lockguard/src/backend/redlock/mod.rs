@@ -82,11 +82,9 @@ impl Redlock {
                 self.give_back(round, &request);
                 Ok(refused)
             }
-            Decision::Open | Decision::Unavailable => {
-                let error = round.error();
-                self.give_back(round, &request);
-                Err(error)
-            }
+            // After an error the caller releases, as the contract says; to
+            // give back here too would fill what dead nodes are owed.
+            Decision::Open | Decision::Unavailable => Err(round.error()),
         }
     }
 
