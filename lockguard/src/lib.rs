@@ -30,6 +30,9 @@
 //! - [`distributed_lock`](macro@distributed_lock): every option of the
 //!   attribute, and what a lost lease does not stop.
 //! - [`LockManager`]: connecting, and locks without the attribute.
+//! - [`LockManager::lock_all`]: several keys, all or none.
+//! - [`FencingToken`]: for resources that must refuse an owner that comes too
+//!   late.
 //! - [`LockError`]: busy, unavailable and lost are three different things.
 //! - [`scope`]: a manager of its own for each test.
 //! - [`TokenLock`]: locks by key and token, as in Go's `LockManager`.
