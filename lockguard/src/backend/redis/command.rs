@@ -154,13 +154,16 @@ impl Command {
             Task::Release { request, .. } => {
                 let mut release = self.script(&RELEASE, &request.key);
                 release.arg(request.token.expose());
+                if let Some(rest) = request.keep {
+                    release.arg(millis(rest));
+                }
                 release
             }
         }
     }
 
     fn script(&self, script: &Script, key: &LockKey) -> Cmd {
-        let mut cmd = Cmd::with_capacity(5, 256);
+        let mut cmd = Cmd::with_capacity(6, 256);
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
             Form::InFull => cmd.arg("EVAL").arg(script.code),
