@@ -16,8 +16,9 @@ use crate::{
     key::LockKey,
     lease::{Lease, Point},
     queue::{LocalHolder, Place, Turn},
+    terms::Terms,
     token::OwnerToken,
-    validity::{TTL_RANGE, is_worth_having},
+    validity::{FAR, TTL_RANGE, is_worth_having},
 };
 
 /// How long a waiter that is woken by releases goes without a look: a key may
@@ -28,6 +29,7 @@ const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
 pub(crate) struct Want {
     pub(crate) key: LockKey,
     pub(crate) ttl: Duration,
+    pub(crate) terms: Terms,
     pub(crate) patience: Patience,
     pub(crate) label: String,
     pub(crate) point: Point,
@@ -105,10 +107,12 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
     let Grant { mut undo, start } = take(&core, &want, &place).await?;
     place.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
-    let lease = Lease::new(want.key, want.point, start, want.ttl);
-    let guard = LockGuard::new(core, lease, token, want.ttl, place);
+    let max_hold = want.terms.max_hold;
+    let lease = Lease::new(want.key, want.point, start, want.ttl, max_hold);
+    let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, place);
     // From here on the guard gives the key back.
     undo.disarm();
+    guard.begin_renewal();
     Ok(guard)
 }
 
@@ -134,6 +138,9 @@ pub(crate) async fn take(core: &Arc<Core>, want: &Want, place: &Place) -> Result
 /// What can be said before any server is asked.
 fn check(core: &Arc<Core>, want: &Want) -> Result<(), LockError> {
     check_ttl(&want.key, want.ttl)?;
+    if let Some(problem) = want.terms.problem(want.ttl) {
+        return Err(LockError::invalid_options(&want.key, problem));
+    }
     if let Some(held) = held_in_this_task(core, &want.key) {
         let (held_by, wanted_by) = (held.point().to_string(), want.point.to_string());
         return Err(LockError::reentrant(&want.key, held_by, wanted_by));
@@ -208,20 +215,22 @@ impl<'a> Contest<'a> {
     /// While a lease of ours holds the key the servers need not be asked: its
     /// release wakes us.
     async fn wait_for_local_holder(&self) -> Result<(), LockError> {
-        let now = Instant::now();
-        let Some(holder) = self.place.local_holder(now) else {
-            return Ok(());
-        };
         if !self.is_in_line() {
             return Ok(());
         }
-        let look = holder.until.min(now + LONGEST_UNSEEN).min(self.deadline);
-        until(look, self.place.freed()).await;
-        if Instant::now() < self.deadline {
-            Ok(())
-        } else {
-            Err(self.busy_error(&local_holder(&holder)))
+        let begun = Instant::now();
+        while let Some(holder) = self.place.local_holder(Instant::now()) {
+            let look = holder.until.min(begun + LONGEST_UNSEEN).min(self.deadline);
+            let told = until(look, self.place.freed()).await;
+            if Instant::now() >= self.deadline {
+                return Err(self.busy_error(&local_holder(&holder)));
+            }
+            if told.is_none() {
+                break;
+            }
+            // Given back, and perhaps but for a rest that is waited for.
         }
+        Ok(())
     }
 
     /// One attempt with a token of its own.
@@ -368,9 +377,6 @@ fn local_holder(holder: &LocalHolder) -> Holder {
     let left = holder.until.saturating_duration_since(Instant::now());
     Holder::new(holder.token.expose().as_bytes(), Some(left))
 }
-
-/// A wait beyond this is for ever, and an instant cannot hold much more.
-const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Uniform in 0…1.
 fn draw() -> f64 {

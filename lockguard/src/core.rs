@@ -15,6 +15,7 @@ use crate::{
     error::{LockError, NodeError},
     key::LockKey,
     queue::Queue,
+    renewal::Renewal,
     retry::RetryPolicy,
     token::OwnerToken,
 };
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) background: Background,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) renewal: Renewal,
     pub(crate) settings: Settings,
     pub(crate) finished_late: AtomicU64,
 }
@@ -63,8 +65,10 @@ impl Default for Settings {
 
 impl Core {
     pub(crate) fn new(backend: Arc<dyn Backend>, settings: Settings) -> Self {
+        let background = Background::new(backend.is_immediate());
         Self {
-            background: Background::new(backend.is_immediate()),
+            renewal: Renewal::new(Arc::clone(&backend), background.clone()),
+            background,
             backend,
             queue: Arc::default(),
             settings,

@@ -13,6 +13,8 @@ use crate::{
     error::{LockError, LostCause, NodeError, ReleaseError},
     lease::Lease,
     queue::Place,
+    renewal::Renewed,
+    terms::{OnLost, Terms},
     token::OwnerToken,
     validity::node_budget,
 };
@@ -53,7 +55,10 @@ pub struct LockGuard {
 struct Holding {
     token: OwnerToken,
     ttl: Duration,
+    terms: Terms,
     place: Place,
+    /// While the lease is renewed.
+    renewed: Option<Arc<Renewed>>,
 }
 
 impl LockGuard {
@@ -62,13 +67,39 @@ impl LockGuard {
         lease: Lease,
         token: OwnerToken,
         ttl: Duration,
+        terms: Terms,
         place: Place,
     ) -> Self {
         Self {
             lease,
             core,
-            holding: Some(Box::new(Holding { token, ttl, place })),
+            holding: Some(Box::new(Holding {
+                token,
+                ttl,
+                terms,
+                place,
+                renewed: None,
+            })),
         }
+    }
+
+    /// Renews the lease from now on, if it has a `max_hold`.
+    pub(crate) fn begin_renewal(&mut self) {
+        let Some(holding) = &mut self.holding else {
+            return;
+        };
+        if holding.terms.max_hold.is_none() {
+            return;
+        }
+        let queue = &self.core.queue;
+        let places = self.lease.keys().iter().map(|key| queue.place(key));
+        holding.renewed = Some(self.core.renewal.start(Renewed::new(
+            self.lease.clone(),
+            holding.token.clone(),
+            holding.ttl,
+            holding.terms.min_hold,
+            places.collect(),
+        )));
     }
 
     /// The lease, to be cloned and handed to whoever must notice its end.
@@ -173,18 +204,46 @@ impl LockGuard {
         }
     }
 
+    /// What becomes of the body when the lease is lost.
+    pub(crate) fn on_lost(&self) -> OnLost {
+        let holding = self.holding.as_ref();
+        holding.map_or_else(OnLost::default, |holding| holding.terms.on_lost)
+    }
+
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
     /// Sends the release, once, and says how long it may be waited for.
     fn begin_release(&mut self) -> Option<(Release, Duration)> {
-        let Holding { token, ttl, place } = *self.holding.take()?;
-        let request = ReleaseRequest::new(self.lease.key().clone(), token.clone());
-        let release = self.core.backend.release(request);
-        let freeing = Freeing { place, token };
+        let holding = *self.holding.take()?;
+        if let Some(renewed) = &holding.renewed {
+            self.core.renewal.stop(renewed);
+        }
+        let Holding {
+            token, ttl, place, ..
+        } = holding;
+        let key = self.lease.key();
+        let backend = &self.core.backend;
+        let rest = self.lease.rest_of(holding.terms.min_hold, Instant::now());
+        // Only where `max_hold` allows a `min_hold` beyond the ttl.
+        let lengthened = rest.is_to_be_lengthened.then(|| {
+            place.renew(&token, rest.until);
+            let request = ExtendRequest::new(key.clone(), token.clone(), rest.left);
+            backend.extend(vec![request])
+        });
+        let request = ReleaseRequest::new(key.clone(), token.clone()).keeping(rest.left);
+        let release = backend.release(request);
+        let freeing = Freeing {
+            place,
+            token,
+            kept_until: (!rest.left.is_zero()).then_some(rest.until),
+        };
         let release = self.core.background.uncancelled(Box::pin(async move {
             let _freeing = freeing;
+            if let Some(lengthened) = lengthened {
+                lengthened.await;
+            }
             release.await
         }));
         Some((release, node_budget(ttl)))
@@ -234,11 +293,16 @@ impl fmt::Debug for LockGuard {
 struct Freeing {
     place: Place,
     token: OwnerToken,
+    /// Where `min_hold` keeps the lock that long.
+    kept_until: Option<Instant>,
 }
 
 impl Drop for Freeing {
     fn drop(&mut self) {
-        self.place.free(&self.token);
+        match self.kept_until {
+            Some(until) => self.place.keep(&self.token, until),
+            None => self.place.free(&self.token),
+        }
     }
 }
 

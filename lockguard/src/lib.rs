@@ -45,10 +45,12 @@ mod connect_error;
 mod error;
 mod key;
 mod retry;
+mod terms;
 mod token;
 
 // Decisions: times and votes in, values out.
 mod backoff;
+mod cadence;
 mod quorum;
 mod template;
 mod validity;
@@ -69,6 +71,7 @@ mod guard;
 mod lease;
 mod manager;
 mod queue;
+mod renewal;
 mod request;
 mod run;
 mod token_lock;
@@ -91,6 +94,7 @@ pub use crate::{
     manager::LockManager,
     request::LockRequest,
     retry::RetryPolicy,
+    terms::OnLost,
     token::{OwnerToken, ParseOwnerTokenError},
     token_lock::{Released, TokenLock},
 };

@@ -122,6 +122,26 @@ impl Place {
         });
     }
 
+    /// Notes that the lease with this token, if it still holds the key, has
+    /// been renewed.
+    pub(crate) fn renew(&self, token: &OwnerToken, until: Instant) {
+        let mut holder = self.line.holder.lock();
+        if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
+            holder.until = holder.until.max(until);
+        }
+    }
+
+    /// Notes that the lease with this token has been given back but for a
+    /// rest, and lets the head of the line wait for that only.
+    pub(crate) fn keep(&self, token: &OwnerToken, until: Instant) {
+        let mut holder = self.line.holder.lock();
+        if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
+            holder.until = holder.until.min(until);
+        }
+        drop(holder);
+        self.line.freed.notify_one();
+    }
+
     /// Notes that the lease with this token has been given back, and wakes the
     /// head of the line.
     pub(crate) fn free(&self, token: &OwnerToken) {
