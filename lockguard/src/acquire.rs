@@ -218,17 +218,19 @@ impl<'a> Contest<'a> {
         if !self.is_in_line() {
             return Ok(());
         }
-        let begun = Instant::now();
+        let unseen = Instant::now() + LONGEST_UNSEEN;
+        // Asked again after each wait: the holder may have been renewed, or be
+        // given back but for a rest.
         while let Some(holder) = self.place.local_holder(Instant::now()) {
-            let look = holder.until.min(begun + LONGEST_UNSEEN).min(self.deadline);
-            let told = until(look, self.place.freed()).await;
-            if Instant::now() >= self.deadline {
+            let look = holder.until.min(unseen).min(self.deadline);
+            let is_told = until(look, self.place.freed()).await.is_some();
+            let now = Instant::now();
+            if now >= self.deadline {
                 return Err(self.busy_error(&local_holder(&holder)));
             }
-            if told.is_none() {
+            if !is_told && now >= unseen {
                 break;
             }
-            // Given back, and perhaps but for a rest that is waited for.
         }
         Ok(())
     }

@@ -28,7 +28,8 @@ mod worker;
 pub mod contract;
 mod scripted;
 
-// What happened, across processes.
+// What happened: in the log, and across processes.
+mod warnings;
 mod witness;
 
 pub use crate::{
@@ -36,6 +37,7 @@ pub use crate::{
     proxy::{Flow, Proxy},
     scripted::{Call, Fate, Operation, Scripted, Step},
     server::{Server, Servers},
+    warnings::Warnings,
     witness::{Interval, Section, Violation, Witness},
     worker::Worker,
 };

@@ -1,11 +1,9 @@
 //! What becomes of a body whose lease is lost: `on_lost`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
-
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use lockguard::{LockError, LockManager, LostCause, OnLost};
-use lockguard_tests::{Operation, Scripted, Step};
+use lockguard_tests::{Operation, Scripted, Step, Warnings};
 use tokio::time::{Instant, sleep};
 
 const TTL: Duration = Duration::from_secs(2);
@@ -148,4 +146,17 @@ async fn a_body_that_goes_on_after_a_known_loss_is_not_woken_without_end() {
     body.await.unwrap();
     let polls = polls.into_inner();
     assert!(polls <= 4, "{polls} polls");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_that_a_body_outlives_is_one_warning() {
+    let warnings = Warnings::collect();
+    let manager = LockManager::memory();
+    for pause in [2 * TTL, TTL / 2] {
+        let request = manager.lock("seat:1", TTL).on_lost(OnLost::Finish);
+        request.run(async |_| sleep(pause).await).await.unwrap();
+    }
+    let told = warnings.containing("seat:1");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("its body goes on"), "{told:?}");
 }
