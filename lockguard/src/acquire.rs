@@ -1,6 +1,12 @@
 //! From a request to a lease: attempts, pauses, and nothing left behind.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::{poll_fn, ready},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use rand::Rng as _;
 use tokio::time::Instant;
@@ -8,17 +14,20 @@ use tokio::time::Instant;
 use crate::{
     backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
-    clock::{sleep, until},
+    clock::{sleep, until, wall_clock},
     core::Core,
     current::held_in_this_task,
     error::{LockError, NodeError},
+    fence,
+    fencing_token::FencingToken,
     guard::LockGuard,
     key::LockKey,
+    keys::LockKeys,
     lease::{Lease, Point},
-    queue::{LocalHolder, Place, Turn},
+    queue::{LocalHolder, Places, Turn},
     terms::Terms,
     token::OwnerToken,
-    validity::{FAR, TTL_RANGE, is_worth_having},
+    validity::{FAR, TTL_RANGE, longest_attempt},
 };
 
 /// How long a waiter that is woken by releases goes without a look: a key may
@@ -27,12 +36,14 @@ const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
 
 /// What is asked for.
 pub(crate) struct Want {
-    pub(crate) key: LockKey,
+    pub(crate) keys: LockKeys,
     pub(crate) ttl: Duration,
     pub(crate) terms: Terms,
     pub(crate) patience: Patience,
     pub(crate) label: String,
     pub(crate) point: Point,
+    /// Whether a fencing token is wanted.
+    pub(crate) is_fenced: bool,
 }
 
 /// How long to try.
@@ -48,14 +59,15 @@ pub(crate) enum Patience {
     },
 }
 
-/// A granted key that nobody owns yet: dropping it gives the key back.
+/// Granted keys that nobody owns yet: dropping it gives them back.
 pub(crate) struct Grant {
     undo: Undo,
     start: Instant,
+    fencing_token: Option<FencingToken>,
 }
 
 impl Grant {
-    /// Leaves the key to whoever knows the token.
+    /// Leaves the keys to whoever knows the token.
     pub(crate) fn into_token(mut self) -> OwnerToken {
         self.undo.disarm();
         self.undo.token.clone()
@@ -67,22 +79,22 @@ impl Grant {
 /// It stands between "a server may have granted" and "a guard exists".
 struct Undo {
     core: Arc<Core>,
-    key: LockKey,
+    keys: LockKeys,
     token: OwnerToken,
     is_armed: bool,
 }
 
 impl Undo {
-    fn arm(core: &Arc<Core>, key: &LockKey, token: &OwnerToken) -> Self {
+    fn arm(core: &Arc<Core>, keys: &LockKeys, token: &OwnerToken) -> Self {
         Self {
             core: Arc::clone(core),
-            key: key.clone(),
+            keys: keys.clone(),
             token: token.clone(),
             is_armed: true,
         }
     }
 
-    /// From here on somebody else is responsible for the key.
+    /// From here on somebody else is responsible for the keys.
     fn disarm(&mut self) {
         self.is_armed = false;
     }
@@ -91,8 +103,10 @@ impl Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         if self.is_armed {
-            // Dropping the release hands it to the background.
-            drop(self.core.release(self.key.clone(), self.token.clone()));
+            // Dropping a release hands it to the background.
+            for key in &self.keys {
+                drop(self.core.release(key.clone(), self.token.clone()));
+            }
         }
     }
 }
@@ -103,47 +117,64 @@ impl Drop for Undo {
 ///
 /// As [`take`]'s.
 pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, LockError> {
-    let place = core.queue.place(&want.key);
-    let Grant { mut undo, start } = take(&core, &want, &place).await?;
-    place.hold(&undo.token, start, want.ttl);
+    let places = core.queue.places(&want.keys);
+    let Grant {
+        mut undo,
+        start,
+        fencing_token,
+    } = take(&core, &want, &places).await?;
+    places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
-    let max_hold = want.terms.max_hold;
-    let lease = Lease::new(want.key, want.point, start, want.ttl, max_hold);
-    let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, place);
-    // From here on the guard gives the key back.
+    let lease = Lease::new(
+        want.keys,
+        fencing_token,
+        want.point,
+        start,
+        want.ttl,
+        want.terms.max_hold,
+    );
+    let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, places);
+    // From here on the guard gives the keys back.
     undo.disarm();
     guard.begin_renewal();
     Ok(guard)
 }
 
-/// Takes the key, or says why not.
+/// Takes the keys, or says why not.
 ///
 /// # Cancel safety
 ///
 /// Dropped at any await, the future leaves the line, and what a server may
 /// have granted is given back in the background.
-pub(crate) async fn take(core: &Arc<Core>, want: &Want, place: &Place) -> Result<Grant, LockError> {
+pub(crate) async fn take(
+    core: &Arc<Core>,
+    want: &Want,
+    places: &Places,
+) -> Result<Grant, LockError> {
     check(core, want)?;
-    let mut contest = Contest::new(core, want, place);
+    let mut contest = Contest::new(core, want, places);
     let _turn = contest.line_up().await?;
     loop {
-        contest.wait_for_local_holder().await?;
+        contest.wait_for_local_holders().await?;
         match contest.attempt().await? {
-            Ok(grant) => return Ok(grant),
-            Err(refusal) => contest.pause_after(refusal).await?,
+            Attempt::Granted(grant) => return Ok(grant),
+            Attempt::Busy(holder) => contest.pause_busy(holder).await?,
+            Attempt::Split => contest.pause_split().await?,
         }
     }
 }
 
 /// What can be said before any server is asked.
 fn check(core: &Arc<Core>, want: &Want) -> Result<(), LockError> {
-    check_ttl(&want.key, want.ttl)?;
+    check_ttl(want.keys.first(), want.ttl)?;
     if let Some(problem) = want.terms.problem(want.ttl) {
-        return Err(LockError::invalid_options(&want.key, problem));
+        return Err(LockError::invalid_options(want.keys.first(), problem));
     }
-    if let Some(held) = held_in_this_task(core, &want.key) {
-        let (held_by, wanted_by) = (held.point().to_string(), want.point.to_string());
-        return Err(LockError::reentrant(&want.key, held_by, wanted_by));
+    for key in &want.keys {
+        if let Some(held) = held_in_this_task(core, key) {
+            let (held_by, wanted_by) = (held.point().to_string(), want.point.to_string());
+            return Err(LockError::reentrant(key, held_by, wanted_by));
+        }
     }
     Ok(())
 }
@@ -156,31 +187,32 @@ pub(crate) fn check_ttl(key: &LockKey, ttl: Duration) -> Result<(), LockError> {
     Err(LockError::invalid_options(key, reason))
 }
 
-/// Why an attempt came to nothing.
-enum Refusal {
+/// What an attempt came to.
+enum Attempt {
+    Granted(Grant),
     Busy(Holder),
     /// The votes were split.
     Split,
-    /// Granted with less than half of the ttl left.
-    Late,
 }
 
-/// One caller's contest for a key.
+/// One caller's contest for its keys.
 struct Contest<'a> {
     core: &'a Arc<Core>,
     want: &'a Want,
-    place: &'a Place,
+    places: &'a Places,
     begun: Instant,
     /// When waiting for another holder ends.
     deadline: Instant,
     /// Attempts that met another holder.
     busy: u32,
+    /// Wakes in a row that were there before anybody waited for them.
+    hasty: u32,
     /// Rounds since the votes were first split, and when that was.
     split: Option<(u32, Instant)>,
 }
 
 impl<'a> Contest<'a> {
-    fn new(core: &'a Arc<Core>, want: &'a Want, place: &'a Place) -> Self {
+    fn new(core: &'a Arc<Core>, want: &'a Want, places: &'a Places) -> Self {
         let begun = Instant::now();
         let limit = match want.patience {
             Patience::Wait(limit) => limit,
@@ -189,10 +221,11 @@ impl<'a> Contest<'a> {
         Self {
             core,
             want,
-            place,
+            places,
             begun,
             deadline: begun + limit.min(FAR),
             busy: 0,
+            hasty: 0,
             split: None,
         }
     }
@@ -206,88 +239,125 @@ impl<'a> Contest<'a> {
         if !self.is_in_line() {
             return Ok(None);
         }
-        match until(self.deadline, self.place.turn()).await {
-            Some(turn) => Ok(Some(turn)),
+        match until(self.deadline, self.places.turn()).await {
+            Some(turn) => Ok(turn),
             None => Err(self.busy_here()),
         }
     }
 
-    /// While a lease of ours holds the key the servers need not be asked: its
-    /// release wakes us.
-    async fn wait_for_local_holder(&self) -> Result<(), LockError> {
+    /// While a lease of ours holds one of the keys the servers need not be
+    /// asked: its release wakes us.
+    async fn wait_for_local_holders(&self) -> Result<(), LockError> {
         if !self.is_in_line() {
             return Ok(());
         }
-        let unseen = Instant::now() + LONGEST_UNSEEN;
-        // Asked again after each wait: the holder may have been renewed, or be
-        // given back but for a rest.
-        while let Some(holder) = self.place.local_holder(Instant::now()) {
-            let look = holder.until.min(unseen).min(self.deadline);
-            let is_told = until(look, self.place.freed()).await.is_some();
-            let now = Instant::now();
-            if now >= self.deadline {
-                return Err(self.busy_error(&local_holder(&holder)));
-            }
-            if !is_told && now >= unseen {
-                break;
+        self.places.look();
+        for place in self.places.iter() {
+            let unseen = Instant::now() + LONGEST_UNSEEN;
+            // Asked again after each wait: the holder may have been renewed,
+            // or be given back but for a rest.
+            while let Some(holder) = place.local_holder(Instant::now()) {
+                let look = holder.until.min(unseen).min(self.deadline);
+                let is_told = until(look, place.freed()).await.is_some();
+                let now = Instant::now();
+                if now >= self.deadline {
+                    return Err(self.busy_error(&local_holder(place.key(), &holder)));
+                }
+                if !is_told && now >= unseen {
+                    break;
+                }
             }
         }
         Ok(())
     }
 
     /// One attempt with a token of its own.
-    async fn attempt(&self) -> Result<Result<Grant, Refusal>, LockError> {
+    async fn attempt(&self) -> Result<Attempt, LockError> {
         let token = OwnerToken::with_label(&self.want.label);
-        let request = AcquireRequest::new(self.want.key.clone(), token.clone(), self.want.ttl);
+        let request = self.request(&token);
+        // Whatever is freed from here on is worth another attempt.
+        self.places.look();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
-        let mut undo = Undo::arm(self.core, &self.want.key, &token);
-        // A grant that takes half of the ttl is none: no backend is waited for
-        // longer, whatever it does.
-        let longest = self.want.ttl / 2;
+        let mut undo = Undo::arm(self.core, &self.want.keys, &token);
+        // A later grant would be none: no backend is waited for longer,
+        // whatever it does.
+        let longest = longest_attempt(self.want.ttl);
         let reply = until(start + longest, self.core.backend.acquire(request)).await;
         match reply.unwrap_or_else(|| Err(self.core.no_answer(longest))) {
-            Ok(AcquireReply::Granted) if is_worth_having(self.want.ttl, start.elapsed()) => {
-                Ok(Ok(Grant { undo, start }))
+            // Given back by `undo`, both of them.
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+                if start.elapsed() > longest =>
+            {
+                Err(self.late_error())
             }
-            // Given back by `undo`.
-            Ok(AcquireReply::Granted) => Ok(Err(Refusal::Late)),
+            Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
+            Ok(AcquireReply::Granted) => Ok(Attempt::Granted(Grant {
+                undo,
+                start,
+                fencing_token: None,
+            })),
+            Ok(AcquireReply::GrantedWith(token)) => {
+                self.core.fences.saw(&self.want.keys, token);
+                Ok(Attempt::Granted(Grant {
+                    undo,
+                    start,
+                    fencing_token: Some(token),
+                }))
+            }
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
-                Ok(Err(Refusal::Busy(holder)))
+                if let Some(fence) = holder.fence() {
+                    self.core.fences.saw(&self.want.keys, fence);
+                }
+                Ok(Attempt::Busy(holder))
             }
             Ok(AcquireReply::Split) => {
                 undo.disarm();
-                Ok(Err(Refusal::Split))
+                Ok(Attempt::Split)
             }
-            Err(error) => Err(lock_error(&self.want.key, error)),
+            Err(error) => {
+                if !matches!(error, BackendError::Unavailable { .. }) {
+                    // Certain: nothing was granted.
+                    undo.disarm();
+                }
+                Err(lock_error(self.want.keys.first(), error))
+            }
         }
+    }
+
+    fn request(&self, token: &OwnerToken) -> AcquireRequest {
+        let Want { keys, ttl, .. } = self.want;
+        let request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
+        if !self.want.is_fenced {
+            return request;
+        }
+        let greatest = self.core.fences.greatest(keys);
+        let longest = self.want.terms.longest(*ttl);
+        request.fenced(
+            fence::proposal(greatest, wall_clock()),
+            fence::life(longest),
+        )
     }
 
     /// Waits until another attempt is worth making, or says that none is.
-    async fn pause_after(&mut self, refusal: Refusal) -> Result<(), LockError> {
-        match refusal {
-            Refusal::Busy(holder) => self.pause_busy(holder).await,
-            Refusal::Split | Refusal::Late => self.pause_split(&refusal).await,
-        }
-    }
-
     async fn pause_busy(&mut self, holder: Holder) -> Result<(), LockError> {
         self.split = None;
         let met = self.busy;
         self.busy = met.saturating_add(1);
         let now = Instant::now();
+        let key = self.key_of(&holder).clone();
         match self.want.patience {
             Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),
             Patience::Tries { delay, jitter, .. } => {
-                let wake = self.core.backend.freed(&self.want.key);
+                let wake = self.wake(&key).await;
                 let pause = delay.min(FAR).mul_f64(1.0 - jitter * draw());
-                until(now + pause, self.freed(wake)).await;
+                until(now + pause, self.freed(&key, wake)).await;
                 Ok(())
             }
             Patience::Wait(_) if now >= self.deadline => Err(self.busy_error(&holder)),
             Patience::Wait(_) => {
-                let wake = self.core.backend.freed(&self.want.key);
+                let wake = self.wake(&key).await;
                 let pause = match &wake {
                     Some(_) => holder
                         .expires_in()
@@ -296,7 +366,7 @@ impl<'a> Contest<'a> {
                     None => busy_pause(met, holder.expires_in(), draw()),
                 };
                 let look = (now + pause).min(self.deadline);
-                until(look, self.freed(wake)).await;
+                until(look, self.freed(&key, wake)).await;
                 if Instant::now() < self.deadline {
                     Ok(())
                 } else {
@@ -307,23 +377,35 @@ impl<'a> Contest<'a> {
     }
 
     /// Split votes are settled even without a `wait`, within a bounded time.
-    async fn pause_split(&mut self, refusal: &Refusal) -> Result<(), LockError> {
+    async fn pause_split(&mut self) -> Result<(), LockError> {
         let now = Instant::now();
         let (rounds, since) = self.split.unwrap_or((0, now));
         if now >= self.deadline.max(since + SETTLE_LIMIT) {
-            return Err(match refusal {
-                Refusal::Late => self.late_error(),
-                _ => LockError::busy(&self.want.key, self.waited()),
-            });
+            return Err(LockError::busy(self.want.keys.first(), self.waited()));
         }
         self.split = Some((rounds.saturating_add(1), since));
         sleep(split_pause(rounds, draw())).await;
         Ok(())
     }
 
-    /// A release by one of ours, or one that the backend tells of.
-    async fn freed(&self, mut by_backend: Option<BoxFuture<'static, ()>>) {
-        let mut by_place = pin!(self.place.freed());
+    /// The backend's wake for this key; `None` where there is none to be had.
+    ///
+    /// A wake that is there at once says that the key is free already, which
+    /// is worth one look; a backend that says so again and again, while it
+    /// refuses the key, is not believed.
+    async fn wake(&mut self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        let mut wake = self.core.backend.freed(key)?;
+        if poll_fn(|cx| Poll::Ready(wake.as_mut().poll(cx).is_pending())).await {
+            self.hasty = 0;
+            return Some(wake);
+        }
+        self.hasty = self.hasty.saturating_add(1);
+        (self.hasty == 1).then(|| Box::pin(ready(())) as _)
+    }
+
+    /// A release of this key by one of ours, or one that the backend tells of.
+    async fn freed(&self, key: &LockKey, mut by_backend: Option<BoxFuture<'static, ()>>) {
+        let mut by_place = pin!(self.places.of(key).freed());
         poll_fn(|cx| {
             let told = by_backend
                 .as_mut()
@@ -342,9 +424,14 @@ impl<'a> Contest<'a> {
         self.begun.elapsed()
     }
 
+    /// The key that the holder holds.
+    fn key_of<'h>(&'h self, holder: &'h Holder) -> &'h LockKey {
+        holder.key().unwrap_or(self.want.keys.first())
+    }
+
     fn busy_error(&self, holder: &Holder) -> LockError {
         LockError::Busy {
-            key: (&self.want.key).into(),
+            key: self.key_of(holder).into(),
             waited: self.waited(),
             holder: holder.label().map(Arc::from),
             retry_after: Some(holder.expires_in().unwrap_or(Duration::MAX)),
@@ -353,16 +440,23 @@ impl<'a> Contest<'a> {
 
     /// Busy before our turn came: the holder is one of ours, if it is known.
     fn busy_here(&self) -> LockError {
-        match self.place.local_holder(Instant::now()) {
-            Some(holder) => self.busy_error(&local_holder(&holder)),
-            None => LockError::busy(&self.want.key, self.waited()),
+        let key = self.want.keys.first();
+        match self.places.of(key).local_holder(Instant::now()) {
+            Some(holder) => self.busy_error(&local_holder(key, &holder)),
+            None => LockError::busy(key, self.waited()),
         }
+    }
+
+    fn unfenced_error(&self) -> LockError {
+        let address = self.core.backend.address();
+        let reason = format!("the lock store gives no fencing tokens ({address})");
+        LockError::invalid_options(self.want.keys.first(), reason)
     }
 
     fn late_error(&self) -> LockError {
         let address = self.core.backend.address();
         let late = NodeError::new(address, "granted with less than half of the ttl left");
-        LockError::unavailable(&self.want.key, [late])
+        LockError::unavailable(self.want.keys.first(), [late])
     }
 }
 
@@ -370,14 +464,16 @@ impl<'a> Contest<'a> {
 pub(crate) fn lock_error(key: &LockKey, error: BackendError) -> LockError {
     match error {
         BackendError::Unavailable { nodes } => LockError::unavailable(key, nodes),
-        BackendError::InvalidKey { reason } => LockError::invalid_key(key, format!("it {reason}")),
+        BackendError::InvalidKey { key: one, reason } => {
+            LockError::invalid_key(one.as_ref().unwrap_or(key), format!("it {reason}"))
+        }
         BackendError::RuntimeGone => LockError::runtime_gone(key),
     }
 }
 
-fn local_holder(holder: &LocalHolder) -> Holder {
+fn local_holder(key: &LockKey, holder: &LocalHolder) -> Holder {
     let left = holder.until.saturating_duration_since(Instant::now());
-    Holder::new(holder.token.expose().as_bytes(), Some(left))
+    Holder::new(holder.token.expose().as_bytes(), Some(left)).of_key(key.clone())
 }
 
 /// Uniform in 0…1.

@@ -1,12 +1,21 @@
-//! Timers, with or without a tokio runtime.
+//! Timers and waiting, with or without a tokio runtime.
 
-use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll, thread, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::mpsc,
+    task::Poll,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tokio::{
     runtime::Handle,
     sync::oneshot,
     time::{Instant, timeout_at},
 };
+
+use crate::backend::BoxFuture;
 
 /// Awaits the future until `deadline`; `None` when that came first.
 ///
@@ -29,6 +38,38 @@ pub(crate) async fn until<T>(deadline: Instant, future: impl Future<Output = T>)
         timer.as_mut().poll(cx).map(|()| None)
     })
     .await
+}
+
+/// The wall clock in µs since 1970, for fencing tokens alone: they are right
+/// without it, and rise with it where a server has lost its data.
+pub(crate) fn wall_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    })
+}
+
+/// Awaits all these futures, and returns what they come to in their order.
+pub(crate) async fn all<T>(futures: Vec<BoxFuture<'static, T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(Err).collect();
+    poll_fn(|cx| {
+        let mut is_done = true;
+        for slot in &mut futures {
+            if let Err(future) = slot {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(value) => *slot = Ok(value),
+                    Poll::Pending => is_done = false,
+                }
+            }
+        }
+        if is_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    futures.into_iter().filter_map(Result::ok).collect()
 }
 
 /// Resolves at `deadline`.

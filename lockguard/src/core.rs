@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,9 @@ use crate::{
     backend::{Backend, BackendError, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
     error::{LockError, NodeError},
+    fences::Fences,
     key::LockKey,
+    keys::LockKeys,
     queue::Queue,
     renewal::Renewal,
     retry::RetryPolicy,
@@ -32,8 +34,10 @@ pub(crate) struct Core {
     pub(crate) background: Background,
     pub(crate) queue: Arc<Queue>,
     pub(crate) renewal: Renewal,
+    pub(crate) fences: Fences,
     pub(crate) settings: Settings,
     pub(crate) finished_late: AtomicU64,
+    has_warned: AtomicBool,
 }
 
 /// What a builder sets.
@@ -71,8 +75,10 @@ impl Core {
             background,
             backend,
             queue: Arc::default(),
+            fences: Fences::default(),
             settings,
             finished_late: AtomicU64::new(0),
+            has_warned: AtomicBool::new(false),
         }
     }
 
@@ -83,6 +89,17 @@ impl Core {
         } else {
             LockKey::new(format!("{}{key}", self.settings.prefix))
         }
+    }
+
+    /// Several keys as the servers store them.
+    pub(crate) fn keys(
+        &self,
+        keys: impl IntoIterator<Item: AsRef<str>>,
+    ) -> Result<LockKeys, LockError> {
+        let keys = keys.into_iter().map(|key| self.key(key.as_ref()));
+        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+        LockKeys::new(keys)
+            .ok_or_else(|| LockError::invalid_options("", "no key is given; name at least one"))
     }
 
     /// How long to wait where nobody said.
@@ -104,9 +121,10 @@ impl Core {
         self.background.uncancelled(release)
     }
 
-    /// A configuration that may have been meant for one process, and may not.
-    pub(crate) fn warn_if_process_only(&self) {
-        if self.settings.is_memory_by_address {
+    /// Warns that `memory://` stands where a server's address could, once.
+    pub(crate) fn warn_once_if_process_only(&self) {
+        let is_news = !self.has_warned.swap(true, Ordering::Relaxed);
+        if self.settings.is_memory_by_address && is_news {
             tracing::warn!(
                 "the lock manager being registered is `memory://`: it guards this process only, \
                  and other replicas of the service are not kept out"
@@ -132,6 +150,7 @@ impl fmt::Debug for Core {
             .field("prefix", &self.settings.prefix)
             .field("label", &self.settings.label)
             .field("queue", &self.queue)
+            .field("renewal", &self.renewal)
             .field("background", &self.background)
             .finish_non_exhaustive()
     }

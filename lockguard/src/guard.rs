@@ -6,13 +6,14 @@ use tokio::time::Instant;
 
 use crate::{
     acquire::{check_ttl, lock_error},
-    backend::{BackendError, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
+    backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
     background::Uncancelled,
-    clock::until,
+    clock::{all, until},
     core::Core,
     error::{LockError, LostCause, NodeError, ReleaseError},
+    key::LockKey,
     lease::Lease,
-    queue::Place,
+    queue::Places,
     renewal::Renewed,
     terms::{OnLost, Terms},
     token::OwnerToken,
@@ -56,7 +57,7 @@ struct Holding {
     token: OwnerToken,
     ttl: Duration,
     terms: Terms,
-    place: Place,
+    places: Places,
     /// While the lease is renewed.
     renewed: Option<Arc<Renewed>>,
 }
@@ -68,7 +69,7 @@ impl LockGuard {
         token: OwnerToken,
         ttl: Duration,
         terms: Terms,
-        place: Place,
+        places: Places,
     ) -> Self {
         Self {
             lease,
@@ -77,7 +78,7 @@ impl LockGuard {
                 token,
                 ttl,
                 terms,
-                place,
+                places,
                 renewed: None,
             })),
         }
@@ -111,6 +112,8 @@ impl LockGuard {
     ///
     /// The new deadline counts from before the request is sent, and is never
     /// earlier than the old one.
+    /// It does not pass what [`max_hold`](crate::LockRequest::max_hold) allows,
+    /// if that was set; renewal goes on from the new deadline.
     /// A key that is gone is not created again.
     ///
     /// # Errors
@@ -133,23 +136,32 @@ impl LockGuard {
             return Err(self.lease.lost_error(LostCause::Expired));
         };
         let asked = Instant::now();
-        let request = ExtendRequest::new(key.clone(), holding.token.clone(), ttl);
-        let replies = self.core.backend.extend(vec![request]);
-        let reply = until(asked + node_budget(ttl), replies).await;
-        match reply.and_then(|replies| replies.into_iter().next()) {
-            Some(Ok(ExtendReply::Extended)) => match self.lease.extended(asked, ttl) {
-                Ok(()) => {
-                    holding.place.hold(&holding.token, asked, ttl);
-                    Ok(())
-                }
-                Err(cause) => Err(self.lease.lost_error(cause)),
-            },
-            Some(Ok(ExtendReply::NotHeld | ExtendReply::NotOwner)) => {
-                self.lease.lose(LostCause::Taken);
-                Err(self.lease.lost_error(LostCause::Taken))
+        let requests = self.lease.keys().iter();
+        let requests =
+            requests.map(|key| ExtendRequest::new(key.clone(), holding.token.clone(), ttl));
+        let replies = self.core.backend.extend(requests.collect());
+        let replies = until(asked + node_budget(ttl), replies).await;
+        // Whatever was answered: a deadline that has passed meanwhile is lost.
+        self.lease.check()?;
+        let Some(replies) = replies else {
+            return Err(lock_error(key, self.core.no_answer(node_budget(ttl))));
+        };
+        let is_denied = |reply: &Result<_, _>| {
+            matches!(reply, Ok(ExtendReply::NotHeld | ExtendReply::NotOwner))
+        };
+        if let Some(lost_key) = replies.iter().position(is_denied) {
+            self.lease.lose_nth(lost_key, LostCause::Taken);
+            return Err(self.lease.lost_error(LostCause::Taken));
+        }
+        for (key, reply) in self.lease.keys().iter().zip(replies) {
+            reply.map_err(|error| lock_error(key, error))?;
+        }
+        match self.lease.extended(asked, ttl) {
+            Ok(()) => {
+                holding.places.hold(&holding.token, asked, ttl);
+                Ok(())
             }
-            Some(Err(error)) => Err(lock_error(key, error)),
-            None => Err(lock_error(key, self.core.no_answer(node_budget(ttl)))),
+            Err(cause) => Err(self.lease.lost_error(cause)),
         }
     }
 
@@ -221,21 +233,26 @@ impl LockGuard {
             self.core.renewal.stop(renewed);
         }
         let Holding {
-            token, ttl, place, ..
+            token, ttl, places, ..
         } = holding;
-        let key = self.lease.key();
         let backend = &self.core.backend;
         let rest = self.lease.rest_of(holding.terms.min_hold, Instant::now());
         // Only where `max_hold` allows a `min_hold` beyond the ttl.
         let lengthened = rest.is_to_be_lengthened.then(|| {
-            place.renew(&token, rest.until);
-            let request = ExtendRequest::new(key.clone(), token.clone(), rest.left);
-            backend.extend(vec![request])
+            places.renew(&token, rest.until);
+            let keys = self.lease.keys().iter();
+            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), rest.left);
+            backend.extend(keys.map(request).collect())
         });
-        let request = ReleaseRequest::new(key.clone(), token.clone()).keeping(rest.left);
-        let release = backend.release(request);
+        // All are asked for now, in one go.
+        let release = |key: &LockKey| {
+            let request = ReleaseRequest::new(key.clone(), token.clone());
+            backend.release(request.keeping(rest.left))
+        };
+        let first = release(self.lease.key());
+        let others = self.lease.keys().iter().skip(1).map(release).collect();
         let freeing = Freeing {
-            place,
+            places,
             token,
             kept_until: (!rest.left.is_zero()).then_some(rest.until),
         };
@@ -244,7 +261,7 @@ impl LockGuard {
             if let Some(lengthened) = lengthened {
                 lengthened.await;
             }
-            release.await
+            all_released(first, others).await
         }));
         Some((release, node_budget(ttl)))
     }
@@ -252,20 +269,45 @@ impl LockGuard {
     /// What a release comes to within its budget.
     async fn released(&self, release: Release, budget: Duration) -> Result<(), ReleaseError> {
         let reply = until(Instant::now() + budget, release).await;
-        match reply.unwrap_or_else(|| Err(self.core.no_answer(budget))) {
+        let (nth, reply) = reply.unwrap_or_else(|| (0, Err(self.core.no_answer(budget))));
+        let key = self.lease.keys().get(nth).unwrap_or(self.lease.key());
+        match reply {
             Ok(ReleaseReply::Freed) => Ok(()),
             // It was held by the clock, and the servers had lost it.
-            Ok(ReleaseReply::NotHeld) => {
-                Err(ReleaseError::lost(self.lease.key(), LostCause::Taken))
-            }
-            Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(self.lease.key())),
-            Err(error) => Err(release_error(self.lease.key(), error)),
+            Ok(ReleaseReply::NotHeld) => Err(ReleaseError::lost(key, LostCause::Taken)),
+            Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(key)),
+            Err(error) => Err(release_error(key, error)),
         }
     }
 }
 
 /// Goes on in the background if it is dropped.
-type Release = Uncancelled<Result<ReleaseReply, BackendError>>;
+type Release = Uncancelled<(usize, Result<ReleaseReply, BackendError>)>;
+
+/// What the release of one key comes to.
+type Releasing = BoxFuture<'static, Result<ReleaseReply, BackendError>>;
+
+/// Waits until every key has been released, and names the first that was not,
+/// one that had been lost before one that nobody answered for.
+async fn all_released(
+    first: Releasing,
+    mut rest: Vec<Releasing>,
+) -> (usize, Result<ReleaseReply, BackendError>) {
+    if rest.is_empty() {
+        return (0, first.await);
+    }
+    rest.insert(0, first);
+    let replies = all(rest).await;
+    let failures = || {
+        let replies = replies.iter().enumerate();
+        replies.filter(|(_, reply)| !matches!(reply, Ok(ReleaseReply::Freed)))
+    };
+    let lost = failures().find(|(_, reply)| reply.is_ok());
+    match lost.or_else(|| failures().next()) {
+        Some((nth, reply)) => (nth, reply.clone()),
+        None => (0, Ok(ReleaseReply::Freed)),
+    }
+}
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
@@ -291,7 +333,7 @@ impl fmt::Debug for LockGuard {
 /// Wakes the waiters of this process once the release has ended, however it
 /// ends.
 struct Freeing {
-    place: Place,
+    places: Places,
     token: OwnerToken,
     /// Where `min_hold` keeps the lock that long.
     kept_until: Option<Instant>,
@@ -300,14 +342,14 @@ struct Freeing {
 impl Drop for Freeing {
     fn drop(&mut self) {
         match self.kept_until {
-            Some(until) => self.place.keep(&self.token, until),
-            None => self.place.free(&self.token),
+            Some(until) => self.places.keep(&self.token, until),
+            None => self.places.free(&self.token),
         }
     }
 }
 
 /// A backend's error as the user of a release sees it.
-pub(crate) fn release_error(key: &crate::LockKey, error: BackendError) -> ReleaseError {
+pub(crate) fn release_error(key: &LockKey, error: BackendError) -> ReleaseError {
     match error {
         BackendError::Unavailable { nodes } => ReleaseError::unavailable(key, nodes),
         error => ReleaseError::unavailable(key, [NodeError::new("lock store", error.to_string())]),

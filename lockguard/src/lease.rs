@@ -9,7 +9,9 @@ use crate::{
     cadence::renewed_lifetime,
     clock::until,
     error::{LockError, LostCause},
+    fencing_token::FencingToken,
     key::LockKey,
+    keys::LockKeys,
     validity::{FAR, lifetime},
 };
 
@@ -50,7 +52,8 @@ use crate::{
 pub struct Lease(Arc<Inner>);
 
 struct Inner {
-    key: LockKey,
+    keys: LockKeys,
+    fencing_token: Option<FencingToken>,
     point: Point,
     start: Instant,
     /// Where `max_hold` ends the lease, renewed or not.
@@ -68,6 +71,8 @@ struct State {
     /// The ttl of a lease that was renewed up to its limit in advance.
     ahead: Option<Duration>,
     phase: Phase,
+    /// Which of the keys was lost, if it was one of them; else the first.
+    lost_key: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +83,10 @@ enum Phase {
 }
 
 impl Lease {
-    /// The lease of `key` that counts from `start`.
+    /// The lease of these keys that counts from `start`.
     pub(crate) fn new(
-        key: LockKey,
+        keys: LockKeys,
+        fencing_token: Option<FencingToken>,
         point: Point,
         start: Instant,
         ttl: Duration,
@@ -88,7 +94,8 @@ impl Lease {
     ) -> Self {
         let limit = max_hold.map(|max_hold| start + max_hold.min(FAR));
         Self(Arc::new(Inner {
-            key,
+            keys,
+            fencing_token,
             point,
             start,
             limit,
@@ -97,6 +104,7 @@ impl Lease {
                 kept_until: start + ttl,
                 ahead: None,
                 phase: Phase::Held,
+                lost_key: 0,
             }),
             changed: Notify::new(),
         }))
@@ -104,7 +112,14 @@ impl Lease {
 
     /// The keys, sorted and as the servers store them, prefix included.
     pub fn keys(&self) -> &[LockKey] {
-        std::slice::from_ref(&self.0.key)
+        self.0.keys.as_slice()
+    }
+
+    /// The lease's fencing token, if it was asked for by
+    /// [`fenced`](crate::LockRequest::fenced): one for all keys, and the same
+    /// for as long as the lease lasts.
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.0.fencing_token
     }
 
     /// When the lease ends unless it is extended or renewed, on the monotonic
@@ -143,7 +158,10 @@ impl Lease {
         }
     }
 
-    /// Resolves when the lease is lost, at the deadline at the latest.
+    /// Resolves when the lease has ended, at the deadline at the latest.
+    ///
+    /// A lease that was given back has ended too, and counts as
+    /// [`LostCause::Expired`].
     ///
     /// For work that the body has spawned or handed on, which is not stopped
     /// with it.
@@ -156,17 +174,12 @@ impl Lease {
             let mut changed = pin!(self.0.changed.notified());
             // From here on no change is missed.
             changed.as_mut().enable();
-            let state = *self.0.state.lock();
-            if let Phase::Lost(cause) = state.phase {
+            if let Some(cause) = self.ended(Instant::now()) {
                 return cause;
             }
             // A deadline that was moved meanwhile is waited for again.
-            let end = self.0.end(&state);
-            if until(end, changed).await.is_none()
-                && let Some(cause) = self.expired(Instant::now())
-            {
-                return cause;
-            }
+            let end = self.0.end(&self.0.state.lock());
+            until(end, changed).await;
         }
     }
 
@@ -175,8 +188,9 @@ impl Lease {
         &self.0.point
     }
 
+    /// The first of the keys.
     pub(crate) fn key(&self) -> &LockKey {
-        &self.0.key
+        self.0.keys.first()
     }
 
     /// What ended the lease before `now`, if anything has; a released lease
@@ -198,23 +212,31 @@ impl Lease {
     /// What had ended the lease before.
     pub(crate) fn end(&self) -> Result<(), LostCause> {
         let mut state = self.0.state.lock();
-        let phase = state.phase;
-        if phase == Phase::Held {
+        let before = *state;
+        if before.phase == Phase::Held {
             state.phase = Phase::Released;
         }
-        match phase {
+        drop(state);
+        self.0.changed.notify_waiters();
+        match before.phase {
             Phase::Lost(cause) => Err(cause),
-            Phase::Held if Instant::now() < self.0.end(&state) => Ok(()),
-            Phase::Held => Err(self.0.cause(&state)),
+            Phase::Held if Instant::now() < self.0.end(&before) => Ok(()),
+            Phase::Held => Err(self.0.cause(&before)),
             Phase::Released => Err(LostCause::Expired),
         }
     }
 
     /// Notes that the lease is lost.
     pub(crate) fn lose(&self, cause: LostCause) {
+        self.lose_nth(0, cause);
+    }
+
+    /// Notes that the lease is lost, since its nth key is.
+    pub(crate) fn lose_nth(&self, lost_key: usize, cause: LostCause) {
         let mut state = self.0.state.lock();
         if state.phase == Phase::Held {
             state.phase = Phase::Lost(cause);
+            state.lost_key = lost_key;
         }
         drop(state);
         self.0.changed.notify_waiters();
@@ -277,17 +299,12 @@ impl Lease {
 
     /// The loss as the caller sees it.
     pub(crate) fn lost_error(&self, cause: LostCause) -> LockError {
+        let lost_key = self.0.state.lock().lost_key;
         LockError::Lost {
-            key: (&self.0.key).into(),
+            key: self.keys().get(lost_key).unwrap_or(self.key()).into(),
             cause,
             held: self.0.start.elapsed(),
         }
-    }
-
-    /// What has ended the lease if its deadline, moved or not, has passed.
-    fn expired(&self, now: Instant) -> Option<LostCause> {
-        let state = *self.0.state.lock();
-        (self.0.end(&state) <= now).then(|| self.0.cause(&state))
     }
 }
 
@@ -330,8 +347,9 @@ impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = *self.0.state.lock();
         f.debug_struct("Lease")
-            .field("key", &self.0.key)
+            .field("keys", &self.0.keys)
             .field("point", &format_args!("{}", self.0.point))
+            .field("fencing_token", &self.0.fencing_token)
             .field("phase", &state.phase)
             .field("remaining", &self.remaining())
             .finish_non_exhaustive()
@@ -360,7 +378,14 @@ mod tests {
 
     fn lease(ttl: Duration) -> Lease {
         let point = Point::Named(Cow::Borrowed("tests"));
-        Lease::new(LockKey::new("k").unwrap(), point, Instant::now(), ttl, None)
+        Lease::new(
+            LockKey::new("k").unwrap().into(),
+            None,
+            point,
+            Instant::now(),
+            ttl,
+            None,
+        )
     }
 
     const SECOND: Duration = Duration::from_secs(1);

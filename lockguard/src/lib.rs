@@ -43,16 +43,19 @@
 // Values: what everything else is made of.
 mod connect_error;
 mod error;
+mod fencing_token;
 mod key;
+mod keys;
 mod retry;
-mod terms;
 mod token;
 
 // Decisions: times and votes in, values out.
 mod backoff;
 mod cadence;
+mod fence;
 mod quorum;
 mod template;
+mod terms;
 mod validity;
 
 // Backends: where locks are kept.
@@ -67,6 +70,7 @@ mod clock;
 mod connect;
 mod core;
 mod current;
+mod fences;
 mod guard;
 mod lease;
 mod manager;
@@ -87,9 +91,11 @@ pub use crate::{
     connect_error::ConnectError,
     current::current,
     error::{LockError, LostCause, NodeError, ReleaseError},
+    fencing_token::FencingToken,
     global::{AlreadyRegistered, log, manager, named, register, register_named, scope},
     guard::LockGuard,
     key::LockKey,
+    keys::LockKeys,
     lease::Lease,
     manager::LockManager,
     request::LockRequest,

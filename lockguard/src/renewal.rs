@@ -141,10 +141,10 @@ impl Renewed {
         }
     }
 
-    /// The servers say that it is not ours any more.
-    fn taken(&self) {
+    /// The servers say that its nth key is not ours any more.
+    fn taken(&self, nth: usize) {
         if self.lease.ended(Instant::now()).is_none() {
-            self.lease.lose(LostCause::Taken);
+            self.lease.lose_nth(nth, LostCause::Taken);
         }
     }
 
@@ -260,7 +260,7 @@ impl Shared {
                     place.renew(&renewed.token, limit);
                 }
             }
-            Outcome::Taken => renewed.taken(),
+            Outcome::Taken(nth) => renewed.taken(nth),
             Outcome::Failed(error) => warn_of_failure(renewed, 1, &error),
         }
     }
@@ -381,7 +381,7 @@ impl Shared {
                     renewed.renewed(asked, ttl);
                     self.renew_again(self.next_due(&renewed, Instant::now()), &renewed);
                 }
-                Outcome::Taken => renewed.taken(),
+                Outcome::Taken(nth) => renewed.taken(nth),
                 Outcome::Failed(error) => {
                     let retry = (asked + retry_pause(renewed.ttl)).max(Instant::now());
                     self.renew_again(self.on_the_raster(retry, &renewed), &renewed);
@@ -523,7 +523,8 @@ async fn work(shared: Arc<Shared>, mut running: Running) {
 /// What the answers for the keys of one lease come to.
 enum Outcome {
     Extended,
-    Taken,
+    /// The nth key is not ours any more.
+    Taken(usize),
     Failed(BackendError),
 }
 
@@ -533,8 +534,8 @@ fn outcome(answers: &[Result<ExtendReply, BackendError>], keys: usize) -> Outcom
     let is_taken = |answer: &Result<ExtendReply, BackendError>| {
         matches!(answer, Ok(ExtendReply::NotHeld | ExtendReply::NotOwner))
     };
-    if answers.iter().any(is_taken) {
-        return Outcome::Taken;
+    if let Some(nth) = answers.iter().position(is_taken) {
+        return Outcome::Taken(nth);
     }
     if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
         return Outcome::Failed(error.clone());

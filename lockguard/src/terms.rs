@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::validity::FAR;
+
 /// What becomes of a body whose lease is lost.
 ///
 /// # Default
@@ -55,6 +57,11 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// How long a lease of this ttl may last.
+    pub(crate) fn longest(&self, ttl: Duration) -> Duration {
+        self.max_hold.map_or(ttl, |max_hold| max_hold.min(FAR))
+    }
+
     /// Why no lease of this ttl can be held on these terms, if none can.
     pub(crate) fn problem(&self, ttl: Duration) -> Option<String> {
         let min_hold = self.min_hold;

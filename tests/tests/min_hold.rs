@@ -172,6 +172,23 @@ async fn a_min_hold_beyond_the_ttl_is_kept_where_max_hold_allows_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_one_of_several_keys_stays_for_the_min_hold() {
+    for (name, manager) in managers() {
+        for (ttl, max_hold) in [(TTL, TTL), (ms(1000), MINUTE)] {
+            let start = Instant::now();
+            let request = manager.lock_all(["j", "k"], ttl).max_hold(max_hold);
+            let request = request.min_hold(MIN_HOLD);
+            request.run(async |_| sleep(ms(500)).await).await.unwrap();
+            for key in ["j", "k"] {
+                let busy = manager.lock(key, TTL).try_acquire().await.unwrap_err();
+                assert!(busy.is_busy(), "{name}: {busy}");
+            }
+            assert_kept(&manager, start + MIN_HOLD, name).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_min_hold_within_the_ttl_asks_for_nothing_more() {
     let node = Scripted::new();
     let manager = LockManager::new(node.clone());

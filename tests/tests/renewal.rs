@@ -14,7 +14,7 @@ use std::{
 };
 
 use lockguard::{
-    BoxFuture, Lease, LockError, LockManager, LostCause,
+    BoxFuture, Lease, LockError, LockKey, LockManager, LostCause,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
         Redlock, ReleaseReply, ReleaseRequest,
@@ -464,6 +464,38 @@ async fn short_and_long_ttls_are_renewed_side_by_side() {
     }
     sleep(MINUTE + MINUTE).await;
     assert!(guards.iter().all(|guard| guard.is_held()), "{guards:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_of_several_keys_is_renewed_as_one() {
+    for (name, manager) in managers() {
+        let keys = ["a", "b", "c"];
+        let request = manager.lock_all(keys, TTL).max_hold(MINUTE);
+        let body = request.run(async |_| {
+            sleep(3 * TTL).await;
+            for key in keys {
+                let other = manager.lock(key, TTL).try_acquire();
+                assert!(tokio::spawn(other).await.unwrap().unwrap_err().is_busy());
+            }
+        });
+        body.await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_several_keys_that_is_not_ours_any_more_is_a_loss_and_is_named() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let request = manager.lock_all(["a", "b"], TTL).max_hold(MINUTE);
+    let body = request.run(async |_| {
+        let token = node.calls_of(Operation::Acquire)[0].token.clone();
+        let release = ReleaseRequest::new(LockKey::new("b").unwrap(), token);
+        node.memory().release(release).await.unwrap();
+        sleep(MINUTE).await;
+    });
+    let error = body.await.unwrap_err();
+    assert_eq!(error.key(), Some("b"));
+    assert_eq!(lost_cause::<()>(Err(error)), LostCause::Taken);
 }
 
 /// Longer than any bound of the library, and much shorter than the ttl.

@@ -4,6 +4,7 @@
     reason = "a command-line program talks to whoever typed it"
 )]
 
+mod compile_cost;
 mod doc;
 mod examples;
 mod msrv;
@@ -20,6 +21,8 @@ cargo xtask <command>
          finds a Redis or Valkey server, or installs one
   doc    build the documentation, with warnings as errors
   msrv   check `lockguard` with the oldest Rust that users are promised
+  compile-cost
+         measure what the attribute costs the compiler, and its futures
   help   show this
 ";
 
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["test"] => test::run(),
         ["doc"] => doc::run(),
+        ["compile-cost"] => compile_cost::run(),
         ["msrv"] => msrv::run(),
         ["help" | "--help" | "-h"] | [] => {
             eprint!("{HELP}");

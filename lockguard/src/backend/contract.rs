@@ -2,20 +2,32 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use crate::{backend::Holder, error::NodeError, key::LockKey, token::OwnerToken};
+use crate::{
+    backend::Holder, error::NodeError, fencing_token::FencingToken, key::LockKey, keys::LockKeys,
+    token::OwnerToken,
+};
 
 /// A boxed future, as the object-safe traits of this crate return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A place where locks are kept.
 ///
-/// Every sentence below is a test of the contract suite, which runs over every
-/// backend in this crate; `docs/TESTING.md` lists its cases.
+/// The sentences below are the contract suite, which runs over every backend in
+/// this crate; `docs/TESTING.md` lists its cases.
 ///
 /// - A key is held by at most one owner token, for at most its ttl.
 /// - [`acquire`](Backend::acquire) grants a free key, refuses a held one and
 ///   leaves that one and its ttl alone; repeated with the token that holds the
 ///   key it grants again, without a longer ttl.
+/// - An acquire of several keys takes all of them or none, in one step on each
+///   server; what is refused names the key.
+///   Each key is extended and released by itself.
+/// - A fenced acquire is granted with a fencing token, one for all its keys:
+///   greater than every one that a new owner of one of them got before, and at
+///   least the proposal, which is cut one hour ahead of the server's clock.
+///   Repeated by the holder it answers the same token, or the proposal where
+///   that is greater, uncut, and keeps the keys for the whole ttl again.
+///   Only fenced acquires change a key's fence, and refused ones do not.
 /// - [`release`](Backend::release) and [`extend`](Backend::extend) compare the
 ///   owner token and change nothing that is not its own.
 /// - An extend never creates a key and never shortens a ttl.
@@ -89,7 +101,7 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// # }
 /// ```
 pub trait Backend: Send + Sync + 'static {
-    /// Takes the key for the token, if nobody holds it.
+    /// Takes the keys for the token, if nobody holds any of them.
     fn acquire(
         &self,
         request: AcquireRequest,
@@ -165,23 +177,68 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
     }
 }
 
-/// Asks for a key.
+/// Asks for a key, or for several at once.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AcquireRequest {
-    /// The key to take.
-    pub key: LockKey,
-    /// The owner token to store under it, new for this attempt.
+    /// The keys to take: all or none.
+    pub keys: LockKeys,
+    /// The owner token to store under each, new for this attempt.
     pub token: OwnerToken,
-    /// How long the key is kept unless it is extended.
+    /// How long the keys are kept unless they are extended.
     pub ttl: Duration,
+    /// Asks for a fencing token, if it is there.
+    pub fence: Option<FenceRequest>,
 }
 
 impl AcquireRequest {
-    /// Asks for `key` on behalf of `token`, for `ttl`.
-    pub fn new(key: LockKey, token: OwnerToken, ttl: Duration) -> Self {
-        Self { key, token, ttl }
+    /// Asks for one key or several on behalf of `token`, for `ttl`.
+    pub fn new(keys: impl Into<LockKeys>, token: OwnerToken, ttl: Duration) -> Self {
+        Self {
+            keys: keys.into(),
+            token,
+            ttl,
+            fence: None,
+        }
     }
+
+    /// The same, with a fencing token.
+    ///
+    /// `proposal` is the token to reach, and `keep` how long the keys' fences
+    /// are remembered from now.
+    #[must_use]
+    pub fn fenced(mut self, proposal: FencingToken, keep: Duration) -> Self {
+        self.fence = Some(FenceRequest {
+            proposal,
+            keep,
+            is_raise: false,
+        });
+        self
+    }
+
+    /// The same fenced request once more, to raise what was granted to this
+    /// token.
+    #[must_use]
+    pub fn raised(mut self, to: FencingToken) -> Self {
+        if let Some(fence) = &mut self.fence {
+            fence.proposal = to;
+            fence.is_raise = true;
+        }
+        self
+    }
+}
+
+/// Asks for a fencing token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FenceRequest {
+    /// The token to reach, so that all servers answer alike.
+    pub proposal: FencingToken,
+    /// How long the keys' fences are remembered from now.
+    pub keep: Duration,
+    /// Whether the same server has been asked for the same owner token before,
+    /// and has granted.
+    pub is_raise: bool,
 }
 
 /// Asks for a longer lease.
@@ -238,11 +295,15 @@ impl ReleaseRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireReply {
-    /// The token holds the key.
+    /// The token holds the keys.
     Granted,
-    /// Another owner holds the key.
+    /// The token holds the keys, with this fencing token: the reply to a
+    /// fenced request.
+    GrantedWith(FencingToken),
+    /// Another owner holds one of the keys: the one that the holder names, and
+    /// where it names none, the first.
     Busy(Holder),
-    /// Nobody holds the key, and neither does the token: several asked at once
+    /// Nobody holds the keys, and neither does the token: several asked at once
     /// and no one got a quorum, or the holder left between two questions.
     /// Worth another attempt, with a new token.
     Split,
@@ -284,6 +345,8 @@ pub enum BackendError {
     },
     /// The key exists and is no lock; the reason says what it holds.
     InvalidKey {
+        /// Which of several keys it is; `None` for the first.
+        key: Option<LockKey>,
         /// Fits after the key's name: "holds a hash, not a lock".
         reason: Arc<str>,
     },
@@ -300,6 +363,15 @@ impl BackendError {
     /// The key holds something that is no lock.
     pub fn invalid_key(reason: impl Into<Arc<str>>) -> Self {
         Self::InvalidKey {
+            key: None,
+            reason: reason.into(),
+        }
+    }
+
+    /// This one of several keys holds something that is no lock.
+    pub fn invalid_key_of(key: LockKey, reason: impl Into<Arc<str>>) -> Self {
+        Self::InvalidKey {
+            key: Some(key),
             reason: reason.into(),
         }
     }
@@ -312,7 +384,7 @@ impl fmt::Display for BackendError {
                 f.write_str("reach a quorum of servers")?;
                 crate::error::write_nodes(f, nodes)
             }
-            Self::InvalidKey { reason } => write!(f, "use the key: it {reason}"),
+            Self::InvalidKey { reason, .. } => write!(f, "use the key: it {reason}"),
             Self::RuntimeGone => f.write_str("use a connection whose runtime has ended"),
         }
     }

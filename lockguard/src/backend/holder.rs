@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::token::label_of;
+use crate::{fencing_token::FencingToken, key::LockKey, token::label_of};
 
 /// The owner that a server named when it refused a key.
 ///
@@ -12,6 +12,8 @@ use crate::token::label_of;
 pub struct Holder {
     value: Arc<[u8]>,
     expires_in: Option<Duration>,
+    key: Option<LockKey>,
+    fence: Option<FencingToken>,
 }
 
 impl Holder {
@@ -23,7 +25,34 @@ impl Holder {
         Self {
             value: value.into(),
             expires_in,
+            key: None,
+            fence: None,
         }
+    }
+
+    /// The same, for one of several keys that were asked for.
+    #[must_use]
+    pub fn of_key(mut self, key: LockKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Which of several keys it holds; `None` for the first or the only one.
+    pub fn key(&self) -> Option<&LockKey> {
+        self.key.as_ref()
+    }
+
+    /// The same, with the key's fence: the reply to a fenced request.
+    #[must_use]
+    pub fn with_fence(mut self, fence: Option<FencingToken>) -> Self {
+        self.fence = fence;
+        self
+    }
+
+    /// The greatest fencing token that the server has accepted for the keys
+    /// that were asked for; `None` for none, or where nobody asked.
+    pub fn fence(&self) -> Option<FencingToken> {
+        self.fence
     }
 
     /// The holder's label; `None` for a client of another library.
@@ -53,6 +82,8 @@ impl fmt::Debug for Holder {
         f.debug_struct("Holder")
             .field("label", &self.label())
             .field("expires_in", &self.expires_in)
+            .field("key", &self.key)
+            .field("fence", &self.fence)
             .finish_non_exhaustive()
     }
 }

@@ -18,9 +18,11 @@ pub mod cancellation;
 pub mod contention;
 pub mod expiry;
 pub mod extend;
+pub mod fencing;
 pub mod model;
 pub mod nature;
 pub mod release;
+pub mod several;
 pub mod wake;
 
 pub use self::fixture::{Fixture, run};
@@ -62,6 +64,60 @@ macro_rules! contract_cases {
                 "A key is any text that `LockKey` accepts, kept to the letter.";
             acquire::every_label_is_told_to_the_letter
                 "An owner token is stored as it reads, whatever its label.";
+            several::several_keys_are_all_taken
+                "An acquire of several keys takes all of them.";
+            several::one_held_key_refuses_all_of_them
+                "An acquire of several keys takes none of them when one is held.";
+            several::busy_names_which_of_several_keys_is_held
+                "A busy reply names which of several keys is held, and by whom.";
+            several::several_keys_repeated_by_the_holder_are_granted_for_no_longer
+                "Repeated by the holder, an acquire of several keys grants again, for no longer.";
+            several::each_of_several_keys_is_extended_by_itself
+                "Each of several keys is extended by itself.";
+            several::each_of_several_keys_is_released_by_itself
+                "Each of several keys is released by itself.";
+            several::several_keys_are_free_after_their_ttl
+                "Several keys are held for at most their ttl.";
+            several::several_odd_keys_are_kept_to_the_letter
+                "Of several keys, each is kept to the letter.";
+            several::crossing_owners_of_several_keys_never_overlap
+                "Of owners that want several keys, none share one, and each gets its turn.";
+            several::of_contenders_for_several_keys_none_keeps_some
+                "Who is refused several keys keeps none of them.";
+            several::release_after_a_dropped_acquire_of_several_keys_leaves_nothing
+                "A release takes effect after the acquire of several keys that was dropped.";
+            several::the_release_of_one_of_several_keys_wakes_its_waiter
+                "`freed` resolves when this one of several keys is given back.";
+            fencing::a_fenced_acquire_is_granted_with_the_proposal
+                "A fenced acquire is granted with a token that is at least the proposal.";
+            fencing::fencing_tokens_rise_from_owner_to_owner
+                "A new owner's token is greater than every one before, whatever is proposed.";
+            fencing::a_fence_survives_the_expiry_of_its_lock
+                "A key's fence outlives its lock.";
+            fencing::a_leading_proposal_is_cut_an_hour_ahead
+                "A new owner's proposal is cut one hour ahead of the server's clock.";
+            fencing::a_fenced_acquire_repeated_by_the_holder_answers_the_same_token
+                "Repeated by the holder, a fenced acquire answers the same token.";
+            fencing::a_raise_reaches_the_proposal_and_stays
+                "Repeated by the holder with a greater proposal, it answers that, uncut.";
+            fencing::a_repeated_fenced_acquire_keeps_the_key_for_the_whole_ttl
+                "A fenced acquire that is repeated keeps the keys for the whole ttl again.";
+            fencing::a_refused_fenced_acquire_is_told_the_fence_and_leaves_it
+                "A refused fenced acquire is told the fence, and changes nothing.";
+            fencing::fenced_and_other_owners_exclude_each_other
+                "Fenced and other owners exclude each other.";
+            fencing::only_fenced_acquires_change_a_fence
+                "Only fenced acquires change a key's fence.";
+            fencing::several_keys_get_one_token_beyond_each_of_their_fences
+                "Several keys get one token, greater than every earlier one of each.";
+            fencing::a_spoilt_fence_refuses_fenced_owners_and_no_others
+                "A fence that is used up refuses fenced owners, and says so.";
+            fencing::a_raise_that_would_spoil_a_fence_changes_nothing
+                "A raise beyond the greatest fence is refused, and changes nothing.";
+            fencing::contending_owners_get_tokens_in_their_order
+                "Tokens are unique, and rise in the order of their owners.";
+            fencing::release_after_a_dropped_fenced_acquire_leaves_nothing
+                "A release takes effect after the fenced acquire that was dropped.";
             extend::extend_lengthens_a_lease
                 "An extend keeps the key for the ttl from now on.";
             extend::extend_never_shortens_a_ttl

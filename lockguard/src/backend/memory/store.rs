@@ -1,19 +1,23 @@
 //! The map behind the memory backend.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, ExtendReply, ExtendRequest, Holder, ReleaseReply,
-        ReleaseRequest,
+        AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, FenceRequest,
+        Holder, ReleaseReply, ReleaseRequest,
     },
+    clock::wall_clock,
+    fence::{self, Standing},
+    fencing_token::FencingToken,
     key::LockKey,
+    keys::LockKeys,
     token::OwnerToken,
 };
 
@@ -39,22 +43,38 @@ impl Default for Store {
 }
 
 impl Store {
-    pub(super) fn acquire(&self, request: &AcquireRequest, now: Instant) -> AcquireReply {
-        let mut shard = self.shard(&request.key).lock();
-        if let Some(entry) = shard.live(&request.key, now) {
-            return if entry.token == request.token {
-                AcquireReply::Granted
-            } else {
-                AcquireReply::Busy(entry.holder(now))
+    pub(super) fn acquire(
+        &self,
+        request: &AcquireRequest,
+        now: Instant,
+    ) -> Result<AcquireReply, BackendError> {
+        let mut shards = self.lock(&request.keys);
+        for key in &request.keys {
+            let Some(entry) = shards.of(key).live(key, now) else {
+                continue;
             };
+            if entry.token != request.token {
+                let holder = entry.holder(now).of_key(key.clone());
+                let fence = request.fence.and_then(|_| shards.fence(&request.keys, now));
+                return Ok(AcquireReply::Busy(holder.with_fence(fence)));
+            }
         }
-        shard.sweep_if_due(now);
-        let entry = Entry {
-            token: request.token.clone(),
-            expires: now + request.ttl,
+        let token = match request.fence {
+            Some(fence) => Some(shards.raise(&request.keys, fence, now)?),
+            None => None,
         };
-        shard.entries.insert(request.key.clone(), entry);
-        AcquireReply::Granted
+        for key in &request.keys {
+            let shard = shards.of(key);
+            if token.is_some() || shard.live(key, now).is_none() {
+                shard.sweep_if_due(now);
+                let entry = Entry {
+                    token: request.token.clone(),
+                    expires: now + request.ttl,
+                };
+                shard.entries.insert(key.clone(), entry);
+            }
+        }
+        Ok(token.map_or(AcquireReply::Granted, AcquireReply::GrantedWith))
     }
 
     pub(super) fn extend(&self, request: &ExtendRequest, now: Instant) -> ExtendReply {
@@ -81,8 +101,8 @@ impl Store {
                         shard.entries.remove(&request.key);
                     }
                 }
-                // Where a rest is kept, the waiter learns how long it is.
-                shard.wake_one(&request.key);
+                // Where a rest is kept, waiters learn how long it is.
+                shard.wake_all(&request.key);
                 ReleaseReply::Freed
             }
         }
@@ -96,27 +116,128 @@ impl Store {
             let waiters = shard.waiters.entry(key.clone()).or_default();
             // Those who gave up leave here, so that the line stays short.
             waiters.retain(|waiter| !waiter.is_closed());
-            waiters.push_back(waker);
+            waiters.push(waker);
         }
         is_held
     }
 
+    /// Locks the shards of these keys.
+    fn lock(&self, keys: &LockKeys) -> Shards<'_> {
+        if let [key] = keys.as_slice() {
+            return Shards::One(self.shard(key).lock());
+        }
+        let mut guards = [const { None }; SHARDS];
+        let mut is_wanted = [false; SHARDS];
+        for key in keys {
+            if let Some(is_wanted) = is_wanted.get_mut(self.shard_of(key)) {
+                *is_wanted = true;
+            }
+        }
+        // In one order for everybody, so that nobody waits in a circle.
+        for ((guard, shard), _) in guards
+            .iter_mut()
+            .zip(&self.shards)
+            .zip(is_wanted)
+            .filter(|(_, is_wanted)| *is_wanted)
+        {
+            *guard = Some(shard.lock());
+        }
+        Shards::Several(self, Box::new(guards))
+    }
+
     fn shard(&self, key: &LockKey) -> &Mutex<Shard> {
+        #[expect(clippy::indexing_slicing, reason = "see `shard_of`")]
+        &self.shards[self.shard_of(key)]
+    }
+
+    /// Below the number of shards.
+    fn shard_of(&self, key: &LockKey) -> usize {
         let hash = self.hasher.hash_one(key);
         #[expect(
             clippy::cast_possible_truncation,
-            clippy::indexing_slicing,
             reason = "the remainder is below the number of shards"
         )]
-        &self.shards[hash as usize % SHARDS]
+        {
+            hash as usize % SHARDS
+        }
+    }
+}
+
+/// The shards of some keys, locked.
+enum Shards<'a> {
+    One(MutexGuard<'a, Shard>),
+    Several(&'a Store, Box<[Option<MutexGuard<'a, Shard>>; SHARDS]>),
+}
+
+impl Shards<'_> {
+    /// The shard of one of the keys.
+    fn of(&mut self, key: &LockKey) -> &mut Shard {
+        match self {
+            Self::One(shard) => shard,
+            #[expect(
+                clippy::expect_used,
+                clippy::indexing_slicing,
+                reason = "the shards of all these keys were locked, and `shard_of` is in bounds"
+            )]
+            Self::Several(store, guards) => guards[store.shard_of(key)].as_mut().expect("locked"),
+        }
+    }
+
+    /// The greatest fence of these keys.
+    fn fence(&mut self, keys: &LockKeys, now: Instant) -> Option<FencingToken> {
+        keys.iter()
+            .filter_map(|key| self.of(key).fence(key, now))
+            .max()
+    }
+
+    /// Raises the fences of keys that are free, or the caller's own, to one
+    /// token.
+    fn raise(
+        &mut self,
+        keys: &LockKeys,
+        request: FenceRequest,
+        now: Instant,
+    ) -> Result<FencingToken, BackendError> {
+        let clock = wall_clock();
+        let mut reached = 0;
+        for key in keys {
+            let shard = self.of(key);
+            let standing = match shard.live(key, now) {
+                None => Standing::Free,
+                Some(_) => Standing::Mine,
+            };
+            let fence = shard.fence(key, now).map_or(0, FencingToken::get);
+            let next = fence::granted(standing, fence, request.proposal.get(), clock);
+            if next > fence::LIMIT {
+                let reason = "has a spoilt fence: no fencing token is left beyond it";
+                return Err(BackendError::invalid_key_of(key.clone(), reason));
+            }
+            reached = reached.max(next);
+        }
+        let Some(token) = FencingToken::new(reached) else {
+            return Err(BackendError::invalid_key("has no fencing token"));
+        };
+        for key in keys {
+            let fence = Fence {
+                token,
+                expires: now + request.keep,
+            };
+            let shard = self.of(key);
+            shard.sweep_fences_if_due(now);
+            shard.fences.insert(key.clone(), fence);
+        }
+        Ok(token)
     }
 }
 
 struct Shard {
     entries: HashMap<LockKey, Entry>,
-    /// First come, first woken.
-    waiters: HashMap<LockKey, VecDeque<oneshot::Sender<()>>>,
+    waiters: HashMap<LockKey, Vec<oneshot::Sender<()>>>,
     sweep_at: usize,
+    /// The greatest fencing token of each key that was ever fenced, while it is
+    /// remembered.
+    fences: HashMap<LockKey, Fence>,
+    sweep_fences_at: usize,
 }
 
 impl Default for Shard {
@@ -125,6 +246,8 @@ impl Default for Shard {
             entries: HashMap::new(),
             waiters: HashMap::new(),
             sweep_at: FIRST_SWEEP,
+            fences: HashMap::new(),
+            sweep_fences_at: FIRST_SWEEP,
         }
     }
 }
@@ -137,18 +260,19 @@ impl Shard {
             .filter(|entry| now < entry.expires)
     }
 
-    /// Wakes the first waiter that is still there.
-    fn wake_one(&mut self, key: &LockKey) {
-        let Some(waiters) = self.waiters.get_mut(key) else {
-            return;
-        };
-        while let Some(waiter) = waiters.pop_front() {
-            if waiter.send(()).is_ok() {
-                break;
-            }
-        }
-        if waiters.is_empty() {
-            self.waiters.remove(key);
+    /// The fence of this key, unless it has been forgotten.
+    fn fence(&self, key: &LockKey, now: Instant) -> Option<FencingToken> {
+        let fence = self.fences.get(key).filter(|fence| now < fence.expires);
+        fence.map(|fence| fence.token)
+    }
+
+    /// Wakes every waiter: a single one may want other keys too, and be refused.
+    ///
+    /// There is one for each manager and key, since a manager's own waiters
+    /// stand in line.
+    fn wake_all(&mut self, key: &LockKey) {
+        for waiter in self.waiters.remove(key).into_iter().flatten() {
+            let _ = waiter.send(());
         }
     }
 
@@ -162,6 +286,20 @@ impl Shard {
             .retain(|_, waiters| waiters.iter().any(|waiter| !waiter.is_closed()));
         self.sweep_at = FIRST_SWEEP.max(self.entries.len().saturating_mul(2));
     }
+
+    /// As [`sweep_if_due`](Self::sweep_if_due), for fences.
+    fn sweep_fences_if_due(&mut self, now: Instant) {
+        if self.fences.len() < self.sweep_fences_at {
+            return;
+        }
+        self.fences.retain(|_, fence| now < fence.expires);
+        self.sweep_fences_at = FIRST_SWEEP.max(self.fences.len().saturating_mul(2));
+    }
+}
+
+struct Fence {
+    token: FencingToken,
+    expires: Instant,
 }
 
 struct Entry {
@@ -190,7 +328,8 @@ mod tests {
         for n in 0..100_000 {
             let key = LockKey::new(format!("k:{n}")).unwrap();
             let request = AcquireRequest::new(key, OwnerToken::with_label(""), ttl);
-            assert_eq!(store.acquire(&request, now), AcquireReply::Granted);
+            let reply = store.acquire(&request, now).unwrap();
+            assert_eq!(reply, AcquireReply::Granted);
             now += Duration::from_millis(1);
         }
         let kept: usize = store

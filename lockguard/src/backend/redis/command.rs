@@ -11,14 +11,16 @@ use std::{
 use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
-use super::failure;
+use super::{failure, fence_key::fence_key};
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, Holder,
-        ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, FenceRequest,
+        Holder, ReleaseReply, ReleaseRequest,
     },
     error::NodeError,
+    fencing_token::FencingToken,
     key::LockKey,
+    keys::LockKeys,
     token::OwnerToken,
 };
 
@@ -65,11 +67,28 @@ pub(super) enum Task {
     },
 }
 
-/// An acquire's first question, and the second where the first was refused.
+/// What is asked about an acquire.
 #[derive(Clone, Copy)]
 pub(super) enum Question {
+    /// A single key, first.
     IsItMine,
+    /// A single key, where the first question was refused.
     WhoseIsIt,
+    /// Several keys, in one step.
+    AreTheyMine,
+    /// One key or several, with a fencing token.
+    AreTheyMineAt(FenceRequest),
+}
+
+impl Question {
+    /// The first to ask.
+    pub(super) fn first(request: &AcquireRequest) -> Self {
+        match (request.fence, request.keys.as_slice()) {
+            (Some(fence), _) => Self::AreTheyMineAt(fence),
+            (None, [_]) => Self::IsItMine,
+            (None, _) => Self::AreTheyMine,
+        }
+    }
 }
 
 /// How a script is named.
@@ -123,8 +142,11 @@ impl Command {
     pub(super) fn repeat(&mut self) {
         self.repeats = self.repeats.saturating_add(1);
         self.form = Form::ByHash;
-        if let Task::Acquire { question, .. } = &mut self.task {
-            *question = Question::IsItMine;
+        if let Task::Acquire {
+            request, question, ..
+        } = &mut self.task
+        {
+            *question = Question::first(request);
         }
     }
 
@@ -133,26 +155,54 @@ impl Command {
         match &self.task {
             Task::Acquire {
                 request,
+                question: Question::AreTheyMine,
+                ..
+            } => {
+                let keys: Vec<_> = request.keys.iter().map(LockKey::as_str).collect();
+                let mut acquire = self.script(&ACQUIRE, &keys);
+                acquire.arg(request.token.expose()).arg(millis(request.ttl));
+                acquire
+            }
+            Task::Acquire {
+                request,
+                question: Question::AreTheyMineAt(fence),
+                ..
+            } => {
+                let fences: Vec<_> = request.keys.iter().map(fence_key).collect();
+                let locks = request.keys.iter().map(LockKey::as_str);
+                let keys: Vec<_> = locks.chain(fences.iter().map(String::as_str)).collect();
+                let mut acquire = self.script(&ACQUIRE_FENCED, &keys);
+                acquire
+                    .arg(request.token.expose())
+                    // Nobody hands a lock on inside this process yet.
+                    .arg("")
+                    .arg(millis(request.ttl))
+                    .arg(fence.proposal.get())
+                    .arg(millis(fence.keep));
+                acquire
+            }
+            Task::Acquire {
+                request,
                 question: Question::IsItMine,
                 ..
             } => {
                 let mut set = Cmd::with_capacity(6, 192);
                 set.arg("SET")
-                    .arg(request.key.as_str())
+                    .arg(request.keys.first().as_str())
                     .arg(request.token.expose())
                     .arg("NX")
                     .arg("PX")
                     .arg(millis(request.ttl));
                 set
             }
-            Task::Acquire { request, .. } => self.script(&HOLDER, &request.key),
+            Task::Acquire { request, .. } => self.script(&HOLDER, &[request.keys.first().as_str()]),
             Task::Extend { request, .. } => {
-                let mut extend = self.script(&EXTEND, &request.key);
+                let mut extend = self.script(&EXTEND, &[request.key.as_str()]);
                 extend.arg(request.token.expose()).arg(millis(request.ttl));
                 extend
             }
             Task::Release { request, .. } => {
-                let mut release = self.script(&RELEASE, &request.key);
+                let mut release = self.script(&RELEASE, &[request.key.as_str()]);
                 release.arg(request.token.expose());
                 if let Some(rest) = request.keep {
                     release.arg(millis(rest));
@@ -162,13 +212,16 @@ impl Command {
         }
     }
 
-    fn script(&self, script: &Script, key: &LockKey) -> Cmd {
-        let mut cmd = Cmd::with_capacity(6, 256);
+    fn script(&self, script: &Script, keys: &[&str]) -> Cmd {
+        let mut cmd = Cmd::with_capacity(keys.len().saturating_add(6), 256);
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
             Form::InFull => cmd.arg("EVAL").arg(script.code),
         };
-        cmd.arg(1).arg(key.as_str());
+        cmd.arg(keys.len());
+        for key in keys {
+            cmd.arg(key);
+        }
         cmd
     }
 
@@ -194,6 +247,8 @@ impl Command {
                 let heard = match question {
                     Question::IsItMine => set_reply(reply),
                     Question::WhoseIsIt => Some(holder_reply(reply, &request.token)),
+                    Question::AreTheyMine => Some(several_reply(reply, &request.keys)),
+                    Question::AreTheyMineAt(_) => Some(fenced_reply(reply, &request.keys)),
                 };
                 let Some(heard) = heard else {
                     *question = Question::WhoseIsIt;
@@ -287,14 +342,24 @@ impl Script {
     }
 }
 
+static ACQUIRE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/acquire.lua")));
+static ACQUIRE_FENCED: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/acquire_fenced.lua")));
 static HOLDER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/holder.lua")));
 static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
 
 /// The code of every script, to be loaded when a server is connected to.
-pub(super) fn scripts() -> [&'static str; 3] {
-    [HOLDER.code, EXTEND.code, RELEASE.code]
+pub(super) fn scripts() -> [&'static str; 5] {
+    [
+        ACQUIRE.code,
+        ACQUIRE_FENCED.code,
+        HOLDER.code,
+        EXTEND.code,
+        RELEASE.code,
+    ]
 }
 
 /// A ttl as servers take it: whole milliseconds, rounded up.
@@ -308,8 +373,10 @@ fn millis(ttl: Duration) -> u64 {
 enum Failure {
     /// The server failed, or answered what no server answers.
     Server(String),
-    /// The key holds something of this type.
-    NoLock(String),
+    /// A key, the only one or this, holds something of this type.
+    NoLock(Option<LockKey>, String),
+    /// No fencing token is left for this key.
+    SpoiltFence(LockKey),
 }
 
 impl Failure {
@@ -330,7 +397,19 @@ impl Failure {
             Self::Server(reason) => {
                 BackendError::unavailable(NodeError::new(Arc::clone(node), reason))
             }
-            Self::NoLock(kind) => BackendError::invalid_key(format!("holds a {kind}, not a lock")),
+            Self::NoLock(key, kind) => BackendError::InvalidKey {
+                key,
+                reason: format!("holds a {kind}, not a lock").into(),
+            },
+            Self::SpoiltFence(key) => {
+                let name = fence_key(&key);
+                let reason = format!(
+                    "has a spoilt fence: `{name}` on {node} holds no number below 2^53 - 992, so \
+                     that no fencing token is left; set it to the greatest token that the \
+                     protected resource has seen"
+                );
+                BackendError::invalid_key_of(key, reason)
+            }
         }
     }
 }
@@ -356,21 +435,87 @@ fn holder_reply(reply: Value, token: &OwnerToken) -> Result<AcquireReply, Failur
             Ok([Value::BulkString(value), Value::Int(left)]) => Ok(held_by(value, left, token)),
             _ => Err(Failure::nonsense()),
         },
-        Value::BulkString(kind) => Err(Failure::NoLock(match &*kind {
-            b"zset" => "sorted set".to_owned(),
-            other => String::from_utf8_lossy(other).into_owned(),
-        })),
+        Value::BulkString(kind) => Err(Failure::NoLock(None, kind_name(&kind))),
         reply => Err(Failure::of(&reply)),
     }
+}
+
+/// The reply to `acquire.lua`.
+fn several_reply(reply: Value, keys: &LockKeys) -> Result<AcquireReply, Failure> {
+    let parts = match reply {
+        Value::Int(1) => return Ok(AcquireReply::Granted),
+        Value::Array(parts) => parts,
+        reply => return Err(Failure::of(&reply)),
+    };
+    let Some(Value::Int(nth)) = parts.first() else {
+        return Err(Failure::nonsense());
+    };
+    let key = nth_key(*nth, keys)?;
+    match &parts[..] {
+        [_, Value::BulkString(value), Value::Int(left)] => {
+            let holder = Holder::new(&value[..], expiry(*left)).of_key(key);
+            Ok(AcquireReply::Busy(holder))
+        }
+        [_, Value::BulkString(kind)] => Err(Failure::NoLock(Some(key), kind_name(kind))),
+        _ => Err(Failure::nonsense()),
+    }
+}
+
+/// The reply to `acquire_fenced.lua`.
+fn fenced_reply(reply: Value, keys: &LockKeys) -> Result<AcquireReply, Failure> {
+    match reply {
+        Value::BulkString(token) => match fencing_token(&token) {
+            Some(token) => Ok(AcquireReply::GrantedWith(token)),
+            None => Err(Failure::nonsense()),
+        },
+        Value::Array(parts) => match &parts[..] {
+            [Value::Int(nth)] => Err(Failure::SpoiltFence(nth_key(*nth, keys)?)),
+            [of @ .., Value::BulkString(fence)] if of.len() == 3 => {
+                match several_reply(Value::Array(of.to_vec()), keys)? {
+                    AcquireReply::Busy(holder) => {
+                        Ok(AcquireReply::Busy(holder.with_fence(fencing_token(fence))))
+                    }
+                    _ => Err(Failure::nonsense()),
+                }
+            }
+            _ => several_reply(Value::Array(parts), keys),
+        },
+        reply => Err(Failure::of(&reply)),
+    }
+}
+
+/// A fencing token as servers write it; `0` is none.
+fn fencing_token(text: &[u8]) -> Option<FencingToken> {
+    let number = std::str::from_utf8(text).ok()?.parse().ok()?;
+    FencingToken::new(number)
+}
+
+/// The key that a script counts from one.
+fn nth_key(nth: i64, keys: &LockKeys) -> Result<LockKey, Failure> {
+    let nth = usize::try_from(nth).ok().and_then(|nth| nth.checked_sub(1));
+    nth.and_then(|nth| keys.as_slice().get(nth))
+        .cloned()
+        .ok_or_else(Failure::nonsense)
+}
+
+/// A type as users know it.
+fn kind_name(kind: &[u8]) -> String {
+    match kind {
+        b"zset" => "sorted set".to_owned(),
+        other => String::from_utf8_lossy(other).into_owned(),
+    }
+}
+
+/// What is left of a ttl; less than nothing is left of a key without expiry.
+fn expiry(left: i64) -> Option<Duration> {
+    u64::try_from(left).ok().map(Duration::from_millis)
 }
 
 fn held_by(value: Vec<u8>, left: i64, token: &OwnerToken) -> AcquireReply {
     if value == token.expose().as_bytes() {
         return AcquireReply::Granted;
     }
-    // Less than nothing is left of a key without expiry.
-    let expires_in = u64::try_from(left).ok().map(Duration::from_millis);
-    AcquireReply::Busy(Holder::new(value, expires_in))
+    AcquireReply::Busy(Holder::new(value, expiry(left)))
 }
 
 /// What `extend.lua` and `release.lua` reply.
@@ -467,7 +612,7 @@ mod tests {
     #[test]
     fn another_type_is_no_lock() {
         let reply = holder_reply(Value::BulkString(b"zset".to_vec()), &token());
-        let failure = Failure::NoLock("sorted set".to_owned());
+        let failure = Failure::NoLock(None, "sorted set".to_owned());
         assert_eq!(reply, Err(failure));
     }
 

@@ -4,6 +4,7 @@ mod address;
 mod command;
 mod connection;
 mod failure;
+mod fence_key;
 mod link;
 mod owed;
 mod probe;
@@ -196,10 +197,11 @@ impl Backend for RedisNode {
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let budget = node_budget(request.ttl);
+        let question = Question::first(&request);
         let reply = self.send(self.counted(), |answer| Task::Acquire {
             request,
             answer,
-            question: Question::IsItMine,
+            question,
         });
         Box::pin(async move { reply?.within(budget).await })
     }

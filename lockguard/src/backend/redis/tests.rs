@@ -1,7 +1,7 @@
 //! The node against real servers, which are stopped, killed and replaced.
 
 use std::{
-    fs,
+    env, fs,
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
     path::PathBuf,
@@ -71,7 +71,8 @@ impl Server {
     }
 
     fn try_up(&mut self) -> bool {
-        let child = Process::new("redis-server")
+        let program = env::var_os("LOCKGUARD_REDIS_SERVER");
+        let child = Process::new(program.unwrap_or_else(|| "redis-server".into()))
             .args(["--port", &self.port.to_string()])
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--unixsocket", self.socket().to_str().unwrap()])
@@ -361,7 +362,7 @@ async fn a_key_of_another_type_is_no_lock_and_is_left_alone() {
     let (key, token) = (key("seat:1"), token());
     let _: i64 = server.ask(&["HSET", key.as_str(), "field", "value"]);
     match take(&node, &key, &token).await {
-        Err(BackendError::InvalidKey { reason }) => {
+        Err(BackendError::InvalidKey { reason, .. }) => {
             assert_eq!(&*reason, "holds a hash, not a lock");
         }
         other => panic!("{other:?}"),
