@@ -25,8 +25,9 @@ use crate::{
     keys::LockKeys,
     lease::{Lease, Point},
     queue::{LocalHolder, Places, Turn},
+    terms::Terms,
     token::OwnerToken,
-    validity::{TTL_RANGE, longest_attempt},
+    validity::{FAR, TTL_RANGE, longest_attempt},
 };
 
 /// How long a waiter that is woken by releases goes without a look: a key may
@@ -37,6 +38,7 @@ const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
 pub(crate) struct Want {
     pub(crate) keys: LockKeys,
     pub(crate) ttl: Duration,
+    pub(crate) terms: Terms,
     pub(crate) patience: Patience,
     pub(crate) label: String,
     pub(crate) point: Point,
@@ -123,10 +125,18 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
     } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
-    let lease = Lease::new(want.keys, fencing_token, want.point, start, want.ttl);
-    let guard = LockGuard::new(core, lease, token, want.ttl, places);
+    let lease = Lease::new(
+        want.keys,
+        fencing_token,
+        want.point,
+        start,
+        want.ttl,
+        want.terms.max_hold,
+    );
+    let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
+    guard.begin_renewal();
     Ok(guard)
 }
 
@@ -157,6 +167,9 @@ pub(crate) async fn take(
 /// What can be said before any server is asked.
 fn check(core: &Arc<Core>, want: &Want) -> Result<(), LockError> {
     check_ttl(want.keys.first(), want.ttl)?;
+    if let Some(problem) = want.terms.problem(want.ttl) {
+        return Err(LockError::invalid_options(want.keys.first(), problem));
+    }
     for key in &want.keys {
         if let Some(held) = held_in_this_task(core, key) {
             let (held_by, wanted_by) = (held.point().to_string(), want.point.to_string());
@@ -240,14 +253,19 @@ impl<'a> Contest<'a> {
         }
         self.places.look();
         for place in self.places.iter() {
-            let now = Instant::now();
-            let Some(holder) = place.local_holder(now) else {
-                continue;
-            };
-            let look = holder.until.min(now + LONGEST_UNSEEN).min(self.deadline);
-            until(look, place.freed()).await;
-            if Instant::now() >= self.deadline {
-                return Err(self.busy_error(&local_holder(place.key(), &holder)));
+            let unseen = Instant::now() + LONGEST_UNSEEN;
+            // Asked again after each wait: the holder may have been renewed,
+            // or be given back but for a rest.
+            while let Some(holder) = place.local_holder(Instant::now()) {
+                let look = holder.until.min(unseen).min(self.deadline);
+                let is_told = until(look, place.freed()).await.is_some();
+                let now = Instant::now();
+                if now >= self.deadline {
+                    return Err(self.busy_error(&local_holder(place.key(), &holder)));
+                }
+                if !is_told && now >= unseen {
+                    break;
+                }
             }
         }
         Ok(())
@@ -315,7 +333,11 @@ impl<'a> Contest<'a> {
             return request;
         }
         let greatest = self.core.fences.greatest(keys);
-        request.fenced(fence::proposal(greatest, wall_clock()), fence::life(*ttl))
+        let longest = self.want.terms.longest(*ttl);
+        request.fenced(
+            fence::proposal(greatest, wall_clock()),
+            fence::life(longest),
+        )
     }
 
     /// Waits until another attempt is worth making, or says that none is.
@@ -444,9 +466,6 @@ fn local_holder(key: &LockKey, holder: &LocalHolder) -> Holder {
     let left = holder.until.saturating_duration_since(Instant::now());
     Holder::new(holder.token.expose().as_bytes(), Some(left)).of_key(key.clone())
 }
-
-/// A wait beyond this is for ever, and an instant cannot hold much more.
-const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Uniform in 0…1.
 fn draw() -> f64 {

@@ -99,6 +99,13 @@ impl Background {
         });
     }
 
+    /// Runs a task that nobody waits for; `false` where no runtime is left, or
+    /// the task is dropped with one that is just ending.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
+        let runtime = self.shared.runtime();
+        runtime.map(|runtime| runtime.spawn(task)).is_some()
+    }
+
     /// Runs all these futures to their end, whatever they come to.
     pub(crate) fn finish_all<T: 'static>(&self, mut futures: Vec<BoxFuture<'static, T>>) {
         if futures.is_empty() {

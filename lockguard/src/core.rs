@@ -17,6 +17,7 @@ use crate::{
     key::LockKey,
     keys::LockKeys,
     queue::Queue,
+    renewal::Renewal,
     retry::RetryPolicy,
     token::OwnerToken,
 };
@@ -32,6 +33,7 @@ pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) background: Background,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) renewal: Renewal,
     pub(crate) fences: Fences,
     pub(crate) settings: Settings,
     pub(crate) finished_late: AtomicU64,
@@ -67,8 +69,10 @@ impl Default for Settings {
 
 impl Core {
     pub(crate) fn new(backend: Arc<dyn Backend>, settings: Settings) -> Self {
+        let background = Background::new(backend.is_immediate());
         Self {
-            background: Background::new(backend.is_immediate()),
+            renewal: Renewal::new(Arc::clone(&backend), background.clone()),
+            background,
             backend,
             queue: Arc::default(),
             fences: Fences::default(),
@@ -146,6 +150,7 @@ impl fmt::Debug for Core {
             .field("prefix", &self.settings.prefix)
             .field("label", &self.settings.label)
             .field("queue", &self.queue)
+            .field("renewal", &self.renewal)
             .field("background", &self.background)
             .finish_non_exhaustive()
     }

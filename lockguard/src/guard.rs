@@ -14,6 +14,8 @@ use crate::{
     key::LockKey,
     lease::Lease,
     queue::Places,
+    renewal::Renewed,
+    terms::{OnLost, Terms},
     token::OwnerToken,
     validity::node_budget,
 };
@@ -54,7 +56,10 @@ pub struct LockGuard {
 struct Holding {
     token: OwnerToken,
     ttl: Duration,
+    terms: Terms,
     places: Places,
+    /// While the lease is renewed.
+    renewed: Option<Arc<Renewed>>,
 }
 
 impl LockGuard {
@@ -63,13 +68,39 @@ impl LockGuard {
         lease: Lease,
         token: OwnerToken,
         ttl: Duration,
+        terms: Terms,
         places: Places,
     ) -> Self {
         Self {
             lease,
             core,
-            holding: Some(Box::new(Holding { token, ttl, places })),
+            holding: Some(Box::new(Holding {
+                token,
+                ttl,
+                terms,
+                places,
+                renewed: None,
+            })),
         }
+    }
+
+    /// Renews the lease from now on, if it has a `max_hold`.
+    pub(crate) fn begin_renewal(&mut self) {
+        let Some(holding) = &mut self.holding else {
+            return;
+        };
+        if holding.terms.max_hold.is_none() {
+            return;
+        }
+        let queue = &self.core.queue;
+        let places = self.lease.keys().iter().map(|key| queue.place(key));
+        holding.renewed = Some(self.core.renewal.start(Renewed::new(
+            self.lease.clone(),
+            holding.token.clone(),
+            holding.ttl,
+            holding.terms.min_hold,
+            places.collect(),
+        )));
     }
 
     /// The lease, to be cloned and handed to whoever must notice its end.
@@ -81,6 +112,8 @@ impl LockGuard {
     ///
     /// The new deadline counts from before the request is sent, and is never
     /// earlier than the old one.
+    /// It does not pass what [`max_hold`](crate::LockRequest::max_hold) allows,
+    /// if that was set; renewal goes on from the new deadline.
     /// A key that is gone is not created again.
     ///
     /// # Errors
@@ -183,24 +216,52 @@ impl LockGuard {
         }
     }
 
+    /// What becomes of the body when the lease is lost.
+    pub(crate) fn on_lost(&self) -> OnLost {
+        let holding = self.holding.as_ref();
+        holding.map_or_else(OnLost::default, |holding| holding.terms.on_lost)
+    }
+
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
     /// Sends the release, once, and says how long it may be waited for.
     fn begin_release(&mut self) -> Option<(Release, Duration)> {
-        let Holding { token, ttl, places } = *self.holding.take()?;
+        let holding = *self.holding.take()?;
+        if let Some(renewed) = &holding.renewed {
+            self.core.renewal.stop(renewed);
+        }
+        let Holding {
+            token, ttl, places, ..
+        } = holding;
+        let backend = &self.core.backend;
+        let rest = self.lease.rest_of(holding.terms.min_hold, Instant::now());
+        // Only where `max_hold` allows a `min_hold` beyond the ttl.
+        let lengthened = rest.is_to_be_lengthened.then(|| {
+            places.renew(&token, rest.until);
+            let keys = self.lease.keys().iter();
+            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), rest.left);
+            backend.extend(keys.map(request).collect())
+        });
         // All are asked for now, in one go.
         let release = |key: &LockKey| {
             let request = ReleaseRequest::new(key.clone(), token.clone());
-            self.core.backend.release(request)
+            backend.release(request.keeping(rest.left))
         };
         let first = release(self.lease.key());
-        let rest = self.lease.keys().iter().skip(1).map(release).collect();
-        let freeing = Freeing { places, token };
+        let others = self.lease.keys().iter().skip(1).map(release).collect();
+        let freeing = Freeing {
+            places,
+            token,
+            kept_until: (!rest.left.is_zero()).then_some(rest.until),
+        };
         let release = self.core.background.uncancelled(Box::pin(async move {
             let _freeing = freeing;
-            all_released(first, rest).await
+            if let Some(lengthened) = lengthened {
+                lengthened.await;
+            }
+            all_released(first, others).await
         }));
         Some((release, node_budget(ttl)))
     }
@@ -274,11 +335,16 @@ impl fmt::Debug for LockGuard {
 struct Freeing {
     places: Places,
     token: OwnerToken,
+    /// Where `min_hold` keeps the lock that long.
+    kept_until: Option<Instant>,
 }
 
 impl Drop for Freeing {
     fn drop(&mut self) {
-        self.places.free(&self.token);
+        match self.kept_until {
+            Some(until) => self.places.keep(&self.token, until),
+            None => self.places.free(&self.token),
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    cadence::renewed_lifetime,
     clock::until,
     error::{LockError, LostCause},
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
-    validity::lifetime,
+    validity::{FAR, lifetime},
 };
 
 /// A lease: what a body may know of the lock that it runs under.
@@ -55,14 +56,20 @@ struct Inner {
     fencing_token: Option<FencingToken>,
     point: Point,
     start: Instant,
+    /// Where `max_hold` ends the lease, renewed or not.
+    limit: Option<Instant>,
     state: Mutex<State>,
-    /// Told of every change of the state.
+    /// Told when the lease is lost.
     changed: Notify,
 }
 
 #[derive(Clone, Copy)]
 struct State {
     deadline: Instant,
+    /// Until when the servers keep the keys at least.
+    kept_until: Instant,
+    /// The ttl of a lease that was renewed up to its limit in advance.
+    ahead: Option<Duration>,
     phase: Phase,
     /// Which of the keys was lost, if it was one of them; else the first.
     lost_key: usize,
@@ -83,14 +90,19 @@ impl Lease {
         point: Point,
         start: Instant,
         ttl: Duration,
+        max_hold: Option<Duration>,
     ) -> Self {
+        let limit = max_hold.map(|max_hold| start + max_hold.min(FAR));
         Self(Arc::new(Inner {
             keys,
             fencing_token,
             point,
             start,
+            limit,
             state: Mutex::new(State {
                 deadline: start + lifetime(ttl),
+                kept_until: start + ttl,
+                ahead: None,
                 phase: Phase::Held,
                 lost_key: 0,
             }),
@@ -110,16 +122,17 @@ impl Lease {
         self.0.fencing_token
     }
 
-    /// When the lease ends unless it is extended, on the monotonic clock.
+    /// When the lease ends unless it is extended or renewed, on the monotonic
+    /// clock.
     pub fn deadline(&self) -> Instant {
-        self.0.state.lock().deadline
+        self.0.deadline(&self.0.state.lock(), Instant::now())
     }
 
     /// What is left until the deadline; zero once the lease has ended.
     pub fn remaining(&self) -> Duration {
-        let state = *self.0.state.lock();
+        let (state, now) = (*self.0.state.lock(), Instant::now());
         match state.phase {
-            Phase::Held => state.deadline.saturating_duration_since(Instant::now()),
+            Phase::Held => self.0.deadline(&state, now).saturating_duration_since(now),
             Phase::Released | Phase::Lost(_) => Duration::ZERO,
         }
     }
@@ -164,7 +177,9 @@ impl Lease {
             if let Some(cause) = self.ended(Instant::now()) {
                 return cause;
             }
-            until(self.deadline(), changed).await;
+            // A deadline that was moved meanwhile is waited for again.
+            let end = self.0.end(&self.0.state.lock());
+            until(end, changed).await;
         }
     }
 
@@ -184,8 +199,9 @@ impl Lease {
         let state = *self.0.state.lock();
         match state.phase {
             Phase::Lost(cause) => Some(cause),
-            Phase::Held if now < state.deadline => None,
-            Phase::Held | Phase::Released => Some(LostCause::Expired),
+            Phase::Held if now < self.0.end(&state) => None,
+            Phase::Held => Some(self.0.cause(&state)),
+            Phase::Released => Some(LostCause::Expired),
         }
     }
 
@@ -196,18 +212,17 @@ impl Lease {
     /// What had ended the lease before.
     pub(crate) fn end(&self) -> Result<(), LostCause> {
         let mut state = self.0.state.lock();
-        let State {
-            phase, deadline, ..
-        } = *state;
-        if phase == Phase::Held {
+        let before = *state;
+        if before.phase == Phase::Held {
             state.phase = Phase::Released;
         }
         drop(state);
         self.0.changed.notify_waiters();
-        match phase {
+        match before.phase {
             Phase::Lost(cause) => Err(cause),
-            Phase::Held if Instant::now() < deadline => Ok(()),
-            Phase::Held | Phase::Released => Err(LostCause::Expired),
+            Phase::Held if Instant::now() < self.0.end(&before) => Ok(()),
+            Phase::Held => Err(self.0.cause(&before)),
+            Phase::Released => Err(LostCause::Expired),
         }
     }
 
@@ -228,7 +243,8 @@ impl Lease {
     }
 
     /// Moves the deadline of a lease that has not ended to where an extension
-    /// that was asked for at `asked` puts it; never to an earlier one.
+    /// that was asked for at `asked` puts it; never to an earlier one, and
+    /// never beyond what `max_hold` allows.
     ///
     /// # Errors
     ///
@@ -237,15 +253,48 @@ impl Lease {
     pub(crate) fn extended(&self, asked: Instant, ttl: Duration) -> Result<(), LostCause> {
         let mut state = self.0.state.lock();
         match state.phase {
-            Phase::Lost(cause) => return Err(cause),
-            Phase::Held if Instant::now() < state.deadline => {
-                state.deadline = state.deadline.max(asked + lifetime(ttl));
+            Phase::Lost(cause) => Err(cause),
+            Phase::Held if Instant::now() < self.0.end(&state) => {
+                let deadline = asked + lifetime(ttl);
+                let deadline = self.0.limit.map_or(deadline, |limit| deadline.min(limit));
+                state.deadline = state.deadline.max(deadline);
+                state.kept_until = state.kept_until.max(asked + ttl);
+                Ok(())
             }
-            Phase::Held | Phase::Released => return Err(LostCause::Expired),
+            Phase::Held => Err(self.0.cause(&state)),
+            Phase::Released => Err(LostCause::Expired),
         }
-        drop(state);
-        self.0.changed.notify_waiters();
-        Ok(())
+    }
+
+    /// Notes that the keys are kept up to the limit: renewals that cannot fail
+    /// were made in advance.
+    ///
+    /// The deadline still moves as if each came on time, so that a program
+    /// sees in memory what it will see on servers.
+    pub(crate) fn renewed_in_advance(&self, ttl: Duration) {
+        let mut state = self.0.state.lock();
+        if let Some(limit) = self.0.limit {
+            state.ahead = Some(ttl);
+            state.kept_until = state.kept_until.max(limit);
+        }
+    }
+
+    /// Where `max_hold` ends the lease.
+    pub(crate) fn limit(&self) -> Option<Instant> {
+        self.0.limit
+    }
+
+    /// What is left at `now` of a least hold time, and whether the servers
+    /// would forget the lease, which has not ended otherwise, before that.
+    pub(crate) fn rest_of(&self, min_hold: Duration, now: Instant) -> Rest {
+        let state = *self.0.state.lock();
+        let until = self.0.start + min_hold.min(FAR);
+        let is_ours = !matches!(state.phase, Phase::Lost(_)) && now < self.0.end(&state);
+        Rest {
+            left: until.saturating_duration_since(now),
+            until,
+            is_to_be_lengthened: is_ours && state.kept_until < until && now < until,
+        }
     }
 
     /// The loss as the caller sees it.
@@ -255,6 +304,41 @@ impl Lease {
             key: self.keys().get(lost_key).unwrap_or(self.key()).into(),
             cause,
             held: self.0.start.elapsed(),
+        }
+    }
+}
+
+/// What is left of a least hold time.
+pub(crate) struct Rest {
+    pub(crate) left: Duration,
+    pub(crate) until: Instant,
+    /// Whether the servers must be asked to keep the keys longer.
+    pub(crate) is_to_be_lengthened: bool,
+}
+
+impl Inner {
+    /// When the lease ends as far as it has been renewed by `now`.
+    fn deadline(&self, state: &State, now: Instant) -> Instant {
+        let (Some(ttl), Some(limit)) = (state.ahead, self.limit) else {
+            return state.deadline;
+        };
+        let lasts = renewed_lifetime(now.saturating_duration_since(self.start), ttl);
+        state.deadline.max(limit.min(self.start + lasts))
+    }
+
+    /// When the lease ends by itself if nobody does anything more about it.
+    fn end(&self, state: &State) -> Instant {
+        match (state.ahead, self.limit) {
+            (Some(_), Some(limit)) => limit,
+            _ => state.deadline,
+        }
+    }
+
+    /// What ends the lease at its end.
+    fn cause(&self, state: &State) -> LostCause {
+        match self.limit {
+            Some(limit) if limit <= self.end(state) => LostCause::MaxHold,
+            _ => LostCause::Expired,
         }
     }
 }
@@ -300,6 +384,7 @@ mod tests {
             point,
             Instant::now(),
             ttl,
+            None,
         )
     }
 

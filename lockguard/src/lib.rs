@@ -54,9 +54,11 @@ mod token;
 
 // Decisions: times and votes in, values out.
 mod backoff;
+mod cadence;
 mod fence;
 mod quorum;
 mod template;
+mod terms;
 mod validity;
 
 // Backends: where locks are kept.
@@ -76,6 +78,7 @@ mod guard;
 mod lease;
 mod manager;
 mod queue;
+mod renewal;
 mod request;
 mod run;
 mod token_lock;
@@ -100,6 +103,7 @@ pub use crate::{
     manager::LockManager,
     request::LockRequest,
     retry::RetryPolicy,
+    terms::OnLost,
     token::{OwnerToken, ParseOwnerTokenError},
     token_lock::{Released, TokenLock},
 };

@@ -185,7 +185,8 @@ impl LockManager {
     }
 
     /// How many bodies have finished after their lease was lost, inside one
-    /// long poll: their values were returned, and they may not have been alone.
+    /// long poll or because [`OnLost::Finish`](crate::OnLost::Finish) let them:
+    /// their values were returned, and they may not have been alone.
     pub fn finished_late(&self) -> u64 {
         self.core.finished_late.load(Ordering::Relaxed)
     }

@@ -164,6 +164,16 @@ impl Places {
         self.iter().for_each(|place| place.hold(token, start, ttl));
     }
 
+    /// See [`Place::renew`].
+    pub(crate) fn renew(&self, token: &OwnerToken, until: Instant) {
+        self.iter().for_each(|place| place.renew(token, until));
+    }
+
+    /// See [`Place::keep`].
+    pub(crate) fn keep(&self, token: &OwnerToken, until: Instant) {
+        self.iter().for_each(|place| place.keep(token, until));
+    }
+
     /// Notes that the lease with this token has been given back.
     pub(crate) fn free(&self, token: &OwnerToken) {
         self.iter().for_each(|place| place.free(token));
@@ -227,6 +237,26 @@ impl Place {
             token: token.clone(),
             until,
         });
+    }
+
+    /// Notes that the lease with this token, if it still holds the key, has
+    /// been renewed.
+    pub(crate) fn renew(&self, token: &OwnerToken, until: Instant) {
+        let mut holder = self.line.holder.lock();
+        if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
+            holder.until = holder.until.max(until);
+        }
+    }
+
+    /// Notes that the lease with this token has been given back but for a
+    /// rest, and lets those who wait for it wait for that only.
+    pub(crate) fn keep(&self, token: &OwnerToken, until: Instant) {
+        let mut holder = self.line.holder.lock();
+        if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
+            holder.until = holder.until.min(until);
+        }
+        drop(holder);
+        self.line.tell();
     }
 
     /// Notes that the lease with this token has been given back, and wakes the

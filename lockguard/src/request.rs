@@ -10,6 +10,7 @@ use crate::{
     keys::LockKeys,
     lease::{Lease, Point},
     run::run,
+    terms::{OnLost, Terms},
 };
 
 /// A lock to be taken, made by [`LockManager::lock`](crate::LockManager::lock)
@@ -29,6 +30,7 @@ pub struct LockRequest {
     target: Result<(Arc<Core>, LockKeys), LockError>,
     ttl: Duration,
     wait: Option<Duration>,
+    terms: Terms,
     point: Point,
     is_fenced: bool,
 }
@@ -43,6 +45,7 @@ impl LockRequest {
             target,
             ttl,
             wait: None,
+            terms: Terms::default(),
             point,
             is_fenced: false,
         }
@@ -54,6 +57,106 @@ impl LockRequest {
     /// same, within a bounded time.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = Some(wait);
+        self
+    }
+
+    /// Renews the lease while it is held, for at most this long from its
+    /// start; then it is lost, with
+    /// [`LostCause::MaxHold`](crate::LostCause::MaxHold).
+    ///
+    /// For work that may take longer than others should wait when a holder
+    /// crashes: the ttl is how long a crashed holder's lock stays taken, and
+    /// `max_hold` the time limit of the body, or of the guard.
+    ///
+    /// The lease is renewed at a third of the ttl, until it is given back or
+    /// lost.
+    /// A renewal that fails is a warning and is tried again: the lease is lost
+    /// at its deadline, and not before.
+    /// Where a quorum of servers says that the lock is not ours any more, it is
+    /// lost at once, with [`LostCause::Taken`](crate::LostCause::Taken).
+    /// [`Lease::deadline`] and [`Lease::remaining`] follow the renewals.
+    /// While the runtime that the manager was made on is blocked, or has ended,
+    /// nothing is renewed; the memory manager needs none.
+    ///
+    /// Refused: less than the ttl.
+    ///
+    /// # Default
+    ///
+    /// No renewal: the lease lasts for its ttl.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lockguard::LockManager;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), lockguard::LockError> {
+    /// # let manager = LockManager::memory();
+    /// // Others wait 100 ms after a crash, and the export may take a minute.
+    /// let request = manager.lock("export:daily", Duration::from_millis(100));
+    /// let export = request.max_hold(Duration::from_secs(60)).run(async |lease| {
+    ///     tokio::time::sleep(Duration::from_millis(250)).await;
+    ///     lease.is_held()
+    /// });
+    /// assert!(export.await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_hold(mut self, max_hold: Duration) -> Self {
+        self.terms.max_hold = Some(max_hold);
+        self
+    }
+
+    /// Keeps the lock for at least this long from the lease's start, without
+    /// keeping the caller.
+    ///
+    /// For scheduled jobs on machines whose clocks differ: a job that is done
+    /// in a second must not be found undone by a machine whose clock is two
+    /// seconds behind.
+    /// A release before that time shortens what is left of the lock's ttl to
+    /// the rest, and returns at once; whoever waits sees the rest.
+    /// It holds after errors, panics and cancellation too.
+    /// A lease that is lost is kept no longer than the servers keep it.
+    ///
+    /// Refused: more than the ttl where there is no
+    /// [`max_hold`](Self::max_hold), and more than that where there is.
+    ///
+    /// # Default
+    ///
+    /// Zero: the lock is free when it is released.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lockguard::LockManager;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), lockguard::LockError> {
+    /// # let manager = LockManager::memory();
+    /// let nightly = || {
+    ///     let request = manager.lock("job:nightly", Duration::from_secs(60));
+    ///     request.min_hold(Duration::from_secs(10)).wait(Duration::ZERO)
+    /// };
+    /// nightly().run(async |_lease| "done").await?;
+    /// let late = nightly().run(async |_lease| "done twice").await;
+    /// assert!(late.unwrap_err().is_busy());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn min_hold(mut self, min_hold: Duration) -> Self {
+        self.terms.min_hold = min_hold;
+        self
+    }
+
+    /// Sets what becomes of the body when its lease is lost.
+    ///
+    /// A guard has no body: ask [`Lease::check`], or wait for [`Lease::lost`].
+    ///
+    /// # Default
+    ///
+    /// [`OnLost::Cancel`]: the body is dropped.
+    pub fn on_lost(mut self, on_lost: OnLost) -> Self {
+        self.terms.on_lost = on_lost;
         self
     }
 
@@ -110,6 +213,7 @@ impl LockRequest {
         let want = Want {
             keys,
             ttl: self.ttl,
+            terms: self.terms,
             patience: Patience::Wait(self.wait.unwrap_or_else(|| core.default_wait(self.ttl))),
             label: core.settings.label.clone(),
             point: self.point,
@@ -136,7 +240,8 @@ impl LockRequest {
 
     /// Runs the body under the lock: what the attribute does.
     ///
-    /// The body is dropped at its first poll after the lease's deadline.
+    /// The body is dropped at its first poll after the lease's deadline, unless
+    /// [`on_lost`](Self::on_lost) lets it finish.
     /// A value that it has produced is returned, however late.
     /// Whether it returns, panics or is cancelled, the lock is given back; on a
     /// normal way out, before this returns.
@@ -188,6 +293,7 @@ impl fmt::Debug for LockRequest {
         debug
             .field("ttl", &self.ttl)
             .field("wait", &self.wait)
+            .field("terms", &self.terms)
             .field("point", &format_args!("{}", self.point))
             .field("fenced", &self.is_fenced)
             .finish()

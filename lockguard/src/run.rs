@@ -14,6 +14,7 @@ use crate::{
     error::{LockError, LostCause},
     guard::LockGuard,
     lease::Lease,
+    terms::OnLost,
 };
 
 /// Polls the body until it ends or its lease does.
@@ -22,6 +23,7 @@ use crate::{
 /// always ready, or that uses up its cooperative budget, is stopped too; the
 /// timer merely wakes one that is idle.
 /// A value that the body has produced is returned, however late.
+/// Where the request says [`OnLost::Finish`], a body goes on after the loss.
 ///
 /// # Errors
 ///
@@ -32,6 +34,7 @@ pub fn run<'a, F: Future>(guard: &'a LockGuard, body: Pin<&'a mut F>) -> Run<'a,
         body,
         chain: None,
         lost: None,
+        goes_on: false,
     }
 }
 
@@ -44,6 +47,8 @@ pub struct Run<'a, F> {
     chain: Option<Arc<Body>>,
     /// Made when the body first has to wait.
     lost: Option<BoxFuture<'static, LostCause>>,
+    /// The lease is lost, and the body goes on all the same.
+    goes_on: bool,
 }
 
 impl<F: Future> Future for Run<'_, F> {
@@ -52,8 +57,14 @@ impl<F: Future> Future for Run<'_, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let lease = this.guard.lease();
-        if let Some(cause) = lease.ended(Instant::now()) {
-            return Poll::Ready(Err(lose(lease, cause)));
+        if !this.goes_on
+            && let Some(cause) = lease.ended(Instant::now())
+        {
+            if this.guard.on_lost() == OnLost::Cancel {
+                return Poll::Ready(Err(lose(lease, cause)));
+            }
+            this.goes_on = true;
+            go_on(lease, cause);
         }
         let chain = this
             .chain
@@ -61,16 +72,29 @@ impl<F: Future> Future for Run<'_, F> {
         let body = this.body.as_mut();
         if let Poll::Ready(value) = chain.poll(|| body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {
-                finished_late(this.guard, cause);
+                this.guard.core().count_finished_late();
+                if !this.goes_on {
+                    warn_of_late_finish(lease, cause);
+                }
             }
             return Poll::Ready(Ok(value));
+        }
+        if this.goes_on {
+            return Poll::Pending;
         }
         let lost = this.lost.get_or_insert_with(|| {
             let lease = lease.clone();
             Box::pin(async move { lease.lost().await })
         });
         match lost.as_mut().poll(cx) {
-            Poll::Ready(cause) => Poll::Ready(Err(lose(lease, cause))),
+            Poll::Ready(cause) if this.guard.on_lost() == OnLost::Cancel => {
+                Poll::Ready(Err(lose(lease, cause)))
+            }
+            Poll::Ready(cause) => {
+                this.goes_on = true;
+                go_on(lease, cause);
+                Poll::Pending
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -86,11 +110,20 @@ fn lose(lease: &Lease, cause: LostCause) -> LockError {
     lease.lost_error(cause)
 }
 
-fn finished_late(guard: &LockGuard, cause: LostCause) {
-    guard.core().count_finished_late();
+/// The loss, where the body is to finish all the same.
+fn go_on(lease: &Lease, cause: LostCause) {
+    lease.lose(cause);
     tracing::warn!(
-        key = %guard.lease().key(),
-        point = %guard.lease().point(),
+        key = %lease.key(),
+        point = %lease.point(),
+        "lost a lock: {cause}; its body goes on, as `on_lost` says, and may not be alone"
+    );
+}
+
+fn warn_of_late_finish(lease: &Lease, cause: LostCause) {
+    tracing::warn!(
+        key = %lease.key(),
+        point = %lease.point(),
         "a body finished after its lock was lost: {cause}; its value is returned, and it may \
          not have been alone: give it a longer ttl, or let it yield more often"
     );

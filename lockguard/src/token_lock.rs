@@ -13,6 +13,7 @@ use crate::{
     lease::Point,
     manager::LockManager,
     retry::Retry,
+    terms::Terms,
     token::OwnerToken,
     validity::LONGEST_NODE_BUDGET,
 };
@@ -203,6 +204,7 @@ impl LockManager {
         let want = Want {
             keys: core.key(key)?.into(),
             ttl,
+            terms: Terms::default(),
             patience,
             label,
             point: Point::Named("LockManager::acquire".into()),

@@ -11,6 +11,9 @@ use std::{ops::RangeInclusive, time::Duration};
 pub(crate) const TTL_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(24 * 60 * 60);
 
+/// A time beyond this is for ever, and an instant cannot hold much more.
+pub(crate) const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The longest that one node is waited for.
 pub(crate) const LONGEST_NODE_BUDGET: Duration = Duration::from_secs(1);
 

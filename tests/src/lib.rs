@@ -29,7 +29,8 @@ pub mod contract;
 mod quorums;
 mod scripted;
 
-// What happened, across processes.
+// What happened: in the log, and across processes.
+mod warnings;
 mod witness;
 
 pub use crate::{
@@ -38,6 +39,7 @@ pub use crate::{
     quorums::tokens_over_random_quorums,
     scripted::{Call, Fate, Operation, Scripted, Step},
     server::{Server, Servers},
+    warnings::Warnings,
     witness::{Interval, Section, Violation, Witness},
     worker::Worker,
 };

@@ -31,6 +31,9 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// - [`release`](Backend::release) and [`extend`](Backend::extend) compare the
 ///   owner token and change nothing that is not its own.
 /// - An extend never creates a key and never shortens a ttl.
+/// - A release that [keeps](ReleaseRequest::keeping) a rest leaves the key
+///   taken for that long; it never lengthens a ttl, and repeating it changes
+///   nothing.
 /// - A reply other than [`AcquireReply::Granted`] leaves nothing behind for
 ///   long: what was taken is being given back.
 /// - After an error, or when the future is dropped, the outcome is unknown:
@@ -119,6 +122,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Resolves when the key is given back after this call; `None` where the
     /// backend cannot tell, and waiters ask again with growing delays.
     ///
+    /// A release that keeps a rest may wake as well: the waiter learns the
+    /// rest.
     /// A wake is a hint: whoever is woken acquires like anybody else.
     fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
         let _ = key;
@@ -263,12 +268,26 @@ pub struct ReleaseRequest {
     pub key: LockKey,
     /// The owner token that holds it.
     pub token: OwnerToken,
+    /// What is kept of its ttl, from now on; `None`: the key is free at once.
+    pub keep: Option<Duration>,
 }
 
 impl ReleaseRequest {
     /// Gives back `key`, held by `token`.
     pub fn new(key: LockKey, token: OwnerToken) -> Self {
-        Self { key, token }
+        Self {
+            key,
+            token,
+            keep: None,
+        }
+    }
+
+    /// Leaves the key taken for `rest` from now, and not longer than it would
+    /// have been; a rest of zero frees it at once.
+    #[must_use]
+    pub fn keeping(mut self, rest: Duration) -> Self {
+        self.keep = (!rest.is_zero()).then_some(rest);
+        self
     }
 }
 
@@ -306,7 +325,8 @@ pub enum ExtendReply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReleaseReply {
-    /// The token held the key, and it is free now.
+    /// The token held the key, and it is free now, or after the rest that was
+    /// to be kept.
     Freed,
     /// Nobody held the key.
     NotHeld,

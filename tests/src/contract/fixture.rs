@@ -162,6 +162,18 @@ impl Fixture {
         reply.expect("an answer to a release")
     }
 
+    /// Gives the key back, but for a rest of its ttl.
+    pub(crate) async fn release_keeping(
+        &self,
+        key: &LockKey,
+        token: &OwnerToken,
+        rest: Duration,
+    ) -> ReleaseReply {
+        let request = ReleaseRequest::new(key.clone(), token.clone()).keeping(rest);
+        let reply = self.backend.release(request).await;
+        reply.expect("an answer to a release")
+    }
+
     /// Who holds the key now; `None` when it is free.
     pub(crate) async fn holder(&self, key: &LockKey) -> Option<Holder> {
         let token = fresh_token();

@@ -144,6 +144,16 @@ macro_rules! contract_cases {
                 "A release after the ttl says that nobody holds the key.";
             release::release_after_expiry_leaves_the_next_owner
                 "A release after the ttl leaves the next owner alone.";
+            release::release_keeping_a_rest_holds_the_key_for_it_and_not_longer
+                "A release that keeps a rest leaves the key taken for that long.";
+            release::release_keeping_a_rest_never_lengthens_a_ttl
+                "A release that keeps a rest never lengthens a ttl.";
+            release::release_keeping_a_rest_with_anothers_token_leaves_the_lock
+                "A release that keeps a rest compares the owner token, too.";
+            release::release_keeping_a_rest_twice_is_the_same
+                "A release that keeps a rest changes nothing when it is repeated.";
+            release::release_keeping_a_rest_of_a_free_key_is_not_held
+                "A release that keeps a rest never creates a key.";
             expiry::a_key_is_held_for_its_whole_ttl
                 "A key is held for its whole ttl, unless it is given back.";
             expiry::a_key_is_free_after_its_ttl

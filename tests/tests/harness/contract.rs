@@ -57,6 +57,10 @@ enum Fault {
     ReleaseIgnoresTheToken,
     ReleaseDoesNothing,
     ReleaseSaysFreed,
+    ReleaseKeepsNothing,
+    ReleaseKeepsAll,
+    ReleaseLengthens,
+    ReleaseKeepIgnoresTheToken,
     NeverWakes,
     AcquiresAfterTheDrop,
 }
@@ -101,6 +105,10 @@ caught! {
     a_late_release_of_the_next_owner: ReleaseIgnoresTheToken by release::release_after_expiry_leaves_the_next_owner;
     a_release_in_words_only: ReleaseDoesNothing by release::release_frees_the_key;
     a_release_that_always_succeeds: ReleaseSaysFreed by release::a_second_release_is_not_held;
+    a_rest_that_is_not_kept: ReleaseKeepsNothing by release::release_keeping_a_rest_twice_is_the_same;
+    a_rest_that_is_the_whole_ttl: ReleaseKeepsAll by release::release_keeping_a_rest_holds_the_key_for_it_and_not_longer;
+    a_rest_longer_than_the_ttl: ReleaseLengthens by release::release_keeping_a_rest_never_lengthens_a_ttl;
+    a_rest_of_anothers: ReleaseKeepIgnoresTheToken by release::release_keeping_a_rest_with_anothers_token_leaves_the_lock;
     no_wake: NeverWakes by wake::a_release_wakes_a_waiter;
     an_acquire_after_its_drop: AcquiresAfterTheDrop by cancellation::release_after_a_dropped_acquire_leaves_nothing;
 }
@@ -360,8 +368,30 @@ impl Store {
     }
 
     fn release(&mut self, request: &ReleaseRequest) -> ReleaseReply {
-        let ReleaseRequest { key, token, .. } = request;
-        let is_holder = self.live(key).map(|(holder, _)| holder == token);
+        let ReleaseRequest {
+            key, token, keep, ..
+        } = request;
+        let held = self.live(key).cloned();
+        let is_holder = held.as_ref().map(|(holder, _)| holder == token);
+        if let Some((holder, end)) = held
+            && let Some(rest) = *keep
+            && !self.has(Fault::ReleaseKeepsNothing)
+        {
+            if is_holder == Some(true) || self.has(Fault::ReleaseKeepIgnoresTheToken) {
+                let left = end.saturating_duration_since(Instant::now());
+                let rest = match self.fault {
+                    Fault::ReleaseKeepsAll => left,
+                    Fault::ReleaseLengthens => rest,
+                    _ => rest.min(left),
+                };
+                self.put(key, &holder, rest);
+            }
+            return if is_holder == Some(true) {
+                ReleaseReply::Freed
+            } else {
+                ReleaseReply::NotOwner
+            };
+        }
         let removes = is_holder == Some(true) || self.has(Fault::ReleaseIgnoresTheToken);
         if removes && !self.has(Fault::ReleaseDoesNothing) {
             self.held.remove(&self.key(key));

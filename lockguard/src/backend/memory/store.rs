@@ -94,8 +94,14 @@ impl Store {
         match shard.live(&request.key, now) {
             None => ReleaseReply::NotHeld,
             Some(entry) if entry.token != request.token => ReleaseReply::NotOwner,
-            Some(_) => {
-                shard.entries.remove(&request.key);
+            Some(entry) => {
+                match request.keep {
+                    Some(rest) => entry.expires = entry.expires.min(now + rest),
+                    None => {
+                        shard.entries.remove(&request.key);
+                    }
+                }
+                // Where a rest is kept, waiters learn how long it is.
                 shard.wake_all(&request.key);
                 ReleaseReply::Freed
             }

@@ -204,13 +204,16 @@ impl Command {
             Task::Release { request, .. } => {
                 let mut release = self.script(&RELEASE, &[request.key.as_str()]);
                 release.arg(request.token.expose());
+                if let Some(rest) = request.keep {
+                    release.arg(millis(rest));
+                }
                 release
             }
         }
     }
 
     fn script(&self, script: &Script, keys: &[&str]) -> Cmd {
-        let mut cmd = Cmd::with_capacity(keys.len().saturating_add(5), 256);
+        let mut cmd = Cmd::with_capacity(keys.len().saturating_add(6), 256);
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
             Form::InFull => cmd.arg("EVAL").arg(script.code),

@@ -1,0 +1,557 @@
+//! Renews the leases that may be held longer than their ttl.
+
+use std::{
+    cmp::Ordering,
+    collections::BinaryHeap,
+    fmt,
+    future::poll_fn,
+    mem,
+    pin::pin,
+    sync::{
+        Arc, Weak,
+        atomic::{self, AtomicBool, AtomicU32},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{sync::Notify, task::yield_now, time::Instant};
+
+use crate::{
+    backend::{Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseRequest},
+    background::Background,
+    cadence::{on_the_raster, renewal_interval, renewal_tick, retry_pause, ttl_lasting},
+    clock::until,
+    error::{LostCause, NodeError},
+    lease::Lease,
+    queue::Place,
+    token::OwnerToken,
+    validity::{lifetime, node_budget},
+};
+
+/// Renews leases with a `max_hold` while they are held.
+///
+/// One task for the whole manager, on the runtime that the manager was made
+/// on; it begins with the first such lease and ends with the last.
+/// It renews each lease at a third of its ttl, many in one batch.
+/// A renewal that fails is a warning and is tried again: only the deadline, or
+/// a quorum that says "not yours", is a loss.
+///
+/// On a backend whose futures are ready at their first poll a renewal cannot
+/// fail, so it is made up to the lease's limit in advance, without a task.
+pub(crate) struct Renewal(Arc<Shared>);
+
+struct Shared {
+    backend: Arc<dyn Backend>,
+    background: Background,
+    /// Where the raster of due times begins.
+    epoch: Instant,
+    schedule: Mutex<Schedule>,
+    /// Held while a batch is put on its way: no lease is given back between
+    /// the look whether it is held and the call that renews it.
+    sending: Mutex<()>,
+    /// Told when the task must look at the schedule again.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Schedule {
+    due: BinaryHeap<Due>,
+    /// How many leases are to be renewed and have not been given back.
+    live: usize,
+    is_running: bool,
+}
+
+/// The most leases that are renewed in one call.
+const MOST_IN_BATCH: usize = 256;
+
+/// The most calls that wait for an answer; what is due then waits.
+const MOST_BATCHES: usize = 64;
+
+/// How many entries of leases that are gone the schedule holds at least
+/// before they are looked for.
+const MOST_GONE: usize = 64;
+
+/// Longer than any task sleeps without a reason.
+const IDLE: Duration = Duration::from_secs(60 * 60);
+
+/// A lease that is renewed until it is given back.
+pub(crate) struct Renewed {
+    pub(crate) lease: Lease,
+    pub(crate) token: OwnerToken,
+    pub(crate) ttl: Duration,
+    pub(crate) min_hold: Duration,
+    /// One for each key.
+    pub(crate) places: Vec<Place>,
+    /// No renewal is sent from here on.
+    is_given_back: AtomicBool,
+    /// Renewals that have failed since the last that has not.
+    failures: AtomicU32,
+}
+
+impl Renewed {
+    pub(crate) fn new(
+        lease: Lease,
+        token: OwnerToken,
+        ttl: Duration,
+        min_hold: Duration,
+        places: Vec<Place>,
+    ) -> Self {
+        Self {
+            lease,
+            token,
+            ttl,
+            min_hold,
+            places,
+            is_given_back: AtomicBool::new(false),
+            failures: AtomicU32::new(0),
+        }
+    }
+
+    fn is_held(&self, now: Instant) -> bool {
+        !self.is_given_back() && self.lease.ended(now).is_none()
+    }
+
+    fn is_given_back(&self) -> bool {
+        self.is_given_back.load(atomic::Ordering::Acquire)
+    }
+
+    /// How long a lease that is renewed now must be kept; `None` when it lasts
+    /// up to its limit already.
+    fn ttl_needed(&self, now: Instant) -> Option<Duration> {
+        let limit = self.lease.limit()?;
+        let rest = limit.saturating_duration_since(now);
+        (self.lease.deadline() < limit).then(|| self.ttl.min(ttl_lasting(rest)))
+    }
+
+    fn requests(&self, ttl: Duration) -> impl Iterator<Item = ExtendRequest> {
+        let keys = self.lease.keys().iter();
+        keys.map(move |key| ExtendRequest::new(key.clone(), self.token.clone(), ttl))
+    }
+
+    /// A renewal that was asked for at `asked` came to this.
+    fn renewed(&self, asked: Instant, ttl: Duration) {
+        self.failures.store(0, atomic::Ordering::Relaxed);
+        // An error: the lease ended meanwhile, and is never revived.
+        if self.lease.extended(asked, ttl).is_ok() {
+            for place in &self.places {
+                place.renew(&self.token, asked + ttl);
+            }
+        }
+    }
+
+    /// The servers say that its nth key is not ours any more.
+    fn taken(&self, nth: usize) {
+        if self.lease.ended(Instant::now()).is_none() {
+            self.lease.lose_nth(nth, LostCause::Taken);
+        }
+    }
+
+    /// Whether this failure is the first in a row.
+    fn failed(&self) -> bool {
+        self.failures.fetch_add(1, atomic::Ordering::Relaxed) == 0
+    }
+
+    /// Leases that may wait equally long for an answer go in one batch.
+    fn class(&self) -> u32 {
+        let millis = node_budget(self.ttl).as_millis();
+        millis.checked_ilog2().unwrap_or(0)
+    }
+}
+
+/// When a lease is to be renewed next.
+struct Due {
+    at: Instant,
+    class: u32,
+    renewed: Weak<Renewed>,
+}
+
+impl Ord for Due {
+    /// The earliest is the greatest, as the heap wants it.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.class).cmp(&(self.at, self.class))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Due {}
+
+impl Renewal {
+    pub(crate) fn new(backend: Arc<dyn Backend>, background: Background) -> Self {
+        Self(Arc::new(Shared {
+            backend,
+            background,
+            epoch: Instant::now(),
+            schedule: Mutex::default(),
+            sending: Mutex::default(),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Renews the lease until it is [given back](Self::stop), lost, or at its
+    /// limit.
+    pub(crate) fn start(&self, renewed: Renewed) -> Arc<Renewed> {
+        let renewed = Arc::new(renewed);
+        if self.0.backend.is_immediate() {
+            self.0.renew_in_advance(&renewed);
+        } else {
+            self.0.enlist(&renewed);
+        }
+        renewed
+    }
+
+    /// From here on no renewal of this lease is sent: whatever is asked of the
+    /// backend after this call comes after the last one.
+    pub(crate) fn stop(&self, renewed: &Renewed) {
+        renewed.is_given_back.store(true, atomic::Ordering::Release);
+        if self.0.backend.is_immediate() {
+            return;
+        }
+        drop(self.0.sending.lock());
+        let mut schedule = self.0.schedule.lock();
+        schedule.live = schedule.live.saturating_sub(1);
+        if schedule.live == 0 {
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+impl fmt::Debug for Renewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewal")
+            .field("leases", &self.0.schedule.lock().live)
+            .finish()
+    }
+}
+
+impl Shared {
+    /// The renewals up to the limit, all at once.
+    fn renew_in_advance(&self, renewed: &Renewed) {
+        let asked = Instant::now();
+        let Some(limit) = renewed.lease.limit() else {
+            return;
+        };
+        let ttl = ttl_lasting(limit.saturating_duration_since(asked));
+        let mut replies = self.backend.extend(renewed.requests(ttl).collect());
+        let mut nobody = Context::from_waker(Waker::noop());
+        let Poll::Ready(replies) = replies.as_mut().poll(&mut nobody) else {
+            tracing::warn!(
+                key = %renewed.lease.key(),
+                "failed to renew a lock: its backend is not immediate, as it says it is"
+            );
+            return;
+        };
+        match outcome(&replies, renewed.lease.keys().len()) {
+            Outcome::Extended => {
+                renewed.lease.renewed_in_advance(renewed.ttl);
+                for place in &renewed.places {
+                    place.renew(&renewed.token, limit);
+                }
+            }
+            Outcome::Taken(nth) => renewed.taken(nth),
+            Outcome::Failed(error) => warn_of_failure(renewed, 1, &error),
+        }
+    }
+
+    fn enlist(self: &Arc<Self>, renewed: &Arc<Renewed>) {
+        let at = self.next_due(renewed, Instant::now());
+        let is_running = {
+            let mut schedule = self.schedule.lock();
+            schedule.live = schedule.live.saturating_add(1);
+            if schedule.push(at, renewed) {
+                self.changed.notify_one();
+            }
+            mem::replace(&mut schedule.is_running, true)
+        };
+        if is_running {
+            return;
+        }
+        let running = Running(Some(Arc::clone(self)));
+        if !self.background.spawn(work(Arc::clone(self), running)) {
+            tracing::warn!(
+                key = %renewed.lease.key(),
+                "no tokio runtime is left to renew a lock; it is lost after its ttl"
+            );
+        }
+    }
+
+    /// When the lease is to be renewed, as far as it lasts now.
+    fn next_due(&self, renewed: &Renewed, now: Instant) -> Instant {
+        let lasts = lifetime(renewed.ttl);
+        let before_the_end = lasts.saturating_sub(renewal_interval(renewed.ttl));
+        let deadline = renewed.lease.deadline();
+        let due = deadline.checked_sub(before_the_end).unwrap_or(now);
+        self.on_the_raster(due.max(now), renewed)
+    }
+
+    fn on_the_raster(&self, at: Instant, renewed: &Renewed) -> Instant {
+        let since = at.saturating_duration_since(self.epoch);
+        self.epoch + on_the_raster(since, renewal_tick(renewed.ttl))
+    }
+
+    /// What the task does next.
+    fn step(self: &Arc<Self>, in_flight: usize) -> Step {
+        let now = Instant::now();
+        let mut schedule = self.schedule.lock();
+        if schedule.live == 0 {
+            schedule.due.clear();
+        }
+        if schedule.due.is_empty() && in_flight == 0 {
+            schedule.is_running = false;
+            return Step::End;
+        }
+        if in_flight >= MOST_BATCHES {
+            return Step::Wait(now + IDLE);
+        }
+        let batch = schedule.take_due(now);
+        if batch.is_empty() {
+            let next = schedule.due.peek().map(|due| due.at);
+            return Step::Wait(next.unwrap_or(now + IDLE));
+        }
+        drop(schedule);
+        self.send(batch)
+    }
+
+    /// Puts one batch on its way.
+    fn send(self: &Arc<Self>, batch: Vec<Arc<Renewed>>) -> Step {
+        let mut sent = Vec::with_capacity(batch.len());
+        let mut requests = Vec::with_capacity(batch.len());
+        let sending = self.sending.lock();
+        let asked = Instant::now();
+        for renewed in batch {
+            if !renewed.is_held(asked) {
+                continue;
+            }
+            let due = self.next_due(&renewed, asked);
+            if due > asked + renewal_tick(renewed.ttl) {
+                // Extended by its owner since.
+                self.schedule.lock().push(due, &renewed);
+                continue;
+            }
+            let Some(ttl) = renewed.ttl_needed(asked) else {
+                continue;
+            };
+            requests.extend(renewed.requests(ttl));
+            sent.push((renewed, ttl));
+        }
+        if sent.is_empty() {
+            return Step::Again;
+        }
+        let replies = self.backend.extend(requests);
+        drop(sending);
+        Step::Sent(Box::pin(Arc::clone(self).settle(asked, sent, replies)))
+    }
+
+    /// Waits for the answers to a batch, and does what follows.
+    async fn settle(self: Arc<Self>, asked: Instant, sent: Vec<Sent>, replies: Replies) {
+        let budgets = sent.iter().map(|(renewed, _)| node_budget(renewed.ttl));
+        let budget = budgets.max().unwrap_or_default();
+        let replies = until(asked + budget, replies).await;
+        let replies = replies.unwrap_or_else(|| {
+            let reason = format!("no answer within {budget:?}");
+            let silent = NodeError::new(self.backend.address(), reason);
+            let keys = sent.iter().map(|(renewed, _)| renewed.lease.keys().len());
+            vec![Err(BackendError::unavailable(silent)); keys.sum()]
+        });
+        let mut rest = &replies[..];
+        let mut failing: Option<(Arc<Renewed>, usize, BackendError)> = None;
+        for (renewed, ttl) in sent {
+            let keys = renewed.lease.keys().len();
+            let (answers, others) = rest.split_at_checked(keys).unwrap_or((rest, &[]));
+            rest = others;
+            let outcome = outcome(answers, keys);
+            if renewed.is_given_back() {
+                self.give_back_again(&renewed);
+                continue;
+            }
+            match outcome {
+                Outcome::Extended => {
+                    renewed.renewed(asked, ttl);
+                    self.renew_again(self.next_due(&renewed, Instant::now()), &renewed);
+                }
+                Outcome::Taken(nth) => renewed.taken(nth),
+                Outcome::Failed(error) => {
+                    let retry = (asked + retry_pause(renewed.ttl)).max(Instant::now());
+                    self.renew_again(self.on_the_raster(retry, &renewed), &renewed);
+                    if renewed.failed() {
+                        let (_, count, _) = failing.get_or_insert((renewed, 0, error));
+                        *count = count.saturating_add(1);
+                    }
+                }
+            }
+        }
+        if let Some((renewed, count, error)) = failing {
+            warn_of_failure(&renewed, count, &error);
+        }
+    }
+
+    fn renew_again(&self, at: Instant, renewed: &Arc<Renewed>) {
+        self.schedule.lock().push(at, renewed);
+    }
+
+    /// The renewal was on its way when the lease was given back.
+    ///
+    /// It creates no key, so that a key that was freed stays free.
+    /// One that is kept for a rest may have been lengthened again, by a node
+    /// that got the two in the other order.
+    fn give_back_again(&self, renewed: &Renewed) {
+        if renewed.min_hold.is_zero() {
+            return;
+        }
+        let rest = renewed.lease.rest_of(renewed.min_hold, Instant::now()).left;
+        for key in renewed.lease.keys() {
+            let request = ReleaseRequest::new(key.clone(), renewed.token.clone()).keeping(rest);
+            let release = self.backend.release(request);
+            self.background.finish(Box::pin(async move {
+                let _ = release.await;
+            }));
+        }
+    }
+}
+
+impl Schedule {
+    /// Enters a lease; whether it is now the first that is due.
+    fn push(&mut self, at: Instant, renewed: &Arc<Renewed>) -> bool {
+        if self.due.len() > MOST_GONE.saturating_add(self.live.saturating_mul(2)) {
+            self.due.retain(|due| due.renewed.strong_count() > 0);
+        }
+        let is_first = self.due.peek().is_none_or(|first| at < first.at);
+        self.due.push(Due {
+            at,
+            class: renewed.class(),
+            renewed: Arc::downgrade(renewed),
+        });
+        is_first
+    }
+
+    /// Takes out what is due now and may go in one batch.
+    fn take_due(&mut self, now: Instant) -> Vec<Arc<Renewed>> {
+        let mut batch = Vec::new();
+        let class = self.due.peek().map(|first| first.class);
+        while batch.len() < MOST_IN_BATCH
+            && let Some(due) = self.due.peek()
+            && due.at <= now
+            && Some(due.class) == class
+        {
+            batch.extend(due.renewed.upgrade());
+            self.due.pop();
+        }
+        batch
+    }
+}
+
+/// A renewal on its way, and the ttl that it asks for.
+type Sent = (Arc<Renewed>, Duration);
+
+type Replies = BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>>;
+
+/// What the task does next.
+enum Step {
+    /// A batch was put on its way; more may be due.
+    Sent(BoxFuture<'static, ()>),
+    /// Nothing was sent; more may be due.
+    Again,
+    /// Nothing is due before this instant.
+    Wait(Instant),
+    /// No lease is left to be renewed.
+    End,
+}
+
+/// Notes that the task has ended, however it ends.
+struct Running(Option<Arc<Shared>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            // With its runtime, or by a panic of a backend; the next lease
+            // starts it again.
+            shared.schedule.lock().is_running = false;
+        }
+    }
+}
+
+/// The task: as long as there are leases to be renewed.
+async fn work(shared: Arc<Shared>, mut running: Running) {
+    let mut flights: Vec<BoxFuture<'static, ()>> = Vec::new();
+    loop {
+        let mut changed = pin!(shared.changed.notified());
+        // From here on no change is missed.
+        changed.as_mut().enable();
+        match shared.step(flights.len()) {
+            Step::Sent(mut flight) => {
+                let first = poll_fn(|cx| Poll::Ready(flight.as_mut().poll(cx))).await;
+                if first.is_pending() {
+                    flights.push(flight);
+                }
+                // Batches are work for the runtime's other tasks to interrupt.
+                yield_now().await;
+            }
+            Step::Again => yield_now().await,
+            Step::Wait(at) => {
+                let moved = poll_fn(|cx| {
+                    let in_flight = flights.len();
+                    flights.retain_mut(|flight| flight.as_mut().poll(cx).is_pending());
+                    if changed.as_mut().poll(cx).is_ready() || flights.len() < in_flight {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                });
+                until(at, moved).await;
+            }
+            Step::End => {
+                // Said under the lock, since when another task may run.
+                running.0 = None;
+                return;
+            }
+        }
+    }
+}
+
+/// What the answers for the keys of one lease come to.
+enum Outcome {
+    Extended,
+    /// The nth key is not ours any more.
+    Taken(usize),
+    Failed(BackendError),
+}
+
+/// One key that is not ours any more is a loss, whatever is known of the
+/// others.
+fn outcome(answers: &[Result<ExtendReply, BackendError>], keys: usize) -> Outcome {
+    let is_taken = |answer: &Result<ExtendReply, BackendError>| {
+        matches!(answer, Ok(ExtendReply::NotHeld | ExtendReply::NotOwner))
+    };
+    if let Some(nth) = answers.iter().position(is_taken) {
+        return Outcome::Taken(nth);
+    }
+    if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
+        return Outcome::Failed(error.clone());
+    }
+    if answers.len() < keys {
+        let node = NodeError::new("lock store", "answered fewer requests than it was asked");
+        return Outcome::Failed(BackendError::unavailable(node));
+    }
+    Outcome::Extended
+}
+
+fn warn_of_failure(renewed: &Renewed, count: usize, error: &BackendError) {
+    tracing::warn!(
+        key = %renewed.lease.key(),
+        point = %renewed.lease.point(),
+        leases = count,
+        "failed to renew a lock: could not {error}; it is tried again until the deadline"
+    );
+}
