@@ -20,12 +20,13 @@ pub(crate) struct Arguments {
     pub(crate) key: Option<Expr>,
     pub(crate) ttl: Option<Expr>,
     pub(crate) wait: Option<Expr>,
+    pub(crate) bind: Option<Expr>,
     pub(crate) on_error: Option<Expr>,
     pub(crate) manager: Option<Expr>,
     pub(crate) name: Option<Expr>,
     pub(crate) crate_path: Option<Path>,
-    /// Options that were given by their names.
-    given: Vec<&'static str>,
+    /// Options that were given by their names, and where.
+    given: Vec<(&'static Row, Ident)>,
     /// Options that were meant by other names: these are not missing either.
     meant: Vec<&'static str>,
 }
@@ -33,7 +34,23 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Whether the option was meant, even if its value makes no sense.
     pub(crate) fn mentions(&self, option: &str) -> bool {
-        self.given.contains(&option) || self.meant.contains(&option)
+        self.is_given(option) || self.meant.contains(&option)
+    }
+
+    fn is_given(&self, option: &str) -> bool {
+        self.given.iter().any(|(row, _)| row.name == option)
+    }
+
+    /// Answers options of a later version, which are read all the same.
+    pub(crate) fn refuse_later(&self, errors: &mut Errors) {
+        for (row, name) in &self.given {
+            if let Support::Later(instead) = row.support {
+                errors.at(
+                    name,
+                    format!("`{}` is not supported yet: {instead}", row.name),
+                );
+            }
+        }
     }
 
     /// Reads all options; a mistake in one does not hide the next.
@@ -115,14 +132,16 @@ impl Arguments {
             "key" => self.key = Some(value),
             "ttl" => self.ttl = Some(value),
             "wait" => self.wait = Some(value),
+            "bind" => self.bind = Some(value),
             "on_error" => self.on_error = Some(value),
             "manager" => self.manager = Some(value),
             "name" => self.name = Some(value),
-            _ => errors.at(&value, wrong_crate(&value)),
+            "crate" => errors.at(&value, wrong_crate(&value)),
+            _ => {}
         }
     }
 
-    /// The row of a name that can be used; every other name is answered.
+    /// The row of a name; a name that is none of ours is answered.
     fn recognize(&mut self, name: &Ident, errors: &mut Errors) -> Option<&'static Row> {
         let given = name.unraw().to_string();
         let Some(row) = row(&given) else {
@@ -134,19 +153,15 @@ impl Arguments {
         if self.is_duplicate(row, name, errors) {
             return None;
         }
-        if let Support::Later(instead) = row.support {
-            errors.at(name, format!("`{given}` is not supported yet: {instead}"));
-            return None;
-        }
+        self.given.push((row, name.clone()));
         Some(row)
     }
 
-    fn is_duplicate(&mut self, row: &Row, name: &Ident, errors: &mut Errors) -> bool {
-        let is_second = self.given.contains(&row.name);
+    fn is_duplicate(&self, row: &Row, name: &Ident, errors: &mut Errors) -> bool {
+        let is_second = self.is_given(row.name);
         if is_second {
             errors.at(name, format!("`{}` is given twice: remove one", row.name));
         }
-        self.given.push(row.name);
         is_second
     }
 

@@ -78,7 +78,11 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //     let error = 'failed: {
 //         let acquire = { …; acquire(request(manager, key, ttl, point)) };
 //         let guard = match acquire.await { Ok(guard) => guard, Err(error) => break 'failed error };
-//         let value = { let body = async move { body }; run(&guard, pin!(body)).await };
+//         let value = {
+//             let lease = lease(&guard);                      // only with `bind = lease`
+//             let body = async move { body };
+//             run(&guard, pin!(body)).await
+//         };
 //         release(guard).await;
 //         match value { Ok(value) => return value, Err(error) => error }
 //     };
@@ -91,6 +95,7 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 fn locked(model: &Model, body: &Braced) -> TokenStream {
     let runtime = runtime(model);
     let acquire = acquire(model);
+    let bindings = bindings(model);
     let body = body_future(&model.target, body);
     let failed = failed(model);
     // At the return type: the value lives over the release, and a value that
@@ -105,6 +110,7 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
                 __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
             };
             let #value = {
+                #bindings
                 let __lockguard_body = #body;
                 let __lockguard_body = __lockguard::pin!(__lockguard_body);
                 __lockguard::run(&__lockguard_guard, __lockguard_body).await
@@ -248,6 +254,18 @@ fn point(model: &Model) -> TokenStream {
             __lockguard::concat!(__lockguard::module_path!(), #function)
         }
     }
+}
+
+// Input:  bind = lease
+// Output: let lease = __lockguard::lease(&__lockguard_guard);
+//
+// The names are the user's, where the user wrote them: one that the body does
+// not use is a warning there.
+fn bindings(model: &Model) -> TokenStream {
+    let lease = model.bind.as_ref().map(|name| {
+        quote_spanned!(Span::mixed_site()=> let #name = __lockguard::lease(&__lockguard_guard);)
+    });
+    lease.into_token_stream()
 }
 
 // Input:  { body }

@@ -4,6 +4,7 @@
 
 // What the user wrote.
 mod argument;
+mod binding;
 mod duration;
 mod key;
 mod option;
@@ -44,6 +45,7 @@ fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let target = Target::parse(item, &mut errors);
     let arguments = Arguments::parse(options, &mut errors);
+    arguments.refuse_later(&mut errors);
     match Model::check(arguments, target, &mut errors) {
         Some(model) if errors.is_empty() => expansion::expand(&model),
         _ => expansion::refuse(&errors, item),

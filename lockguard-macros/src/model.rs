@@ -1,9 +1,11 @@
 //! What the attribute means, once every part of it is known to fit.
 
+use proc_macro2::Ident;
 use syn::{Expr, ExprLit, Lit, LitStr, Path};
 
 use crate::{
     argument::{Arguments, unwrapped},
+    binding,
     duration::{self, Length},
     error::Errors,
     key::Key,
@@ -17,6 +19,8 @@ pub(crate) struct Model {
     pub(crate) ttl: Length,
     /// Absent: the manager's default.
     pub(crate) wait: Option<Length>,
+    /// What the body calls its lease.
+    pub(crate) bind: Option<Ident>,
     /// Absent: `Err(error.into())`.
     pub(crate) on_error: Option<Expr>,
     /// Absent: the registered one.
@@ -52,6 +56,10 @@ impl Model {
             .as_ref()
             .and_then(|name| literal_name(name, errors));
         let target = target?;
+        let bind = arguments
+            .bind
+            .as_ref()
+            .and_then(|name| binding::parse("bind", "bind = lease", name, &target, errors));
         let key = arguments
             .key
             .as_ref()
@@ -61,6 +69,7 @@ impl Model {
             key: key?,
             ttl: ttl??,
             wait: wait.flatten(),
+            bind,
             on_error: arguments.on_error,
             manager: arguments.manager,
             name,

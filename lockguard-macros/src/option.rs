@@ -57,7 +57,7 @@ const OPTIONS: &[Row] = &[
     Row {
         name: "bind",
         example: "bind = lease",
-        support: Support::Later("remove it"),
+        support: Support::Now,
     },
     Row {
         name: "on_busy",

@@ -7,8 +7,13 @@ use std::sync::{Arc, LazyLock};
 
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
-    backend::BoxFuture, error::LockError, guard::LockGuard, lease::Point, manager::LockManager,
-    request::LockRequest, template::render,
+    backend::BoxFuture,
+    error::LockError,
+    guard::LockGuard,
+    lease::{Lease, Point},
+    manager::LockManager,
+    request::LockRequest,
+    template::render,
 };
 
 pub use core::{
@@ -135,6 +140,11 @@ pub fn request(manager: Manager, key: Key, ttl: Duration, point: &'static str) -
 /// function's future.
 pub fn acquire(request: LockRequest) -> BoxFuture<'static, Result<LockGuard, LockError>> {
     Box::pin(request.acquire())
+}
+
+/// The lease of `bind = …`, for the body to own.
+pub fn lease(guard: &LockGuard) -> Lease {
+    guard.lease().clone()
 }
 
 /// The release on every normal way out; boxed as [`acquire`].

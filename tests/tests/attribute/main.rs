@@ -9,6 +9,7 @@
 )]
 
 mod beside_other_attributes;
+mod bindings;
 /// Whoever rolls back in a destructor does it under the lock.
 mod drops;
 mod keys;

@@ -31,6 +31,7 @@ where
             }
         };
         let __lockguard_value = {
+            let lease = __lockguard::lease(&__lockguard_guard);
             let __lockguard_body = async move {
                 #[allow(clippy::used_underscore_binding)]
                 let _ = &_guard;
@@ -40,7 +41,7 @@ where
                 >() {
                     return __lockguard_output;
                 }
-                { self.write::<T>(&day) }
+                { self.write::<T>(&day, lease) }
             };
             let __lockguard_body = __lockguard::pin!(__lockguard_body);
             __lockguard::run(&__lockguard_guard, __lockguard_body).await

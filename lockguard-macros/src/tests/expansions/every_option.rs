@@ -3,6 +3,7 @@
     key = format!("report:{}", day.number()),
     ttl = self.settings.ttl(),
     wait = WAIT,
+    bind = lease,
     on_error = |error| Report::failed(error),
     manager = self.locks,
     name = "nightly report",
@@ -14,5 +15,5 @@ where
     T: Format,
 {
     #![allow(deprecated)]
-    self.write::<T>(&day)
+    self.write::<T>(&day, lease)
 }

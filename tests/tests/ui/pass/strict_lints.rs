@@ -30,6 +30,9 @@ pub async fn book(seat_id: u64, user: &str, _owned: String) -> Result<u64, LockE
     Ok(seat_id)
 }
 
+#[distributed_lock(key = "bound", ttl = "2s", bind = lease)]
+async fn bound() -> Result<bool, LockError> { Ok(lease.is_held()) }
+
 #[distributed_lock(key = "one", ttl = "2s", on_error = |_| 0)]
 async fn one_line() -> u8 { 1 }
 
@@ -49,5 +52,5 @@ async fn loops() -> Result<(), LockError> {
 }
 
 fn main() {
-    drop((book(1, "", String::new()), one_line(), nothing(), panics(), loops()));
+    drop((book(1, "", String::new()), bound(), one_line(), nothing(), panics(), loops()));
 }

@@ -6,7 +6,6 @@ use lockguard::{LockError, distributed_lock};
     max_hold = "1m",
     min_hold = "1s",
     fence = token,
-    bind = lease,
     on_busy = skip,
     on_lost = finish
 )]
