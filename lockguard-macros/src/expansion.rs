@@ -10,6 +10,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{LitStr, spanned::Spanned};
 
 use crate::{
+    choice::OnBusy,
     duration::Length,
     error::Errors,
     key::{Key, Template, Value},
@@ -77,7 +78,10 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //     use ::lockguard::__private as __lockguard;
 //     let error = 'failed: {
 //         let acquire = { …; acquire(request(manager, key, ttl, point)) };
-//         let guard = match acquire.await { Ok(guard) => guard, Err(error) => break 'failed error };
+//         let guard = match acquire.await {
+//             Ok(guard) => guard,
+//             Err(error) => break 'failed error,              // without `on_busy`
+//         };
 //         let value = {
 //             let lease = lease(&guard);                      // only with `bind = lease`
 //             let body = async move { body };
@@ -97,6 +101,7 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
     let acquire = acquire(model);
     let bindings = bindings(model);
     let body = body_future(&model.target, body);
+    let refused = refused(model);
     let failed = failed(model);
     // At the return type: the value lives over the release, and a value that
     // is not `Send` is reported there.
@@ -107,7 +112,7 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
             let __lockguard_acquire = #acquire;
             let __lockguard_guard = match __lockguard_acquire.await {
                 __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
-                __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
+                __lockguard::Err(__lockguard_error) => #refused,
             };
             let #value = {
                 #bindings
@@ -252,6 +257,44 @@ fn point(model: &Model) -> TokenStream {
         let function = format!("::{}", model.target.name());
         quote_spanned! {Span::mixed_site()=>
             __lockguard::concat!(__lockguard::module_path!(), #function)
+        }
+    }
+}
+
+// Output: break 'failed error
+//
+// Input:  on_busy = skip
+// Output: match if_busy(error) {
+//     Ok(_) => return skipped::<R>(),
+//     Err(error) => break 'failed error,
+// }
+//
+// Input:  on_busy = expr
+// Output: match if_busy(error) {
+//     Ok(_) => { let value: R = expr; return value; }
+//     Err(error) => break 'failed error,
+// }
+//
+// The expression stands where the body's surroundings are: it sees all
+// arguments, moves them if it likes, awaits and uses `?`; one that panics is
+// nothing to warn of.
+fn refused(model: &Model) -> TokenStream {
+    let site = Span::mixed_site();
+    let output = &model.target.output;
+    let failed = quote_spanned!(site=> break '__lockguard_failed __lockguard_error);
+    let busy = match &model.on_busy {
+        OnBusy::Error => return failed,
+        OnBusy::Skip => quote_spanned!(site=> return __lockguard::skipped::<#output>()),
+        OnBusy::Value(value) => quote_spanned! {site=> {
+            let __lockguard_value: #output = #value;
+            #[allow(unreachable_code)]
+            return __lockguard_value;
+        }},
+    };
+    quote_spanned! {site=>
+        match __lockguard::if_busy(__lockguard_error) {
+            __lockguard::Ok(_) => #busy,
+            __lockguard::Err(__lockguard_error) => #failed,
         }
     }
 }

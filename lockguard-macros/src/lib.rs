@@ -5,6 +5,7 @@
 // What the user wrote.
 mod argument;
 mod binding;
+mod choice;
 mod duration;
 mod key;
 mod option;

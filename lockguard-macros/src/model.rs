@@ -1,11 +1,14 @@
 //! What the attribute means, once every part of it is known to fit.
 
+use std::time::Duration;
+
 use proc_macro2::Ident;
 use syn::{Expr, ExprLit, Lit, LitStr, Path};
 
 use crate::{
     argument::{Arguments, unwrapped},
     binding,
+    choice::OnBusy,
     duration::{self, Length},
     error::Errors,
     key::Key,
@@ -17,10 +20,11 @@ pub(crate) struct Model {
     pub(crate) target: Target,
     pub(crate) key: Key,
     pub(crate) ttl: Length,
-    /// Absent: the manager's default.
+    /// Absent: the manager's default, and no wait where a busy key is skipped.
     pub(crate) wait: Option<Length>,
     /// What the body calls its lease.
     pub(crate) bind: Option<Ident>,
+    pub(crate) on_busy: OnBusy,
     /// Absent: `Err(error.into())`.
     pub(crate) on_error: Option<Expr>,
     /// Absent: the registered one.
@@ -60,6 +64,14 @@ impl Model {
             .bind
             .as_ref()
             .and_then(|name| binding::parse("bind", "bind = lease", name, &target, errors));
+        let on_busy = match &arguments.on_busy {
+            Some(value) => OnBusy::parse(value, &target, errors),
+            None => Some(OnBusy::Error),
+        };
+        let wait = match (&on_busy, &arguments.wait) {
+            (Some(OnBusy::Skip), None) => Some(Length::Literal(Duration::ZERO)),
+            _ => wait.flatten(),
+        };
         let key = arguments
             .key
             .as_ref()
@@ -68,8 +80,9 @@ impl Model {
             target,
             key: key?,
             ttl: ttl??,
-            wait: wait.flatten(),
+            wait,
             bind,
+            on_busy: on_busy?,
             on_error: arguments.on_error,
             manager: arguments.manager,
             name,

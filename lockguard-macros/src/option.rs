@@ -62,10 +62,7 @@ const OPTIONS: &[Row] = &[
     Row {
         name: "on_busy",
         example: "on_busy = skip",
-        support: Support::Later(
-            "`wait = \"0s\"` returns at once when the key is busy, and `on_error = |e| …` says \
-             what; ask `e.is_busy()`",
-        ),
+        support: Support::Now,
     },
     Row {
         name: "on_error",

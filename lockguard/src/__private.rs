@@ -142,6 +142,76 @@ pub fn acquire(request: LockRequest) -> BoxFuture<'static, Result<LockGuard, Loc
     Box::pin(request.acquire())
 }
 
+/// Tells a busy key, `Ok`, from what `on_busy` is not asked about, `Err`.
+///
+/// # Errors
+///
+/// Any other error, as it was.
+pub fn if_busy(error: LockError) -> Result<LockError, LockError> {
+    if error.is_busy() {
+        Ok(error)
+    } else {
+        Err(error)
+    }
+}
+
+/// A return type that can say that the function did not run.
+///
+/// Never a default value, which the caller could take for a real one.
+#[diagnostic::on_unimplemented(
+    message = "`on_busy = skip` cannot make a `{Self}` for a function that did not run",
+    label = "the caller could not tell this `{Self}` from a real one",
+    note = "return `Result<(), _>` or `Result<Option<_>, _>`, or say what to return when the key \
+            is busy: `on_busy = …`"
+)]
+pub trait SkipOutput {
+    /// The value that says so.
+    fn skipped() -> Self;
+}
+
+impl SkipOutput for () {
+    fn skipped() {}
+}
+
+impl<T> SkipOutput for Option<T> {
+    fn skipped() -> Self {
+        None
+    }
+}
+
+impl<T: SkipValue, E> SkipOutput for Result<T, E> {
+    fn skipped() -> Self {
+        Ok(T::skipped())
+    }
+}
+
+/// What a [`Result`] holds that can say that the function did not run.
+#[diagnostic::on_unimplemented(
+    message = "`on_busy = skip` cannot make a `{Self}` for a function that did not run",
+    label = "the caller could not tell this `{Self}` from a real one",
+    note = "return `Result<Option<{Self}>, _>`, or say what to return when the key is busy: \
+            `on_busy = Ok(…)`"
+)]
+pub trait SkipValue {
+    /// The value that says so.
+    fn skipped() -> Self;
+}
+
+impl SkipValue for () {
+    fn skipped() {}
+}
+
+impl<T> SkipValue for Option<T> {
+    fn skipped() -> Self {
+        None
+    }
+}
+
+/// What a function returns that was skipped.
+pub fn skipped<R: SkipOutput>() -> R {
+    R::skipped()
+}
+
 /// The lease of `bind = …`, for the body to own.
 pub fn lease(guard: &LockGuard) -> Lease {
     guard.lease().clone()

@@ -80,6 +80,11 @@ fn of_every_option() {
 }
 
 #[test]
+fn of_a_job_that_is_skipped_when_busy() {
+    check("skip");
+}
+
+#[test]
 fn of_a_method_that_takes_self_by_value() {
     check("method_by_value");
 }

@@ -99,10 +99,10 @@ const OPTIONS: &[Misuse] = &[
         ("@", r#"`ttl` is not understood: write `ttl = "2s"` (expected an expression)"#),
     ]),
     ("unknown_option", r#"key = "seat:{seat_id}", ttl = "2s", colour = "red""#, BOOK, &[
-        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
     ]),
     ("unknown_flag", r#"key = "seat:{seat_id}", ttl = "2s", colour"#, BOOK, &[
-        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
     ]),
     ("misspelt_key", r#"kye = "seat:{seat_id}", ttl = "2s""#, BOOK, &[
         ("kye", "there is no option `kye`; did you mean `key`?"),
@@ -121,7 +121,7 @@ const OPTIONS: &[Misuse] = &[
     ]),
     ("all_mistakes_at_once", r#"key = "seat:{seatid}", ttl = "2", wait = 5, colour = "red", manager = "m", name = 1"#, "fn book(seat_id: u64) {}", &[
         ("fn", "`book` is not async, and taking a lock waits: write `async fn book`; blocking code calls it as `handle.block_on(book(…))`, where `handle` is a `tokio::runtime::Handle`"),
-        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
         (r#""2""#, r#"`ttl = "2"`: the unit is missing; did you mean `"2s"` or `"2ms"`?"#),
         ("5", r#"`wait` takes text with a unit: write `wait = "5s"` or `wait = "5ms"`"#),
         (r#""m""#, r#"`manager` takes a manager, not its name: write `manager = lockguard::named("m")`"#),
@@ -144,9 +144,6 @@ const NOT_YET: &[Misuse] = &[
     ]),
     ("fence_set", r#"key = "seat:{seat_id}", ttl = "2s", fence = token"#, BOOK, &[
         ("fence", "`fence` is not supported yet: remove it"),
-    ]),
-    ("on_busy_set", r#"key = "seat:{seat_id}", ttl = "2s", on_busy = skip"#, BOOK, &[
-        ("on_busy", r#"`on_busy` is not supported yet: `wait = "0s"` returns at once when the key is busy, and `on_error = |e| …` says what; ask `e.is_busy()`"#),
     ]),
     ("on_lost_set", r#"key = "seat:{seat_id}", ttl = "2s", on_lost = finish"#, BOOK, &[
         ("on_lost", "`on_lost` is not supported yet: the body is dropped when its lease is lost"),
@@ -193,10 +190,10 @@ const FOREIGN_NAMES: &[Misuse] = &[
         ("auto_extend", "`auto_extend` is called `max_hold` here, which is not supported yet: choose a `ttl` that the body fits into"),
     ]),
     ("skip_flag", r#"key = "seat:{seat_id}", ttl = "2s", skip"#, BOOK, &[
-        ("skip", r#"`skip` is called `on_busy` here, which is not supported yet: `wait = "0s"` returns at once when the key is busy, and `on_error = |e| …` says what; ask `e.is_busy()`"#),
+        ("skip", "`skip` is called `on_busy` here: write `on_busy = skip`"),
     ]),
     ("try_lock_flag", r#"key = "seat:{seat_id}", ttl = "2s", try_lock"#, BOOK, &[
-        ("try_lock", r#"`try_lock` is called `on_busy` here, which is not supported yet: `wait = "0s"` returns at once when the key is busy, and `on_error = |e| …` says what; ask `e.is_busy()`"#),
+        ("try_lock", "`try_lock` is called `on_busy` here: write `on_busy = skip`"),
     ]),
     ("guard_name", r#"key = "seat:{seat_id}", ttl = "2s", guard = g"#, BOOK, &[
         ("guard", "`guard` is called `bind` here: write `bind = lease`"),
@@ -551,6 +548,50 @@ const OTHERS: &[Misuse] = &[
     ]),
 ];
 
+/// What happens when the key is busy.
+#[rustfmt::skip]
+const ON_BUSY: &[Misuse] = &[
+    ("on_busy_is_a_quoted_skip", r#"key = "k", ttl = "2s", on_busy = "skip""#, BOOK, &[
+        (r#""skip""#, "`skip` is a word, not text: write `on_busy = skip`"),
+    ]),
+    ("on_busy_is_a_quoted_error", r#"key = "k", ttl = "2s", on_busy = "error""#, BOOK, &[
+        (r#""error""#, "`error` is a word, not text: write `on_busy = error`"),
+    ]),
+    ("on_busy_misspelt", r#"key = "k", ttl = "2s", on_busy = skp"#, BOOK, &[
+        ("skp", "`on_busy = skp` is not known here; did you mean `on_busy = skip`?"),
+    ]),
+    ("on_busy_is_ignore", r#"key = "k", ttl = "2s", on_busy = ignore"#, BOOK, &[
+        ("ignore", "`on_busy = ignore` is not known here; did you mean `on_busy = skip`?"),
+    ]),
+    ("on_busy_is_fail", r#"key = "k", ttl = "2s", on_busy = fail"#, BOOK, &[
+        ("fail", "`on_busy = fail` is not known here; did you mean `on_busy = error`?"),
+    ]),
+    ("on_busy_in_parentheses_misspelt", r#"key = "k", ttl = "2s", on_busy = (eror)"#, BOOK, &[
+        ("(eror)", "`on_busy = eror` is not known here; did you mean `on_busy = error`?"),
+    ]),
+    ("on_busy_is_a_closure", r#"key = "k", ttl = "2s", on_busy = |_| Ok(())"#, BOOK, &[
+        ("|_| Ok(())", "`on_busy` takes what the function returns, not a function: write `on_busy = Ok(…)`, or `on_error = |error| …` and ask `error.is_busy()`"),
+    ]),
+    ("on_busy_is_a_return", r#"key = "k", ttl = "2s", on_busy = return Ok(())"#, BOOK, &[
+        ("return Ok(())", "`on_busy` takes the value that the function returns: leave out `return`"),
+    ]),
+    ("on_busy_without_value", r#"key = "k", ttl = "2s", on_busy"#, BOOK, &[
+        ("on_busy", "`on_busy` has no value: write `on_busy = skip`"),
+    ]),
+    ("on_busy_in_parentheses", r#"key = "k", ttl = "2s", on_busy(skip)"#, BOOK, &[
+        ("on_busy", "`on_busy` takes its value after `=`, not in parentheses: write `on_busy = skip`"),
+    ]),
+    ("on_busy_after_a_colon", r#"key = "k", ttl = "2s", on_busy: skip"#, BOOK, &[
+        ("on_busy", "`on_busy` takes its value after `=`, not `:`: write `on_busy = skip`"),
+    ]),
+    ("on_busy_twice", r#"key = "k", ttl = "2s", on_busy = skip, on_busy = error"#, BOOK, &[
+        ("on_busy", "`on_busy` is given twice: remove one"),
+    ]),
+    ("nowait_flag", r#"key = "k", ttl = "2s", nowait"#, BOOK, &[
+        ("nowait", "`nowait` is called `on_busy` here: write `on_busy = skip`"),
+    ]),
+];
+
 /// Variables for the body.
 #[rustfmt::skip]
 const BINDINGS: &[Misuse] = &[
@@ -805,6 +846,11 @@ fn values_of_a_wrong_kind_are_answered() {
 }
 
 #[test]
+fn answers_to_a_busy_key_that_make_no_sense_are_answered() {
+    assert_answered(ON_BUSY);
+}
+
+#[test]
 fn names_that_cannot_be_bound_are_answered() {
     assert_answered(BINDINGS);
 }
@@ -840,6 +886,7 @@ fn each_misuse_has_a_name_of_its_own() {
         KEYS,
         DURATIONS,
         OTHERS,
+        ON_BUSY,
         BINDINGS,
         TARGETS,
     ]

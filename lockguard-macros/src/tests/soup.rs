@@ -30,8 +30,8 @@ impl Dice {
 
 #[rustfmt::skip]
 const OPTION_WORDS: &[&str] = &[
-    "key", "keys", "ttl", "wait", "max_hold", "fence", "bind", "on_busy", "on_error", "manager",
-    "name", "crate", "expiry", "skip", "colour", "=", "=", "=", "=", ",", ",", ",", ",", ";",
+    "key", "keys", "ttl", "wait", "max_hold", "fence", "bind", "on_busy", "on_lost", "min_hold", "on_error", "manager",
+    "name", "crate", "expiry", "skip", "error", "finish", "[\"a:{a}\", b]", "\"skip\"", "colour", "=", "=", "=", "=", ",", ",", ",", ",", ";",
     ":", "::", "=>", "==", "|", "||", "@", "#", "!", "?", "&", "*", "-", ".", "..",
     "\"seat:{seat_id}\"", "\"{}\"", "\"{a:?}\"", "\"{a}{b}\"", "\"{a.b[0].c()}:{{\"", "\"2s\"",
     "\"2\"", "\"1.5s\"", "2s", "2", "1.5s", "1e9s", "0x2s", "'a'", "b\"x\"", "c\"x\"", "true",

@@ -10,6 +10,7 @@
 
 mod beside_other_attributes;
 mod bindings;
+mod busy;
 /// Whoever rolls back in a destructor does it under the lock.
 mod drops;
 mod keys;

@@ -27,7 +27,15 @@ where
         let __lockguard_guard = match __lockguard_acquire.await {
             __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
             __lockguard::Err(__lockguard_error) => {
-                break '__lockguard_failed __lockguard_error;
+                match __lockguard::if_busy(__lockguard_error) {
+                    __lockguard::Ok(_) => {
+                        let __lockguard_value: Report = Report::later(day).await?;
+                        #[allow(unreachable_code)] return __lockguard_value;
+                    }
+                    __lockguard::Err(__lockguard_error) => {
+                        break '__lockguard_failed __lockguard_error;
+                    }
+                }
             }
         };
         let __lockguard_value = {

@@ -4,6 +4,7 @@
     ttl = self.settings.ttl(),
     wait = WAIT,
     bind = lease,
+    on_busy = Report::later(day).await?,
     on_error = |error| Report::failed(error),
     manager = self.locks,
     name = "nightly report",

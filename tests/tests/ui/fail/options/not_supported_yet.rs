@@ -6,7 +6,6 @@ use lockguard::{LockError, distributed_lock};
     max_hold = "1m",
     min_hold = "1s",
     fence = token,
-    on_busy = skip,
     on_lost = finish
 )]
 async fn book(seat_id: u64, user: &str) -> Result<(), LockError> {
