@@ -18,11 +18,16 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Arguments {
     pub(crate) key: Option<Expr>,
+    pub(crate) keys: Option<Expr>,
     pub(crate) ttl: Option<Expr>,
     pub(crate) wait: Option<Expr>,
+    pub(crate) max_hold: Option<Expr>,
+    pub(crate) min_hold: Option<Expr>,
+    pub(crate) fence: Option<Expr>,
     pub(crate) bind: Option<Expr>,
     pub(crate) on_busy: Option<Expr>,
     pub(crate) on_error: Option<Expr>,
+    pub(crate) on_lost: Option<Expr>,
     pub(crate) manager: Option<Expr>,
     pub(crate) name: Option<Expr>,
     pub(crate) crate_path: Option<Path>,
@@ -40,6 +45,15 @@ impl Arguments {
 
     fn is_given(&self, option: &str) -> bool {
         self.given.iter().any(|(row, _)| row.name == option)
+    }
+
+    /// Of these two, the one that was given later, if both were.
+    pub(crate) fn later_of(&self, one: &str, other: &str) -> Option<&Ident> {
+        let mut both = self
+            .given
+            .iter()
+            .filter(|(row, _)| row.name == one || row.name == other);
+        both.nth(1).map(|(_, name)| name)
     }
 
     /// Answers options of a later version, which are read all the same.
@@ -131,15 +145,19 @@ impl Arguments {
         input.advance_to(&ahead);
         match row.name {
             "key" => self.key = Some(value),
+            "keys" => self.keys = Some(value),
             "ttl" => self.ttl = Some(value),
             "wait" => self.wait = Some(value),
+            "max_hold" => self.max_hold = Some(value),
+            "min_hold" => self.min_hold = Some(value),
+            "fence" => self.fence = Some(value),
             "bind" => self.bind = Some(value),
             "on_busy" => self.on_busy = Some(value),
             "on_error" => self.on_error = Some(value),
+            "on_lost" => self.on_lost = Some(value),
             "manager" => self.manager = Some(value),
             "name" => self.name = Some(value),
-            "crate" => errors.at(&value, wrong_crate(&value)),
-            _ => {}
+            _ => errors.at(&value, wrong_crate(&value)),
         }
     }
 
@@ -213,6 +231,8 @@ fn without_value(row: &Row, input: ParseStream<'_>) -> String {
         format!("`{name}` takes its value after `=`, not `:`: write `{example}`")
     } else if input.peek(syn::token::Paren) {
         format!("`{name}` takes its value after `=`, not in parentheses: write `{example}`")
+    } else if input.peek(syn::token::Bracket) {
+        format!("`{name}` takes its value after `=`: write `{example}`")
     } else {
         format!("`{name}` has no value: write `{example}`")
     }
@@ -251,7 +271,7 @@ fn option_name(input: ParseStream<'_>) -> Option<Ident> {
     let is_option = is_assignment(&ahead)
         || ends(&ahead)
         || (ahead.peek(Token![:]) && !ahead.peek(Token![::]))
-        || (ahead.peek(syn::token::Paren) && row(&name.to_string()).is_some());
+        || (is_group(&ahead) && row(&name.to_string()).is_some());
     if !is_option || name == "true" || name == "false" {
         return None;
     }
@@ -261,6 +281,10 @@ fn option_name(input: ParseStream<'_>) -> Option<Ident> {
 
 fn is_assignment(input: ParseStream<'_>) -> bool {
     input.peek(Token![=]) && !input.peek(Token![==]) && !input.peek(Token![=>])
+}
+
+fn is_group(input: ParseStream<'_>) -> bool {
+    input.peek(syn::token::Paren) || input.peek(syn::token::Bracket)
 }
 
 fn ends(input: ParseStream<'_>) -> bool {

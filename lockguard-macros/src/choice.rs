@@ -14,6 +14,49 @@ pub(crate) enum OnBusy {
     Value(Box<Expr>),
 }
 
+/// What happens to a body whose lease is lost.
+pub(crate) enum OnLost {
+    /// It is dropped at its next poll.
+    Cancel,
+    /// It goes on, and its value is returned.
+    Finish,
+}
+
+impl OnLost {
+    const WORDS: [&str; 2] = ["cancel", "finish"];
+
+    /// Reads the value of `on_lost`.
+    pub(crate) fn parse(value: &Expr, errors: &mut Errors) -> Option<Self> {
+        let word = word(value);
+        match word.as_deref() {
+            Some("cancel") => return Some(Self::Cancel),
+            Some("finish") => return Some(Self::Finish),
+            _ => {}
+        }
+        let guess = word.and_then(|word| closest(&word, Self::WORDS));
+        let problem = match (unwrapped(value), guess) {
+            (_, Some(meant)) => format!("did you mean `on_lost = {meant}`?"),
+            (
+                Expr::Lit(ExprLit {
+                    lit: Lit::Str(text),
+                    ..
+                }),
+                _,
+            ) if Self::WORDS.contains(&text.value().as_str()) => {
+                format!(
+                    "`{0}` is a word, not text: write `on_lost = {0}`",
+                    text.value()
+                )
+            }
+            _ => "`on_lost` takes a word: write `on_lost = cancel` to drop the body when its \
+                  lease is lost, or `on_lost = finish` to let it end"
+                .to_owned(),
+        };
+        errors.at(value, problem);
+        None
+    }
+}
+
 impl OnBusy {
     const WORDS: [&str; 2] = ["skip", "error"];
 

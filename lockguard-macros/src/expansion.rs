@@ -10,10 +10,11 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{LitStr, spanned::Spanned};
 
 use crate::{
-    choice::OnBusy,
+    choice::{OnBusy, OnLost},
     duration::Length,
     error::Errors,
     key::{Key, Template, Value},
+    keys::Keys,
     model::Model,
     target::{self, Body, Braced, Target, Wrapper},
 };
@@ -156,16 +157,26 @@ fn runtime(model: &Model) -> TokenStream {
 // expression, so that a `MutexGuard` in one is gone before the next.
 fn acquire(model: &Model) -> TokenStream {
     let site = Span::mixed_site();
-    let key = key(&model.key);
+    let request = match &model.keys {
+        Keys::One(_) => quote_spanned!(site=> request),
+        Keys::List(_) | Keys::Each(_) => quote_spanned!(site=> request_all),
+    };
+    let key = keys(&model.keys);
     let ttl = duration("__lockguard_ttl", &model.ttl);
     let point = point(model);
-    let wait = model
-        .wait
+    let wait = model.wait.as_ref().map(|wait| with("wait", wait));
+    let max_hold = model.max_hold.as_ref().map(|hold| with("max_hold", hold));
+    let min_hold = model.min_hold.as_ref().map(|hold| with("min_hold", hold));
+    let (lengths, calls): (Vec<_>, Vec<_>) =
+        [wait, max_hold, min_hold].into_iter().flatten().unzip();
+    let fenced = model
+        .fence
         .as_ref()
-        .map(|wait| duration("__lockguard_wait", wait));
-    let waiting = wait
-        .is_some()
-        .then(|| quote_spanned!(site=> .wait(__lockguard_wait)));
+        .map(|_| quote_spanned!(site=> .fenced()));
+    let on_lost = match model.on_lost {
+        OnLost::Cancel => None,
+        OnLost::Finish => Some(quote_spanned!(site=> .on_lost(__lockguard::OnLost::Finish))),
+    };
     let manager = match &model.manager {
         None => quote_spanned!(site=> __lockguard::default_manager()),
         Some(manager) => {
@@ -176,17 +187,65 @@ fn acquire(model: &Model) -> TokenStream {
         {
             let __lockguard_key = #key;
             #ttl
-            #wait
+            #(#lengths)*
             let __lockguard_manager = #manager;
             __lockguard::acquire(
-                __lockguard::request(
+                __lockguard::#request(
                     __lockguard_manager,
                     __lockguard_key,
                     __lockguard_ttl,
                     #point,
                 )
-                #waiting
+                #(#calls)*
+                #fenced
+                #on_lost
             )
+        }
+    }
+}
+
+// Input:  wait = "5s"
+// Output: let __lockguard_wait = __lockguard::Duration::from_millis(5000);
+//         .wait(__lockguard_wait)
+fn with(option: &str, length: &Length) -> (TokenStream, TokenStream) {
+    let site = Span::mixed_site();
+    let name = format!("__lockguard_{option}");
+    let statement = duration(&name, length);
+    let name = Ident::new(&name, site);
+    let option = Ident::new(option, site);
+    (statement, quote_spanned!(site=> .#option(#name)))
+}
+
+// Input:  key = "seat:{seat_id}"
+// Output: __lockguard::key(&["seat:", ""], &[&seat_id])
+//
+// Input:  keys = ["seat:{from}", to]
+// Output: {
+//     let __lockguard_key_0 = __lockguard::key(&["seat:", ""], &[&from]);
+//     let __lockguard_key_1 = __lockguard::raw_key(&to);
+//     __lockguard::keys([__lockguard_key_0, __lockguard_key_1])
+// }
+//
+// Input:  keys = expr
+// Output: __lockguard::raw_keys(expr)
+fn keys(keys: &Keys) -> TokenStream {
+    let site = Span::mixed_site();
+    match keys {
+        Keys::One(one) => key(one),
+        Keys::List(list) => {
+            let names: Vec<Ident> = (0..list.len())
+                .map(|at| Ident::new(&format!("__lockguard_key_{at}"), site))
+                .collect();
+            let list = list.iter().map(key);
+            quote_spanned! {site=>
+                {
+                    #(let #names = #list;)*
+                    __lockguard::keys([#(#names),*])
+                }
+            }
+        }
+        Keys::Each(expr) => {
+            quote_spanned!(place_of(expr)=> __lockguard::raw_keys(#expr))
         }
     }
 }
@@ -241,7 +300,7 @@ fn duration(name: &str, duration: &Length) -> TokenStream {
             quote_spanned!(site=> let #name: #ty = #expr;)
         }
         Length::Literal(duration) => {
-            // At most a day, by `Bounds`.
+            // At most a year, by `Bounds`.
             let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
             let millis = Literal::u64_unsuffixed(millis);
             quote_spanned!(site=> let #name = __lockguard::Duration::from_millis(#millis);)
@@ -299,16 +358,23 @@ fn refused(model: &Model) -> TokenStream {
     }
 }
 
-// Input:  bind = lease
+// Input:  bind = lease, fence = token
 // Output: let lease = __lockguard::lease(&__lockguard_guard);
+//         let token = __lockguard::fence(&__lockguard_guard);
 //
 // The names are the user's, where the user wrote them: one that the body does
 // not use is a warning there.
 fn bindings(model: &Model) -> TokenStream {
-    let lease = model.bind.as_ref().map(|name| {
-        quote_spanned!(Span::mixed_site()=> let #name = __lockguard::lease(&__lockguard_guard);)
-    });
-    lease.into_token_stream()
+    let site = Span::mixed_site();
+    let lease = model
+        .bind
+        .as_ref()
+        .map(|name| quote_spanned!(site=> let #name = __lockguard::lease(&__lockguard_guard);));
+    let token = model
+        .fence
+        .as_ref()
+        .map(|name| quote_spanned!(site=> let #name = __lockguard::fence(&__lockguard_guard);));
+    quote_spanned!(site=> #lease #token)
 }
 
 // Input:  { body }

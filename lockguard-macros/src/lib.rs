@@ -8,6 +8,7 @@ mod binding;
 mod choice;
 mod duration;
 mod key;
+mod keys;
 mod option;
 mod output;
 mod target;

@@ -592,6 +592,177 @@ const ON_BUSY: &[Misuse] = &[
     ]),
 ];
 
+/// Several keys.
+#[rustfmt::skip]
+const LISTS: &[Misuse] = &[
+    ("keys_empty", r#"keys = [], ttl = "2s""#, BOOK, &[
+        ("[]", r#"without a key nothing is locked: write `keys = ["book:{seat_id}"]`"#),
+    ]),
+    ("keys_is_one_template", r#"keys = "seat:{seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, r#"`keys` takes a list: write `keys = ["seat:{seat_id}"]`, or `key = "seat:{seat_id}"`"#),
+    ]),
+    ("keys_is_a_number", r#"keys = 2, ttl = "2s""#, BOOK, &[
+        ("2", r#"`keys` takes a list: write `keys = ["book:{seat_id}", …]`"#),
+    ]),
+    ("keys_in_parentheses", r#"keys = ("a", "b"), ttl = "2s""#, BOOK, &[
+        (r#"("a", "b")"#, r#"`keys` takes a list: write `keys = ["book:{seat_id}", …]`"#),
+    ]),
+    ("keys_repeated", r#"keys = ["a"; 2], ttl = "2s""#, BOOK, &[
+        (r#"["a"; 2]"#, "these are all the same key: write `key = …`"),
+    ]),
+    ("keys_with_twins", r#"keys = ["seat:{seat_id}", "user:{user}", "seat:{seat_id}"], ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, "`keys`: this key stands in the list twice: remove it, or name the one that was meant"),
+    ]),
+    ("keys_with_twins_in_other_words", r##"keys = ["seat:{seat_id}", r#"seat:{ seat_id }"#], ttl = "2s""##, BOOK, &[
+        (r##"r#"seat:{ seat_id }"#"##, "`keys`: this key stands in the list twice: remove it, or name the one that was meant"),
+    ]),
+    ("keys_with_triplets", r#"keys = ["a", "a", "a"], ttl = "2s""#, BOOK, &[
+        (r#""a""#, "`keys`: this key stands in the list twice: remove it, or name the one that was meant"),
+        (r#""a""#, "`keys`: this key stands in the list twice: remove it, or name the one that was meant"),
+    ]),
+    ("keys_with_a_number", r#"keys = ["a", 2], ttl = "2s""#, BOOK, &[
+        ("2", r#"a key is text: write `keys = ["book:{seat_id}"]`"#),
+    ]),
+    ("keys_with_a_list", r#"keys = ["a", ["b", "c"]], ttl = "2s""#, BOOK, &[
+        (r#"["b", "c"]"#, "this is not one key; several, all or none, are written `keys = […]`"),
+    ]),
+    ("keys_with_an_unknown_argument", r#"keys = ["seat:{seatid}", "user:{usr}"], ttl = "2s""#, BOOK, &[
+        (r#""seat:{seatid}""#, "`keys`: `seatid` is not an argument of `book`; did you mean `seat_id`?"),
+        (r#""user:{usr}""#, "`keys`: `usr` is not an argument of `book`; did you mean `user`?"),
+    ]),
+    ("keys_with_only_a_value", r#"keys = ["{user}"], ttl = "2s""#, BOOK, &[
+        (r#""{user}""#, r#"`keys`: `{user}` alone names no resource; write `"book:{user}"`, or, if the value is a whole key, `keys = [user]`"#),
+    ]),
+    ("keys_with_an_empty_one", r#"keys = ["a", ""], ttl = "2s""#, BOOK, &[
+        (r#""""#, "`keys`: an empty key would be one lock for everybody"),
+    ]),
+    ("keys_with_white_space", r#"keys = ["seat {seat_id}"], ttl = "2s""#, BOOK, &[
+        (r#""seat {seat_id}""#, r#"`keys`: a key has no white space; write `"seat:{seat_id}"`"#),
+    ]),
+    ("keys_with_weak_separators", r#"keys = ["a:{seat_id}{user}"], ttl = "2s""#, BOOK, &[
+        (r#""a:{seat_id}{user}""#, "`keys`: put one of `:` `/` `|` `#` between `{seat_id}` and `{user}`, as in `{seat_id}:{user}`; without it different values can make the same key"),
+    ]),
+    ("keys_that_compute", r#"keys = ["a:{seat_id + 1}"], ttl = "2s""#, BOOK, &[
+        (r#""a:{seat_id + 1}""#, "`keys`: `{seat_id + 1}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `keys = [format!(…)]`"),
+    ]),
+    ("keys_of_a_copied_template", r#"keys = ["a:{seat_id}".to_owned()], ttl = "2s""#, BOOK, &[
+        (r#""a:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `keys = ["…"]`, or `keys = [format!(…)]`"#),
+    ]),
+    ("keys_in_a_vec", r#"keys = vec!["a:{seat_id}", "b"], ttl = "2s""#, BOOK, &[
+        (r#""a:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `keys = ["…"]`, or `keys = [format!(…)]`"#),
+    ]),
+    ("keys_in_a_borrowed_list", r#"keys = &["b", "a:{seat_id}"], ttl = "2s""#, BOOK, &[
+        (r#""a:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `keys = ["…"]`, or `keys = [format!(…)]`"#),
+    ]),
+    ("keys_in_an_iterated_list", r#"keys = ["a:{seat_id}"].into_iter(), ttl = "2s""#, BOOK, &[
+        (r#""a:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `keys = ["…"]`, or `keys = [format!(…)]`"#),
+    ]),
+    ("keys_beside_key", r#"key = "a", keys = ["b"], ttl = "2s""#, BOOK, &[
+        ("keys", "`key` and `keys` are both given: put all of them into `keys = […]`"),
+    ]),
+    ("key_beside_keys", r#"keys = ["b"], ttl = "2s", key = "a""#, BOOK, &[
+        ("key", "`key` and `keys` are both given: put all of them into `keys = […]`"),
+    ]),
+    ("key_is_a_list", r#"key = ["a", "b"], ttl = "2s""#, BOOK, &[
+        (r#"["a", "b"]"#, "this is not one key; several, all or none, are written `keys = […]`"),
+    ]),
+    ("key_is_a_tuple", r#"key = ("a", "b"), ttl = "2s""#, BOOK, &[
+        (r#"("a", "b")"#, "this is not one key; several, all or none, are written `keys = […]`"),
+    ]),
+    ("keys_without_value", r#"keys, ttl = "2s""#, BOOK, &[
+        ("keys", r#"`keys` has no value: write `keys = ["seat:{from}", "seat:{to}"]`"#),
+    ]),
+    ("keys_in_brackets_alone", r#"keys["a", "b"], ttl = "2s""#, BOOK, &[
+        ("keys", r#"`keys` takes its value after `=`: write `keys = ["seat:{from}", "seat:{to}"]`"#),
+    ]),
+    ("keys_twice", r#"keys = ["a"], keys = ["b"], ttl = "2s""#, BOOK, &[
+        ("keys", "`keys` is given twice: remove one"),
+    ]),
+];
+
+/// How long a lock is kept.
+#[rustfmt::skip]
+const HOLDS: &[Misuse] = &[
+    ("max_hold_shorter_than_ttl", r#"key = "k", ttl = "2s", max_hold = "1999ms""#, BOOK, &[
+        (r#""1999ms""#, r#"`max_hold` is how long a lease is renewed, and a lease lasts the `ttl` of 2s: write `max_hold = "2s"` or more, or remove it"#),
+    ]),
+    ("max_hold_before_a_longer_ttl", r#"key = "k", max_hold = "1s", ttl = "1m30s""#, BOOK, &[
+        (r#""1s""#, r#"`max_hold` is how long a lease is renewed, and a lease lasts the `ttl` of 1m30s: write `max_hold = "1m30s"` or more, or remove it"#),
+    ]),
+    ("min_hold_longer_than_ttl", r#"key = "k", ttl = "2s", min_hold = "2001ms""#, BOOK, &[
+        (r#""2001ms""#, r#"`min_hold` is longer than `ttl`, when an unrenewed lock is free: write `ttl = "2s1ms"` or more, or `max_hold = "2s1ms"` to renew the lease"#),
+    ]),
+    ("min_hold_longer_than_max_hold", r#"key = "k", ttl = "2s", max_hold = "10s", min_hold = "11s""#, BOOK, &[
+        (r#""11s""#, r#"`min_hold` is longer than `max_hold`, after which no lock is kept: write `min_hold = "10s"` or less"#),
+    ]),
+    ("min_hold_too_long_for_both", r#"key = "k", ttl = "5s", max_hold = "2s", min_hold = "11s""#, BOOK, &[
+        (r#""2s""#, r#"`max_hold` is how long a lease is renewed, and a lease lasts the `ttl` of 5s: write `max_hold = "5s"` or more, or remove it"#),
+        (r#""11s""#, r#"`min_hold` is longer than `max_hold`, after which no lock is kept: write `min_hold = "2s"` or less"#),
+    ]),
+    ("min_hold_beside_a_broken_max_hold", r#"key = "k", ttl = "2s", max_hold = 5, min_hold = "4s""#, BOOK, &[
+        ("5", r#"`max_hold` takes text with a unit: write `max_hold = "5s"` or `max_hold = "5ms"`"#),
+    ]),
+    ("max_hold_zero", r#"key = "k", ttl = TTL, max_hold = "0s""#, BOOK, &[
+        (r#""0s""#, r#"`max_hold = "0s"`: a lease that short ends before a server has answered; the shortest is `"10ms"`"#),
+    ]),
+    ("max_hold_for_years", r#"key = "k", ttl = "2s", max_hold = "366d""#, BOOK, &[
+        (r#""366d""#, r#"`max_hold = "366d"`: no body runs that long; the longest is `"365d"`"#),
+    ]),
+    ("max_hold_is_true", r#"key = "k", ttl = "2s", max_hold = true"#, BOOK, &[
+        ("true", r#"`max_hold` takes text such as `max_hold = "2s"`, or an expression of type `Duration`"#),
+    ]),
+    ("max_hold_without_quotes", r#"key = "k", ttl = "2s", max_hold = 1m"#, BOOK, &[
+        ("1m", r#"`max_hold` takes text: write `max_hold = "1m"`"#),
+    ]),
+    ("max_hold_without_value", r#"key = "k", ttl = "2s", max_hold"#, BOOK, &[
+        ("max_hold", r#"`max_hold` has no value: write `max_hold = "1m"`"#),
+    ]),
+    ("min_hold_zero", r#"key = "k", ttl = "2s", min_hold = "0s""#, BOOK, &[
+        (r#""0s""#, r#"`min_hold = "0s"`: the lock is kept as long as its body anyway: remove it"#),
+    ]),
+    ("min_hold_without_unit", r#"key = "k", ttl = "2s", min_hold = "1""#, BOOK, &[
+        (r#""1""#, r#"`min_hold = "1"`: the unit is missing; did you mean `"1s"` or `"1ms"`?"#),
+    ]),
+    ("min_hold_negative", r#"key = "k", ttl = "2s", min_hold = "-1s""#, BOOK, &[
+        (r#""-1s""#, r#"`min_hold = "-1s"`: a duration cannot be negative"#),
+    ]),
+    ("min_hold_for_years", r#"key = "k", ttl = TTL, min_hold = "400d""#, BOOK, &[
+        (r#""400d""#, r#"`min_hold = "400d"`: no lock is kept that long; the longest is `"365d"`"#),
+    ]),
+    ("max_hold_twice", r#"key = "k", ttl = "2s", max_hold = "3s", max_hold = "4s""#, BOOK, &[
+        ("max_hold", "`max_hold` is given twice: remove one"),
+    ]),
+];
+
+/// What happens when the lease is lost.
+#[rustfmt::skip]
+const ON_LOST: &[Misuse] = &[
+    ("on_lost_is_a_quoted_finish", r#"key = "k", ttl = "2s", on_lost = "finish""#, BOOK, &[
+        (r#""finish""#, "`finish` is a word, not text: write `on_lost = finish`"),
+    ]),
+    ("on_lost_is_a_quoted_cancel", r#"key = "k", ttl = "2s", on_lost = "cancel""#, BOOK, &[
+        (r#""cancel""#, "`cancel` is a word, not text: write `on_lost = cancel`"),
+    ]),
+    ("on_lost_misspelt", r#"key = "k", ttl = "2s", on_lost = finsh"#, BOOK, &[
+        ("finsh", "did you mean `on_lost = finish`?"),
+    ]),
+    ("on_lost_is_another_word", r#"key = "k", ttl = "2s", on_lost = abort"#, BOOK, &[
+        ("abort", "`on_lost` takes a word: write `on_lost = cancel` to drop the body when its lease is lost, or `on_lost = finish` to let it end"),
+    ]),
+    ("on_lost_is_a_closure", r#"key = "k", ttl = "2s", on_lost = |cause| ()"#, BOOK, &[
+        ("|cause| ()", "`on_lost` takes a word: write `on_lost = cancel` to drop the body when its lease is lost, or `on_lost = finish` to let it end"),
+    ]),
+    ("on_lost_is_a_variant", r#"key = "k", ttl = "2s", on_lost = OnLost::Finish"#, BOOK, &[
+        ("OnLost::Finish", "`on_lost` takes a word: write `on_lost = cancel` to drop the body when its lease is lost, or `on_lost = finish` to let it end"),
+    ]),
+    ("on_lost_is_other_text", r#"key = "k", ttl = "2s", on_lost = "stop""#, BOOK, &[
+        (r#""stop""#, "`on_lost` takes a word: write `on_lost = cancel` to drop the body when its lease is lost, or `on_lost = finish` to let it end"),
+    ]),
+    ("on_lost_without_value", r#"key = "k", ttl = "2s", on_lost"#, BOOK, &[
+        ("on_lost", "`on_lost` has no value: write `on_lost = finish`"),
+    ]),
+];
+
 /// Variables for the body.
 #[rustfmt::skip]
 const BINDINGS: &[Misuse] = &[
@@ -639,6 +810,34 @@ const BINDINGS: &[Misuse] = &[
     ]),
     ("bind_in_parentheses", r#"key = "k", ttl = "2s", bind(lease)"#, BOOK, &[
         ("bind", "`bind` takes its value after `=`, not in parentheses: write `bind = lease`"),
+    ]),
+    ("fence_is_text", r#"key = "k", ttl = "2s", fence = "token""#, BOOK, &[
+        (r#""token""#, "`fence` takes a name, not text: write `fence = token`"),
+    ]),
+    ("fence_is_an_argument", r#"key = "k", ttl = "2s", fence = user"#, BOOK, &[
+        ("user", "`user` is an argument of `book`, and the body could not use it any more: choose another name, such as `fence = token`"),
+    ]),
+    ("fence_is_an_argument_called_token", r#"key = "k", ttl = "2s", fence = token"#, "async fn f(token: u8) -> R {}", &[
+        ("token", "`token` is an argument of `f`, and the body could not use it any more: choose another name, such as `fence = held_token`"),
+    ]),
+    ("fence_is_true", r#"key = "k", ttl = "2s", fence = true"#, BOOK, &[
+        ("true", "`fence` takes the name of a new variable: write `fence = token`"),
+    ]),
+    ("fence_is_a_type", r#"key = "k", ttl = "2s", fence = FencingToken"#, BOOK, &[
+        ("FencingToken", "`fence` takes the name of a new variable: write `fence = token`"),
+    ]),
+    ("fence_is_an_underscore", r#"key = "k", ttl = "2s", fence = _"#, BOOK, &[
+        ("_", "`fence` without a name binds nothing: write `fence = token`, or remove it"),
+    ]),
+    ("fence_is_the_lease", r#"key = "k", ttl = "2s", bind = held, fence = held"#, BOOK, &[
+        ("held", "`bind` and `fence` are two things, and `held` names one: write `fence = held_token`"),
+    ]),
+    ("fence_flag", r#"key = "k", ttl = "2s", fence"#, BOOK, &[
+        ("fence", "`fence` has no value: write `fence = token`"),
+    ]),
+    ("bind_and_fence_are_arguments", r#"key = "k", ttl = "2s", bind = user, fence = seat_id"#, BOOK, &[
+        ("user", "`user` is an argument of `book`, and the body could not use it any more: choose another name, such as `bind = lease`"),
+        ("seat_id", "`seat_id` is an argument of `book`, and the body could not use it any more: choose another name, such as `fence = token`"),
     ]),
     ("bind_twice", r#"key = "k", ttl = "2s", bind = a, bind = b"#, BOOK, &[
         ("bind", "`bind` is given twice: remove one"),
@@ -851,6 +1050,21 @@ fn answers_to_a_busy_key_that_make_no_sense_are_answered() {
 }
 
 #[test]
+fn lists_that_cannot_be_locked_are_answered() {
+    assert_answered(LISTS);
+}
+
+#[test]
+fn times_that_contradict_each_other_are_answered() {
+    assert_answered(HOLDS);
+}
+
+#[test]
+fn answers_to_a_lost_lease_that_make_no_sense_are_answered() {
+    assert_answered(ON_LOST);
+}
+
+#[test]
 fn names_that_cannot_be_bound_are_answered() {
     assert_answered(BINDINGS);
 }
@@ -886,6 +1100,9 @@ fn each_misuse_has_a_name_of_its_own() {
         KEYS,
         DURATIONS,
         OTHERS,
+        LISTS,
+        HOLDS,
+        ON_LOST,
         ON_BUSY,
         BINDINGS,
         TARGETS,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proc_macro2::TokenStream;
 
-use crate::expand;
+use super::expand;
 
 /// `SplitMix64`: the same soup on every machine.
 struct Dice(u64);
