@@ -49,8 +49,9 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     a_busy_key(&mut story).await;
     a_lost_lease(&mut story).await;
     story.chapter("What it took");
-    story.tell("lockguard::register(LockManager::memory())?;           at start-up");
+    story.tell("lockguard::register(LockManager::memory())?;          at start-up");
     story.tell("#[distributed_lock(key = \"seat:{seat}\", ttl = \"2s\")]  above the function");
+    story.tell("across processes, on a real server: cargo run --example double_booking");
     Ok(story.end())
 }
 
@@ -67,7 +68,7 @@ async fn without_a_lock(story: &mut Story) {
     }
     buyers.join_all().await;
     story.tell(shop.summary());
-    story.promise(shop.sold_twice() > 0, "seats are sold twice");
+    story.promise(shop.sold_twice() > 0, "as expected: seats are sold twice");
 }
 
 async fn with_the_lock(story: &mut Story) {

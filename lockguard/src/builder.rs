@@ -76,21 +76,17 @@ impl Default for LockManagerBuilder {
 }
 
 impl LockManagerBuilder {
-    /// Adds one server, by an address as [`LockManager::connect`] takes it.
-    pub fn node(mut self, address: impl Into<String>) -> Self {
-        self.addresses.push(address.into());
+    /// Adds a server, or several that are separated by commas, as
+    /// [`LockManager::connect`] takes them.
+    pub fn node(mut self, addresses: impl AsRef<str>) -> Self {
+        let addresses = addresses.as_ref().split(',');
+        self.addresses.extend(addresses.map(str::to_owned));
         self
     }
 
     /// Adds several servers.
-    pub fn nodes(mut self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.addresses.extend(addresses.into_iter().map(Into::into));
-        self
-    }
-
-    /// Adds the addresses of a list that is separated by commas.
-    pub(crate) fn addresses(self, list: &str) -> Self {
-        self.nodes(list.split(','))
+    pub fn nodes(self, addresses: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        addresses.into_iter().fold(self, Self::node)
     }
 
     /// Keeps locks in this process instead of on servers.

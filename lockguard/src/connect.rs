@@ -32,7 +32,17 @@ pub(crate) fn open(addresses: &[String], timeouts: Timeouts) -> Result<Nodes, Co
     }
     let parsed: Vec<Address> = addresses
         .iter()
-        .map(|text| Address::parse(text.trim()).map_err(ConnectError::invalid_address))
+        .enumerate()
+        .map(|(nth, text)| {
+            // By its place in the list: the text may contain a password.
+            let place = if addresses.len() > 1 {
+                format!("address {}: ", nth + 1)
+            } else {
+                String::new()
+            };
+            Address::parse(text.trim())
+                .map_err(|problem| ConnectError::invalid_address(format!("{place}{problem}")))
+        })
         .collect::<Result<_, _>>()?;
     let names: Vec<&Arc<str>> = parsed.iter().map(Address::name).collect();
     if let Some([one, other]) = first_pair(&names, |a, b| a == b) {

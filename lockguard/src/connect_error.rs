@@ -6,7 +6,7 @@ use crate::error::{NodeError, write_nodes};
 
 /// Why a manager was not made.
 ///
-/// No text contains a password.
+/// No text contains a password; each fits after "failed to".
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -70,6 +70,16 @@ impl ConnectError {
 
     pub(crate) fn missing_variable(name: &'static str) -> Self {
         Self::MissingVariable { name }
+    }
+
+    /// The same error, which says where a wrong address came from.
+    pub(crate) fn of_variable(self, name: &str) -> Self {
+        match self {
+            Self::InvalidAddress { reason } => {
+                Self::invalid_address(format!("in the environment variable `{name}`, {reason}"))
+            }
+            other => other,
+        }
     }
 
     /// Whether too few servers answered, which may change by itself.

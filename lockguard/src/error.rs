@@ -8,7 +8,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 /// holds the key; too few servers answered to know; the lock was held, and
 /// ended before the body did.
 ///
-/// Texts name the key and never an owner token.
+/// Texts name the key and never an owner token, and fit after "failed to".
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum LockError {

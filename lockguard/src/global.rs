@@ -86,8 +86,10 @@ pub fn named(name: &str) -> Result<LockManager, LockError> {
 /// Runs a future in which annotated functions use this manager.
 ///
 /// For tests that run in parallel, each with a manager of its own.
-/// The innermost scope wins; spawned tasks do not inherit it, and neither
-/// [`named`] nor `manager = …` is overridden.
+/// The innermost scope wins, and neither [`named`] nor `manager = …` is
+/// overridden.
+/// Spawned tasks do not inherit it; hand it on:
+/// `tokio::spawn(lockguard::scope(lockguard::manager()?, task))`.
 ///
 /// # Cancel safety
 ///

@@ -90,7 +90,7 @@ impl LockManager {
     /// # }
     /// ```
     pub async fn connect(addresses: impl AsRef<str>) -> Result<Self, ConnectError> {
-        Self::builder().addresses(addresses.as_ref()).build().await
+        Self::builder().node(addresses).build().await
     }
 
     /// Connects to what the environment variable `LOCKGUARD_URL` says.
@@ -106,7 +106,10 @@ impl LockManager {
     /// As [`connect`](Self::connect).
     pub async fn from_env() -> Result<Self, ConnectError> {
         match std::env::var(URL_VARIABLE) {
-            Ok(addresses) => Self::connect(addresses).await,
+            Ok(addresses) => {
+                let connected = Self::connect(addresses).await;
+                connected.map_err(|error| error.of_variable(URL_VARIABLE))
+            }
             Err(_) => Err(ConnectError::missing_variable(URL_VARIABLE)),
         }
     }

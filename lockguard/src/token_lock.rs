@@ -20,8 +20,7 @@ use crate::{
 /// Takes and gives back locks by key and owner token.
 ///
 /// For code that comes from Go's `LockManager { Acquire; Release }`, and for
-/// callers that cannot keep a guard; [`LockManager`] implements it, and a mock
-/// is a dozen lines.
+/// callers that cannot keep a guard; [`LockManager`] implements it.
 /// Nothing stops code whose lock has expired: prefer the attribute or
 /// [`LockRequest::run`](crate::LockRequest::run).
 ///
@@ -40,6 +39,43 @@ use crate::{
 /// assert_eq!(locks.release("job:nightly", &token).await?, Released::NotHeld);
 /// # Ok(())
 /// # }
+/// ```
+///
+/// A mock whose keys are always busy:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lockguard::{BoxFuture, LockError, OwnerToken, ReleaseError, Released, TokenLock};
+///
+/// struct AlwaysBusy;
+///
+/// impl TokenLock for AlwaysBusy {
+///     fn acquire<'a>(
+///         &'a self,
+///         key: &'a str,
+///         ttl: Duration,
+///     ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
+///         self.acquire_as(key, ttl, "")
+///     }
+///
+///     fn acquire_as<'a>(
+///         &'a self,
+///         key: &'a str,
+///         _: Duration,
+///         _: &'a str,
+///     ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
+///         Box::pin(async move { Err(LockError::busy(key, Duration::ZERO)) })
+///     }
+///
+///     fn release<'a>(
+///         &'a self,
+///         _: &'a str,
+///         _: &'a OwnerToken,
+///     ) -> BoxFuture<'a, Result<Released, ReleaseError>> {
+///         Box::pin(async { Ok(Released::NotHeld) })
+///     }
+/// }
 /// ```
 pub trait TokenLock: Send + Sync {
     /// Takes the key for `ttl`, and returns what proves the ownership.

@@ -150,7 +150,7 @@ impl RedisNode {
         match reached.ok().and_then(|contact| contact.clone()) {
             Some(outcome) => outcome,
             None => Err(NoContact {
-                error: self.silent("the runtime that connects to it has ended"),
+                error: self.silent("no tokio runtime is there to connect to it, or it has ended"),
                 is_for_good: false,
             }),
         }
