@@ -86,7 +86,8 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //         let value = {
 //             let lease = lease(&guard);                      // only with `bind = lease`
 //             let body = async move { body };
-//             run(&guard, pin!(body)).await
+//             let value = run(&guard, pin!(body)).await;
+//             value
 //         };
 //         release(guard).await;
 //         match value { Ok(value) => return value, Err(error) => error }
@@ -95,6 +96,8 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //
 // The guard is declared before the body and lent to it, so that the body and
 // all it owns are dropped before the release, however it ends.
+// The value has a name inside the block, and `run` is gone when it leaves: as
+// the block's last expression the two would lie side by side in the future.
 // Not acquire and lost meet in one place: what the user gave as `on_error`
 // appears once, and so do the errors in it.
 fn locked(model: &Model, body: &Braced) -> TokenStream {
@@ -119,7 +122,8 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
                 #bindings
                 let __lockguard_body = #body;
                 let __lockguard_body = __lockguard::pin!(__lockguard_body);
-                __lockguard::run(&__lockguard_guard, __lockguard_body).await
+                let __lockguard_value = __lockguard::run(&__lockguard_guard, __lockguard_body).await;
+                __lockguard_value
             };
             __lockguard::release(__lockguard_guard).await;
             match #value {

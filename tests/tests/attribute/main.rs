@@ -19,6 +19,7 @@ mod returns;
 /// Nothing demands `Send`, and nothing takes it away.
 mod send;
 mod shapes;
+mod sizes;
 
 use std::{
     cell::Cell,

@@ -64,12 +64,6 @@ async fn owns_nothing(_marker: PhantomData<fn(Rc<u8>)>) -> Result<(), LockError>
 }
 
 #[test]
-fn a_locked_function_adds_little_to_the_future() {
-    #[distributed_lock(key = "size", ttl = "2s")]
-    async fn empty() -> Result<(), LockError> {
-        Ok(())
-    }
+fn a_marker_of_what_is_not_send_is_send() {
     drop(assert_send(owns_nothing(PhantomData)));
-    let bytes = size_of_val(&empty());
-    assert!(bytes <= 200, "{bytes} bytes");
 }

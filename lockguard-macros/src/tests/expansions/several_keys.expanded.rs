@@ -35,7 +35,12 @@ async fn transfer(from: u64, to: &Account) -> Result<(), TransferError> {
                 { move_money(from, to).await }
             };
             let __lockguard_body = __lockguard::pin!(__lockguard_body);
-            __lockguard::run(&__lockguard_guard, __lockguard_body).await
+            let __lockguard_value = __lockguard::run(
+                    &__lockguard_guard,
+                    __lockguard_body,
+                )
+                .await;
+            __lockguard_value
         };
         __lockguard::release(__lockguard_guard).await;
         match __lockguard_value {
@@ -77,7 +82,12 @@ async fn merge(orders: &[Order]) -> Result<Order, LockError> {
                 { Ok(Order::of(orders)) }
             };
             let __lockguard_body = __lockguard::pin!(__lockguard_body);
-            __lockguard::run(&__lockguard_guard, __lockguard_body).await
+            let __lockguard_value = __lockguard::run(
+                    &__lockguard_guard,
+                    __lockguard_body,
+                )
+                .await;
+            __lockguard_value
         };
         __lockguard::release(__lockguard_guard).await;
         match __lockguard_value {
