@@ -7,7 +7,7 @@
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{LitStr, spanned::Spanned};
+use syn::{LitStr, Token, spanned::Spanned};
 
 use crate::{
     choice::{OnBusy, OnLost},
@@ -42,7 +42,13 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             wrappers,
         } => {
             let locked = locked(model, block);
-            let block = quote_spanned!(Span::mixed_site()=> async #capture { #locked });
+            // At the user's brace, whose scope `#[instrument]` below us looks for.
+            let braces = Span::call_site().located_at(block.brace);
+            let block = quote_spanned!(braces=> { #locked });
+            // The lock borrows what the block may have only seen through, and
+            // nothing is left behind that the block could borrow.
+            let capture = capture.unwrap_or_else(|| Token![move](Span::mixed_site()));
+            let block = quote_spanned!(Span::mixed_site()=> async #capture #block);
             let future = wrappers
                 .iter()
                 .fold(block, |future, wrapper| wrap(&future, wrapper));

@@ -82,6 +82,95 @@ async fn not_by_cfg_attr(id: u8) -> bool {
     is_held("cfg:1").await
 }
 
+#[cfg_attr(all(), tracing::instrument(skip_all, ret, fields(seat = id)))]
+#[cfg_attr(all(), distributed_lock(key = "cfg:{id}", ttl = "2s", bind = lease))]
+async fn instrumented_by_cfg_attr(id: u8) -> Result<bool, LockError> {
+    Ok(lease.is_held() && id == 1)
+}
+
+#[cfg_attr(all(), distributed_lock(key = "cfg:{id}", ttl = "2s", bind = lease))]
+#[cfg_attr(all(), tracing::instrument(err, level = "debug"))]
+async fn instrumented_by_cfg_attr_below(id: u8) -> Result<bool, LockError> {
+    Ok(lease.is_held() && id == 1)
+}
+
+#[tokio::test]
+async fn cfg_attr_works_in_either_order_with_instrument() {
+    alone(async {
+        assert!(instrumented_by_cfg_attr(1).await.unwrap());
+        assert!(instrumented_by_cfg_attr_below(1).await.unwrap());
+    })
+    .await;
+}
+
+struct Traced {
+    id: u8,
+}
+
+#[async_trait::async_trait]
+trait Work {
+    async fn above(&self, order: String) -> Result<String, LockError>;
+    async fn below(&self, order: String) -> Result<String, LockError>;
+}
+
+#[async_trait::async_trait]
+impl Work for Traced {
+    #[tracing::instrument(skip(self))]
+    #[distributed_lock(key = "traced:{self.id}", ttl = "2s")]
+    async fn above(&self, order: String) -> Result<String, LockError> {
+        Ok(order)
+    }
+
+    #[distributed_lock(key = "traced:{self.id}", ttl = "2s")]
+    #[tracing::instrument(skip(self), err)]
+    async fn below(&self, order: String) -> Result<String, LockError> {
+        Ok(order)
+    }
+}
+
+#[tokio::test]
+async fn async_trait_instrument_and_the_lock_work_together() {
+    alone(async {
+        let traced = Traced { id: 1 };
+        assert_eq!(traced.above("a".into()).await.unwrap(), "a");
+        assert_eq!(traced.below("b".into()).await.unwrap(), "b");
+    })
+    .await;
+}
+
+mod attributes_are_kept {
+    #![deny(missing_docs, clippy::too_many_arguments)]
+
+    use super::*;
+
+    /// Documented, which `missing_docs` would tell.
+    #[deprecated = "the claim is that this is said at the call"]
+    #[distributed_lock(key = "old", ttl = "2s")]
+    pub async fn deprecated() -> Result<u8, LockError> {
+        Ok(1)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the claim is that lints reach the function"
+    )]
+    #[distributed_lock(key = "many:{a}", ttl = "2s")]
+    async fn many(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> Result<u8, LockError> {
+        Ok(a + b + c + d + e + f + g + h)
+    }
+
+    #[tokio::test]
+    async fn documentation_deprecation_and_lints_are_those_of_the_function() {
+        alone(async {
+            #[expect(deprecated, reason = "the claim")]
+            let called = deprecated().await;
+            assert_eq!(called.unwrap(), 1);
+            assert_eq!(many(1, 1, 1, 1, 1, 1, 1, 1).await.unwrap(), 8);
+        })
+        .await;
+    }
+}
+
 #[must_use = "the answer matters"]
 #[distributed_lock(key = "must", ttl = "2s")]
 #[inline]

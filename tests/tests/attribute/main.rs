@@ -8,12 +8,17 @@
     reason = "helpers of tests fail like tests"
 )]
 
+mod arguments;
 mod beside_other_attributes;
 mod bindings;
 mod busy;
 /// Whoever rolls back in a destructor does it under the lock.
 mod drops;
+mod error_types;
+mod futures;
 mod keys;
+mod methods;
+mod nested;
 mod options;
 mod returns;
 /// Nothing demands `Send`, and nothing takes it away.
