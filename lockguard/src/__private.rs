@@ -129,7 +129,7 @@ pub fn request(manager: Manager, key: Key, ttl: Duration, point: &'static str) -
     let point = Point::Named(point.into());
     let target = manager.and_then(|manager| {
         let key = manager.core().key(&key?)?;
-        Ok((Arc::clone(manager.core()), key))
+        Ok((Arc::clone(manager.core()), key.into()))
     });
     LockRequest::new(target, ttl, point)
 }

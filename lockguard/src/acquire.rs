@@ -14,8 +14,9 @@ use crate::{
     error::{LockError, NodeError},
     guard::LockGuard,
     key::LockKey,
+    keys::LockKeys,
     lease::{Lease, Point},
-    queue::{LocalHolder, Place, Turn},
+    queue::{LocalHolder, Places, Turn},
     token::OwnerToken,
     validity::{TTL_RANGE, is_worth_having},
 };
@@ -26,7 +27,7 @@ const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
 
 /// What is asked for.
 pub(crate) struct Want {
-    pub(crate) key: LockKey,
+    pub(crate) keys: LockKeys,
     pub(crate) ttl: Duration,
     pub(crate) patience: Patience,
     pub(crate) label: String,
@@ -46,14 +47,14 @@ pub(crate) enum Patience {
     },
 }
 
-/// A granted key that nobody owns yet: dropping it gives the key back.
+/// Granted keys that nobody owns yet: dropping it gives them back.
 pub(crate) struct Grant {
     undo: Undo,
     start: Instant,
 }
 
 impl Grant {
-    /// Leaves the key to whoever knows the token.
+    /// Leaves the keys to whoever knows the token.
     pub(crate) fn into_token(mut self) -> OwnerToken {
         self.undo.disarm();
         self.undo.token.clone()
@@ -65,22 +66,22 @@ impl Grant {
 /// It stands between "a server may have granted" and "a guard exists".
 struct Undo {
     core: Arc<Core>,
-    key: LockKey,
+    keys: LockKeys,
     token: OwnerToken,
     is_armed: bool,
 }
 
 impl Undo {
-    fn arm(core: &Arc<Core>, key: &LockKey, token: &OwnerToken) -> Self {
+    fn arm(core: &Arc<Core>, keys: &LockKeys, token: &OwnerToken) -> Self {
         Self {
             core: Arc::clone(core),
-            key: key.clone(),
+            keys: keys.clone(),
             token: token.clone(),
             is_armed: true,
         }
     }
 
-    /// From here on somebody else is responsible for the key.
+    /// From here on somebody else is responsible for the keys.
     fn disarm(&mut self) {
         self.is_armed = false;
     }
@@ -89,8 +90,10 @@ impl Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         if self.is_armed {
-            // Dropping the release hands it to the background.
-            drop(self.core.release(self.key.clone(), self.token.clone()));
+            // Dropping a release hands it to the background.
+            for key in &self.keys {
+                drop(self.core.release(key.clone(), self.token.clone()));
+            }
         }
     }
 }
@@ -101,29 +104,33 @@ impl Drop for Undo {
 ///
 /// As [`take`]'s.
 pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, LockError> {
-    let place = core.queue.place(&want.key);
-    let Grant { mut undo, start } = take(&core, &want, &place).await?;
-    place.hold(&undo.token, start, want.ttl);
+    let places = core.queue.places(&want.keys);
+    let Grant { mut undo, start } = take(&core, &want, &places).await?;
+    places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
-    let lease = Lease::new(want.key, want.point, start, want.ttl);
-    let guard = LockGuard::new(core, lease, token, want.ttl, place);
-    // From here on the guard gives the key back.
+    let lease = Lease::new(want.keys, want.point, start, want.ttl);
+    let guard = LockGuard::new(core, lease, token, want.ttl, places);
+    // From here on the guard gives the keys back.
     undo.disarm();
     Ok(guard)
 }
 
-/// Takes the key, or says why not.
+/// Takes the keys, or says why not.
 ///
 /// # Cancel safety
 ///
 /// Dropped at any await, the future leaves the line, and what a server may
 /// have granted is given back in the background.
-pub(crate) async fn take(core: &Arc<Core>, want: &Want, place: &Place) -> Result<Grant, LockError> {
+pub(crate) async fn take(
+    core: &Arc<Core>,
+    want: &Want,
+    places: &Places,
+) -> Result<Grant, LockError> {
     check(core, want)?;
-    let mut contest = Contest::new(core, want, place);
+    let mut contest = Contest::new(core, want, places);
     let _turn = contest.line_up().await?;
     loop {
-        contest.wait_for_local_holder().await?;
+        contest.wait_for_local_holders().await?;
         match contest.attempt().await? {
             Ok(grant) => return Ok(grant),
             Err(refusal) => contest.pause_after(refusal).await?,
@@ -133,10 +140,12 @@ pub(crate) async fn take(core: &Arc<Core>, want: &Want, place: &Place) -> Result
 
 /// What can be said before any server is asked.
 fn check(core: &Arc<Core>, want: &Want) -> Result<(), LockError> {
-    check_ttl(&want.key, want.ttl)?;
-    if let Some(held) = held_in_this_task(core, &want.key) {
-        let (held_by, wanted_by) = (held.point().to_string(), want.point.to_string());
-        return Err(LockError::reentrant(&want.key, held_by, wanted_by));
+    check_ttl(want.keys.first(), want.ttl)?;
+    for key in &want.keys {
+        if let Some(held) = held_in_this_task(core, key) {
+            let (held_by, wanted_by) = (held.point().to_string(), want.point.to_string());
+            return Err(LockError::reentrant(key, held_by, wanted_by));
+        }
     }
     Ok(())
 }
@@ -158,11 +167,11 @@ enum Refusal {
     Late,
 }
 
-/// One caller's contest for a key.
+/// One caller's contest for its keys.
 struct Contest<'a> {
     core: &'a Arc<Core>,
     want: &'a Want,
-    place: &'a Place,
+    places: &'a Places,
     begun: Instant,
     /// When waiting for another holder ends.
     deadline: Instant,
@@ -173,7 +182,7 @@ struct Contest<'a> {
 }
 
 impl<'a> Contest<'a> {
-    fn new(core: &'a Arc<Core>, want: &'a Want, place: &'a Place) -> Self {
+    fn new(core: &'a Arc<Core>, want: &'a Want, places: &'a Places) -> Self {
         let begun = Instant::now();
         let limit = match want.patience {
             Patience::Wait(limit) => limit,
@@ -182,7 +191,7 @@ impl<'a> Contest<'a> {
         Self {
             core,
             want,
-            place,
+            places,
             begun,
             deadline: begun + limit.min(FAR),
             busy: 0,
@@ -199,38 +208,42 @@ impl<'a> Contest<'a> {
         if !self.is_in_line() {
             return Ok(None);
         }
-        match until(self.deadline, self.place.turn()).await {
-            Some(turn) => Ok(Some(turn)),
+        match until(self.deadline, self.places.turn()).await {
+            Some(turn) => Ok(turn),
             None => Err(self.busy_here()),
         }
     }
 
-    /// While a lease of ours holds the key the servers need not be asked: its
-    /// release wakes us.
-    async fn wait_for_local_holder(&self) -> Result<(), LockError> {
-        let now = Instant::now();
-        let Some(holder) = self.place.local_holder(now) else {
-            return Ok(());
-        };
+    /// While a lease of ours holds one of the keys the servers need not be
+    /// asked: its release wakes us.
+    async fn wait_for_local_holders(&self) -> Result<(), LockError> {
         if !self.is_in_line() {
             return Ok(());
         }
-        let look = holder.until.min(now + LONGEST_UNSEEN).min(self.deadline);
-        until(look, self.place.freed()).await;
-        if Instant::now() < self.deadline {
-            Ok(())
-        } else {
-            Err(self.busy_error(&local_holder(&holder)))
+        self.places.look();
+        for place in self.places.iter() {
+            let now = Instant::now();
+            let Some(holder) = place.local_holder(now) else {
+                continue;
+            };
+            let look = holder.until.min(now + LONGEST_UNSEEN).min(self.deadline);
+            until(look, place.freed()).await;
+            if Instant::now() >= self.deadline {
+                return Err(self.busy_error(&local_holder(place.key(), &holder)));
+            }
         }
+        Ok(())
     }
 
     /// One attempt with a token of its own.
     async fn attempt(&self) -> Result<Result<Grant, Refusal>, LockError> {
         let token = OwnerToken::with_label(&self.want.label);
-        let request = AcquireRequest::new(self.want.key.clone(), token.clone(), self.want.ttl);
+        let request = AcquireRequest::new(self.want.keys.clone(), token.clone(), self.want.ttl);
+        // Whatever is freed from here on is worth another attempt.
+        self.places.look();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
-        let mut undo = Undo::arm(self.core, &self.want.key, &token);
+        let mut undo = Undo::arm(self.core, &self.want.keys, &token);
         // A grant that takes half of the ttl is none: no backend is waited for
         // longer, whatever it does.
         let longest = self.want.ttl / 2;
@@ -249,7 +262,7 @@ impl<'a> Contest<'a> {
                 undo.disarm();
                 Ok(Err(Refusal::Split))
             }
-            Err(error) => Err(lock_error(&self.want.key, error)),
+            Err(error) => Err(lock_error(self.want.keys.first(), error)),
         }
     }
 
@@ -266,17 +279,18 @@ impl<'a> Contest<'a> {
         let met = self.busy;
         self.busy = met.saturating_add(1);
         let now = Instant::now();
+        let key = self.key_of(&holder);
         match self.want.patience {
             Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),
             Patience::Tries { delay, jitter, .. } => {
-                let wake = self.core.backend.freed(&self.want.key);
+                let wake = self.core.backend.freed(key);
                 let pause = delay.min(FAR).mul_f64(1.0 - jitter * draw());
-                until(now + pause, self.freed(wake)).await;
+                until(now + pause, self.freed(key, wake)).await;
                 Ok(())
             }
             Patience::Wait(_) if now >= self.deadline => Err(self.busy_error(&holder)),
             Patience::Wait(_) => {
-                let wake = self.core.backend.freed(&self.want.key);
+                let wake = self.core.backend.freed(key);
                 let pause = match &wake {
                     Some(_) => holder
                         .expires_in()
@@ -285,7 +299,7 @@ impl<'a> Contest<'a> {
                     None => busy_pause(met, holder.expires_in(), draw()),
                 };
                 let look = (now + pause).min(self.deadline);
-                until(look, self.freed(wake)).await;
+                until(look, self.freed(key, wake)).await;
                 if Instant::now() < self.deadline {
                     Ok(())
                 } else {
@@ -302,7 +316,7 @@ impl<'a> Contest<'a> {
         if now >= self.deadline.max(since + SETTLE_LIMIT) {
             return Err(match refusal {
                 Refusal::Late => self.late_error(),
-                _ => LockError::busy(&self.want.key, self.waited()),
+                _ => LockError::busy(self.want.keys.first(), self.waited()),
             });
         }
         self.split = Some((rounds.saturating_add(1), since));
@@ -310,9 +324,9 @@ impl<'a> Contest<'a> {
         Ok(())
     }
 
-    /// A release by one of ours, or one that the backend tells of.
-    async fn freed(&self, mut by_backend: Option<BoxFuture<'static, ()>>) {
-        let mut by_place = pin!(self.place.freed());
+    /// A release of this key by one of ours, or one that the backend tells of.
+    async fn freed(&self, key: &LockKey, mut by_backend: Option<BoxFuture<'static, ()>>) {
+        let mut by_place = pin!(self.places.of(key).freed());
         poll_fn(|cx| {
             let told = by_backend
                 .as_mut()
@@ -331,9 +345,14 @@ impl<'a> Contest<'a> {
         self.begun.elapsed()
     }
 
+    /// The key that the holder holds.
+    fn key_of<'h>(&'h self, holder: &'h Holder) -> &'h LockKey {
+        holder.key().unwrap_or(self.want.keys.first())
+    }
+
     fn busy_error(&self, holder: &Holder) -> LockError {
         LockError::Busy {
-            key: (&self.want.key).into(),
+            key: self.key_of(holder).into(),
             waited: self.waited(),
             holder: holder.label().map(Arc::from),
             retry_after: Some(holder.expires_in().unwrap_or(Duration::MAX)),
@@ -342,16 +361,17 @@ impl<'a> Contest<'a> {
 
     /// Busy before our turn came: the holder is one of ours, if it is known.
     fn busy_here(&self) -> LockError {
-        match self.place.local_holder(Instant::now()) {
-            Some(holder) => self.busy_error(&local_holder(&holder)),
-            None => LockError::busy(&self.want.key, self.waited()),
+        let key = self.want.keys.first();
+        match self.places.of(key).local_holder(Instant::now()) {
+            Some(holder) => self.busy_error(&local_holder(key, &holder)),
+            None => LockError::busy(key, self.waited()),
         }
     }
 
     fn late_error(&self) -> LockError {
         let address = self.core.backend.address();
         let late = NodeError::new(address, "granted with less than half of the ttl left");
-        LockError::unavailable(&self.want.key, [late])
+        LockError::unavailable(self.want.keys.first(), [late])
     }
 }
 
@@ -359,14 +379,16 @@ impl<'a> Contest<'a> {
 pub(crate) fn lock_error(key: &LockKey, error: BackendError) -> LockError {
     match error {
         BackendError::Unavailable { nodes } => LockError::unavailable(key, nodes),
-        BackendError::InvalidKey { reason } => LockError::invalid_key(key, format!("it {reason}")),
+        BackendError::InvalidKey { key: one, reason } => {
+            LockError::invalid_key(one.as_ref().unwrap_or(key), format!("it {reason}"))
+        }
         BackendError::RuntimeGone => LockError::runtime_gone(key),
     }
 }
 
-fn local_holder(holder: &LocalHolder) -> Holder {
+fn local_holder(key: &LockKey, holder: &LocalHolder) -> Holder {
     let left = holder.until.saturating_duration_since(Instant::now());
-    Holder::new(holder.token.expose().as_bytes(), Some(left))
+    Holder::new(holder.token.expose().as_bytes(), Some(left)).of_key(key.clone())
 }
 
 /// A wait beyond this is for ever, and an instant cannot hold much more.

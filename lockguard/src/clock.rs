@@ -1,4 +1,4 @@
-//! Timers, with or without a tokio runtime.
+//! Timers and waiting, with or without a tokio runtime.
 
 use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll, thread, time::Duration};
 
@@ -7,6 +7,8 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
 };
+
+use crate::backend::BoxFuture;
 
 /// Awaits the future until `deadline`; `None` when that came first.
 ///
@@ -29,6 +31,29 @@ pub(crate) async fn until<T>(deadline: Instant, future: impl Future<Output = T>)
         timer.as_mut().poll(cx).map(|()| None)
     })
     .await
+}
+
+/// Awaits all these futures, and returns what they come to in their order.
+pub(crate) async fn all<T>(futures: Vec<BoxFuture<'static, T>>) -> Vec<T> {
+    let mut futures: Vec<_> = futures.into_iter().map(Err).collect();
+    poll_fn(|cx| {
+        let mut is_done = true;
+        for slot in &mut futures {
+            if let Err(future) = slot {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(value) => *slot = Ok(value),
+                    Poll::Pending => is_done = false,
+                }
+            }
+        }
+        if is_done {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    futures.into_iter().filter_map(Result::ok).collect()
 }
 
 /// Resolves at `deadline`.

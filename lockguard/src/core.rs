@@ -14,6 +14,7 @@ use crate::{
     background::{Background, Uncancelled},
     error::{LockError, NodeError},
     key::LockKey,
+    keys::LockKeys,
     queue::Queue,
     retry::RetryPolicy,
     token::OwnerToken,
@@ -79,6 +80,17 @@ impl Core {
         } else {
             LockKey::new(format!("{}{key}", self.settings.prefix))
         }
+    }
+
+    /// Several keys as the servers store them.
+    pub(crate) fn keys(
+        &self,
+        keys: impl IntoIterator<Item: AsRef<str>>,
+    ) -> Result<LockKeys, LockError> {
+        let keys = keys.into_iter().map(|key| self.key(key.as_ref()));
+        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+        LockKeys::new(keys)
+            .ok_or_else(|| LockError::invalid_options("", "no key is given; name at least one"))
     }
 
     /// How long to wait where nobody said.

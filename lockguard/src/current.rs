@@ -66,7 +66,7 @@ pub fn current() -> Option<Lease> {
 pub(crate) fn held_in_this_task(core: &Arc<Core>, key: &LockKey) -> Option<Lease> {
     let mut next = BODY.try_with(Arc::clone).ok();
     while let Some(body) = next.clone() {
-        if Arc::ptr_eq(&body.core, core) && body.lease.key() == key {
+        if Arc::ptr_eq(&body.core, core) && body.lease.keys().contains(key) {
             return Some(body.lease.clone());
         }
         next.clone_from(&body.outer);

@@ -6,13 +6,14 @@ use tokio::time::Instant;
 
 use crate::{
     acquire::{check_ttl, lock_error},
-    backend::{BackendError, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
+    backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
     background::Uncancelled,
-    clock::until,
+    clock::{all, until},
     core::Core,
     error::{LockError, LostCause, NodeError, ReleaseError},
+    key::LockKey,
     lease::Lease,
-    queue::Place,
+    queue::Places,
     token::OwnerToken,
     validity::node_budget,
 };
@@ -53,7 +54,7 @@ pub struct LockGuard {
 struct Holding {
     token: OwnerToken,
     ttl: Duration,
-    place: Place,
+    places: Places,
 }
 
 impl LockGuard {
@@ -62,12 +63,12 @@ impl LockGuard {
         lease: Lease,
         token: OwnerToken,
         ttl: Duration,
-        place: Place,
+        places: Places,
     ) -> Self {
         Self {
             lease,
             core,
-            holding: Some(Box::new(Holding { token, ttl, place })),
+            holding: Some(Box::new(Holding { token, ttl, places })),
         }
     }
 
@@ -102,23 +103,29 @@ impl LockGuard {
             return Err(self.lease.lost_error(LostCause::Expired));
         };
         let asked = Instant::now();
-        let request = ExtendRequest::new(key.clone(), holding.token.clone(), ttl);
-        let replies = self.core.backend.extend(vec![request]);
-        let reply = until(asked + node_budget(ttl), replies).await;
-        match reply.and_then(|replies| replies.into_iter().next()) {
-            Some(Ok(ExtendReply::Extended)) => match self.lease.extended(asked, ttl) {
-                Ok(()) => {
-                    holding.place.hold(&holding.token, asked, ttl);
-                    Ok(())
-                }
-                Err(cause) => Err(self.lease.lost_error(cause)),
-            },
-            Some(Ok(ExtendReply::NotHeld | ExtendReply::NotOwner)) => {
-                self.lease.lose(LostCause::Taken);
-                Err(self.lease.lost_error(LostCause::Taken))
+        let requests = self.lease.keys().iter();
+        let requests =
+            requests.map(|key| ExtendRequest::new(key.clone(), holding.token.clone(), ttl));
+        let replies = self.core.backend.extend(requests.collect());
+        let Some(replies) = until(asked + node_budget(ttl), replies).await else {
+            return Err(lock_error(key, self.core.no_answer(node_budget(ttl))));
+        };
+        let is_denied = |reply: &Result<_, _>| {
+            matches!(reply, Ok(ExtendReply::NotHeld | ExtendReply::NotOwner))
+        };
+        if let Some(lost_key) = replies.iter().position(is_denied) {
+            self.lease.lose_nth(lost_key, LostCause::Taken);
+            return Err(self.lease.lost_error(LostCause::Taken));
+        }
+        for (key, reply) in self.lease.keys().iter().zip(replies) {
+            reply.map_err(|error| lock_error(key, error))?;
+        }
+        match self.lease.extended(asked, ttl) {
+            Ok(()) => {
+                holding.places.hold(&holding.token, asked, ttl);
+                Ok(())
             }
-            Some(Err(error)) => Err(lock_error(key, error)),
-            None => Err(lock_error(key, self.core.no_answer(node_budget(ttl)))),
+            Err(cause) => Err(self.lease.lost_error(cause)),
         }
     }
 
@@ -179,13 +186,18 @@ impl LockGuard {
 
     /// Sends the release, once, and says how long it may be waited for.
     fn begin_release(&mut self) -> Option<(Release, Duration)> {
-        let Holding { token, ttl, place } = *self.holding.take()?;
-        let request = ReleaseRequest::new(self.lease.key().clone(), token.clone());
-        let release = self.core.backend.release(request);
-        let freeing = Freeing { place, token };
+        let Holding { token, ttl, places } = *self.holding.take()?;
+        // All are asked for now, in one go.
+        let release = |key: &LockKey| {
+            let request = ReleaseRequest::new(key.clone(), token.clone());
+            self.core.backend.release(request)
+        };
+        let first = release(self.lease.key());
+        let rest = self.lease.keys().iter().skip(1).map(release).collect();
+        let freeing = Freeing { places, token };
         let release = self.core.background.uncancelled(Box::pin(async move {
             let _freeing = freeing;
-            release.await
+            all_released(first, rest).await
         }));
         Some((release, node_budget(ttl)))
     }
@@ -193,20 +205,45 @@ impl LockGuard {
     /// What a release comes to within its budget.
     async fn released(&self, release: Release, budget: Duration) -> Result<(), ReleaseError> {
         let reply = until(Instant::now() + budget, release).await;
-        match reply.unwrap_or_else(|| Err(self.core.no_answer(budget))) {
+        let (nth, reply) = reply.unwrap_or_else(|| (0, Err(self.core.no_answer(budget))));
+        let key = self.lease.keys().get(nth).unwrap_or(self.lease.key());
+        match reply {
             Ok(ReleaseReply::Freed) => Ok(()),
             // It was held by the clock, and the servers had lost it.
-            Ok(ReleaseReply::NotHeld) => {
-                Err(ReleaseError::lost(self.lease.key(), LostCause::Taken))
-            }
-            Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(self.lease.key())),
-            Err(error) => Err(release_error(self.lease.key(), error)),
+            Ok(ReleaseReply::NotHeld) => Err(ReleaseError::lost(key, LostCause::Taken)),
+            Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(key)),
+            Err(error) => Err(release_error(key, error)),
         }
     }
 }
 
 /// Goes on in the background if it is dropped.
-type Release = Uncancelled<Result<ReleaseReply, BackendError>>;
+type Release = Uncancelled<(usize, Result<ReleaseReply, BackendError>)>;
+
+/// What the release of one key comes to.
+type Releasing = BoxFuture<'static, Result<ReleaseReply, BackendError>>;
+
+/// Waits until every key has been released, and names the first that was not,
+/// one that had been lost before one that nobody answered for.
+async fn all_released(
+    first: Releasing,
+    mut rest: Vec<Releasing>,
+) -> (usize, Result<ReleaseReply, BackendError>) {
+    if rest.is_empty() {
+        return (0, first.await);
+    }
+    rest.insert(0, first);
+    let replies = all(rest).await;
+    let failures = || {
+        let replies = replies.iter().enumerate();
+        replies.filter(|(_, reply)| !matches!(reply, Ok(ReleaseReply::Freed)))
+    };
+    let lost = failures().find(|(_, reply)| reply.is_ok());
+    match lost.or_else(|| failures().next()) {
+        Some((nth, reply)) => (nth, reply.clone()),
+        None => (0, Ok(ReleaseReply::Freed)),
+    }
+}
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
@@ -232,18 +269,18 @@ impl fmt::Debug for LockGuard {
 /// Wakes the waiters of this process once the release has ended, however it
 /// ends.
 struct Freeing {
-    place: Place,
+    places: Places,
     token: OwnerToken,
 }
 
 impl Drop for Freeing {
     fn drop(&mut self) {
-        self.place.free(&self.token);
+        self.places.free(&self.token);
     }
 }
 
 /// A backend's error as the user of a release sees it.
-pub(crate) fn release_error(key: &crate::LockKey, error: BackendError) -> ReleaseError {
+pub(crate) fn release_error(key: &LockKey, error: BackendError) -> ReleaseError {
     match error {
         BackendError::Unavailable { nodes } => ReleaseError::unavailable(key, nodes),
         error => ReleaseError::unavailable(key, [NodeError::new("lock store", error.to_string())]),

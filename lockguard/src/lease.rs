@@ -9,6 +9,7 @@ use crate::{
     clock::until,
     error::{LockError, LostCause},
     key::LockKey,
+    keys::LockKeys,
     validity::lifetime,
 };
 
@@ -49,7 +50,7 @@ use crate::{
 pub struct Lease(Arc<Inner>);
 
 struct Inner {
-    key: LockKey,
+    keys: LockKeys,
     point: Point,
     start: Instant,
     state: Mutex<State>,
@@ -61,6 +62,8 @@ struct Inner {
 struct State {
     deadline: Instant,
     phase: Phase,
+    /// Which of the keys was lost, if it was one of them; else the first.
+    lost_key: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,15 +74,16 @@ enum Phase {
 }
 
 impl Lease {
-    /// The lease of `key` that counts from `start`.
-    pub(crate) fn new(key: LockKey, point: Point, start: Instant, ttl: Duration) -> Self {
+    /// The lease of these keys that counts from `start`.
+    pub(crate) fn new(keys: LockKeys, point: Point, start: Instant, ttl: Duration) -> Self {
         Self(Arc::new(Inner {
-            key,
+            keys,
             point,
             start,
             state: Mutex::new(State {
                 deadline: start + lifetime(ttl),
                 phase: Phase::Held,
+                lost_key: 0,
             }),
             changed: Notify::new(),
         }))
@@ -87,7 +91,7 @@ impl Lease {
 
     /// The keys, sorted and as the servers store them, prefix included.
     pub fn keys(&self) -> &[LockKey] {
-        std::slice::from_ref(&self.0.key)
+        self.0.keys.as_slice()
     }
 
     /// When the lease ends unless it is extended, on the monotonic clock.
@@ -153,8 +157,9 @@ impl Lease {
         &self.0.point
     }
 
+    /// The first of the keys.
     pub(crate) fn key(&self) -> &LockKey {
-        &self.0.key
+        self.0.keys.first()
     }
 
     /// What ended the lease before `now`, if anything has; a released lease
@@ -188,9 +193,15 @@ impl Lease {
 
     /// Notes that the lease is lost.
     pub(crate) fn lose(&self, cause: LostCause) {
+        self.lose_nth(0, cause);
+    }
+
+    /// Notes that the lease is lost, since its nth key is.
+    pub(crate) fn lose_nth(&self, lost_key: usize, cause: LostCause) {
         let mut state = self.0.state.lock();
         if state.phase == Phase::Held {
             state.phase = Phase::Lost(cause);
+            state.lost_key = lost_key;
         }
         drop(state);
         self.0.changed.notify_waiters();
@@ -219,8 +230,9 @@ impl Lease {
 
     /// The loss as the caller sees it.
     pub(crate) fn lost_error(&self, cause: LostCause) -> LockError {
+        let lost_key = self.0.state.lock().lost_key;
         LockError::Lost {
-            key: (&self.0.key).into(),
+            key: self.keys().get(lost_key).unwrap_or(self.key()).into(),
             cause,
             held: self.0.start.elapsed(),
         }
@@ -236,7 +248,7 @@ impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = *self.0.state.lock();
         f.debug_struct("Lease")
-            .field("key", &self.0.key)
+            .field("keys", &self.0.keys)
             .field("point", &format_args!("{}", self.0.point))
             .field("phase", &state.phase)
             .field("remaining", &self.remaining())
@@ -266,7 +278,12 @@ mod tests {
 
     fn lease(ttl: Duration) -> Lease {
         let point = Point::Named(Cow::Borrowed("tests"));
-        Lease::new(LockKey::new("k").unwrap(), point, Instant::now(), ttl)
+        Lease::new(
+            LockKey::new("k").unwrap().into(),
+            point,
+            Instant::now(),
+            ttl,
+        )
     }
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -44,6 +44,7 @@
 mod connect_error;
 mod error;
 mod key;
+mod keys;
 mod retry;
 mod token;
 
@@ -87,6 +88,7 @@ pub use crate::{
     global::{AlreadyRegistered, log, manager, named, register, register_named, scope},
     guard::LockGuard,
     key::LockKey,
+    keys::LockKeys,
     lease::Lease,
     manager::LockManager,
     request::LockRequest,

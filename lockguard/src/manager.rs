@@ -133,7 +133,45 @@ impl LockManager {
     #[track_caller]
     pub fn lock(&self, key: impl AsRef<str>, ttl: Duration) -> LockRequest {
         let key = self.core.key(key.as_ref());
-        let target = key.map(|key| (Arc::clone(&self.core), key));
+        let target = key.map(|key| (Arc::clone(&self.core), key.into()));
+        LockRequest::new(target, ttl, Point::At(Location::caller()))
+    }
+
+    /// Asks for the locks of several keys: all of them, or none.
+    ///
+    /// They are one lease: one owner token, one deadline, one guard.
+    /// Keys are sorted, and repetitions left out, so that callers that name
+    /// them in different orders do not wait for each other in a circle; a
+    /// request that waits holds none of its keys meanwhile.
+    /// It is not served in the order of arrival: where its keys are in demand
+    /// one by one, it may wait for long.
+    ///
+    /// No key at all is [`LockError::InvalidOptions`](crate::LockError) at the
+    /// first await.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lockguard::LockManager;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let manager = LockManager::memory();
+    /// let accounts = ["account:7", "account:3"];
+    /// let guard = manager.lock_all(accounts, Duration::from_secs(2)).acquire().await?;
+    /// assert_eq!(guard.keys()[0].as_str(), "account:3");
+    /// // Move the money from one account to the other.
+    /// guard.release().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn lock_all<I>(&self, keys: I, ttl: Duration) -> LockRequest
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let target = self.core.keys(keys);
+        let target = target.map(|keys| (Arc::clone(&self.core), keys));
         LockRequest::new(target, ttl, Point::At(Location::caller()))
     }
 

@@ -1,6 +1,15 @@
 //! First come, first served inside one process.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt, iter,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -8,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{key::LockKey, token::OwnerToken};
+use crate::{key::LockKey, keys::LockKeys, token::OwnerToken};
 
 /// The lines of waiters, one for each key that anybody here waits for or
 /// holds.
@@ -32,6 +41,9 @@ pub(crate) struct Line {
     /// One permit: the right to contend on the servers. Fair, and given on
     /// when its holder's future is dropped.
     turn: Arc<Semaphore>,
+    /// How often a lease of ours has been given back here.
+    frees: AtomicU64,
+    /// Told each time.
     freed: Notify,
     holder: Mutex<Option<LocalHolder>>,
 }
@@ -48,6 +60,18 @@ pub(crate) struct LocalHolder {
 pub(crate) struct Place {
     queue: Arc<Queue>,
     line: Arc<Line>,
+    /// How many frees this place has seen.
+    seen: AtomicU64,
+}
+
+/// A place in the line of each key of a request; leaving is dropping it.
+///
+/// Whoever wants several keys never takes a turn: it holds nothing while it
+/// waits, so that nobody waits for it in a circle.
+pub(crate) struct Places {
+    first: Place,
+    /// Empty for a single key, and costs nothing then.
+    rest: Vec<Place>,
 }
 
 /// The right to contend on the servers, passed on when it is dropped.
@@ -56,6 +80,15 @@ pub(crate) struct Turn {
 }
 
 impl Queue {
+    /// Steps up to the lines of these keys.
+    pub(crate) fn places(self: &Arc<Self>, keys: &LockKeys) -> Places {
+        let rest = keys.iter().skip(1);
+        Places {
+            first: self.place(keys.first()),
+            rest: rest.map(|key| self.place(key)).collect(),
+        }
+    }
+
     /// Steps up to the line of this key.
     pub(crate) fn place(self: &Arc<Self>, key: &LockKey) -> Place {
         let mut lines = self.lines.lock();
@@ -67,6 +100,7 @@ impl Queue {
         Place {
             queue: Arc::clone(self),
             line: Arc::clone(&counted.line),
+            seen: AtomicU64::new(counted.line.frees.load(Ordering::Acquire)),
         }
     }
 
@@ -82,13 +116,59 @@ impl Line {
         Self {
             key,
             turn: Arc::new(Semaphore::new(1)),
+            frees: AtomicU64::new(0),
             freed: Notify::new(),
             holder: Mutex::new(None),
         }
     }
 }
 
+impl Places {
+    /// The right to contend for a single key, in the order of arrival; `None`
+    /// for several keys, which are contended for without.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Place::turn`].
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        if self.rest.is_empty() {
+            Some(self.first.turn().await)
+        } else {
+            None
+        }
+    }
+
+    /// The place of this key; the first where it is none of ours.
+    pub(crate) fn of(&self, key: &LockKey) -> &Place {
+        let mut rest = self.rest.iter();
+        rest.find(|place| place.key() == key).unwrap_or(&self.first)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Place> {
+        iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// Notes what has been freed so far: [`Place::freed`] waits for more.
+    pub(crate) fn look(&self) {
+        self.iter().for_each(Place::look);
+    }
+
+    /// Notes that a lease of ours holds the keys, for that long from `start`.
+    pub(crate) fn hold(&self, token: &OwnerToken, start: Instant, ttl: Duration) {
+        self.iter().for_each(|place| place.hold(token, start, ttl));
+    }
+
+    /// Notes that the lease with this token has been given back.
+    pub(crate) fn free(&self, token: &OwnerToken) {
+        self.iter().for_each(|place| place.free(token));
+    }
+}
+
 impl Place {
+    pub(crate) fn key(&self) -> &LockKey {
+        &self.line.key
+    }
+
     /// Waits until everybody who came earlier has the key or has left.
     ///
     /// # Cancel safety
@@ -109,9 +189,24 @@ impl Place {
         holder.clone().filter(|holder| now < holder.until)
     }
 
-    /// Resolves when a lease of ours on this key is given back.
+    /// Notes what has been freed so far.
+    fn look(&self) {
+        let frees = self.line.frees.load(Ordering::Acquire);
+        self.seen.store(frees, Ordering::Relaxed);
+    }
+
+    /// Resolves when a lease of ours on this key has been given back since the
+    /// last look, or else since this place was taken.
     pub(crate) async fn freed(&self) {
-        self.line.freed.notified().await;
+        loop {
+            let mut told = pin!(self.line.freed.notified());
+            // From here on no change is missed.
+            told.as_mut().enable();
+            if self.line.frees.load(Ordering::Acquire) != self.seen.load(Ordering::Relaxed) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Notes that a lease of ours holds the key, for that long from `start`.
@@ -123,14 +218,15 @@ impl Place {
     }
 
     /// Notes that the lease with this token has been given back, and wakes the
-    /// head of the line.
+    /// head of the line and whoever waits without standing in it.
     pub(crate) fn free(&self, token: &OwnerToken) {
         let mut holder = self.line.holder.lock();
         if holder.as_ref().is_some_and(|holder| holder.token == *token) {
             *holder = None;
         }
         drop(holder);
-        self.line.freed.notify_one();
+        self.line.frees.fetch_add(1, Ordering::AcqRel);
+        self.line.freed.notify_waiters();
     }
 }
 
@@ -195,6 +291,28 @@ mod tests {
         assert_eq!(queue.len(), 1);
         drop(b);
         assert_eq!(queue.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_free_between_a_look_and_the_wait_is_not_missed() {
+        let queue = Arc::new(Queue::default());
+        let place = queue.place(&key());
+        place.look();
+        queue.place(&key()).free(&OwnerToken::with_label(""));
+        place.freed().await;
+        place.look();
+        let told = tokio::time::timeout(Duration::ZERO, place.freed()).await;
+        assert!(told.is_err(), "woken twice by one release");
+    }
+
+    #[tokio::test]
+    async fn several_keys_take_no_turn() {
+        let queue = Arc::new(Queue::default());
+        let keys = ["a", "b"].map(|key| LockKey::new(key).unwrap());
+        let places = queue.places(&LockKeys::new(keys.clone()).unwrap());
+        assert!(places.turn().await.is_none());
+        let _turn = queue.place(&keys[0]).turn().await;
+        assert!(places.turn().await.is_none());
     }
 
     #[tokio::test]

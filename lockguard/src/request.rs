@@ -7,12 +7,13 @@ use crate::{
     core::Core,
     error::LockError,
     guard::LockGuard,
-    key::LockKey,
+    keys::LockKeys,
     lease::{Lease, Point},
     run::run,
 };
 
-/// A lock to be taken, made by [`LockManager::lock`](crate::LockManager::lock).
+/// A lock to be taken, made by [`LockManager::lock`](crate::LockManager::lock)
+/// or [`LockManager::lock_all`](crate::LockManager::lock_all).
 ///
 /// Building a request neither fails nor asks a server; a bad key or option is
 /// an error of the first await.
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use = "a request takes no lock until `acquire`, `try_acquire` or `run` is awaited"]
 pub struct LockRequest {
-    target: Result<(Arc<Core>, LockKey), LockError>,
+    target: Result<(Arc<Core>, LockKeys), LockError>,
     ttl: Duration,
     wait: Option<Duration>,
     point: Point,
@@ -33,7 +34,7 @@ pub struct LockRequest {
 
 impl LockRequest {
     pub(crate) fn new(
-        target: Result<(Arc<Core>, LockKey), LockError>,
+        target: Result<(Arc<Core>, LockKeys), LockError>,
         ttl: Duration,
         point: Point,
     ) -> Self {
@@ -67,7 +68,8 @@ impl LockRequest {
 
     /// Takes the lock, waiting for a busy key.
     ///
-    /// Waiters of one process are served first come, first served.
+    /// Waiters of one process for a single key are served first come, first
+    /// served.
     ///
     /// # Errors
     ///
@@ -85,9 +87,9 @@ impl LockRequest {
     /// When the future is dropped, the caller leaves the queue, and what a
     /// server may have granted is given back in the background.
     pub async fn acquire(self) -> Result<LockGuard, LockError> {
-        let (core, key) = self.target?;
+        let (core, keys) = self.target?;
         let want = Want {
-            key,
+            keys,
             ttl: self.ttl,
             patience: Patience::Wait(self.wait.unwrap_or_else(|| core.default_wait(self.ttl))),
             label: core.settings.label.clone(),
@@ -160,7 +162,7 @@ impl fmt::Debug for LockRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("LockRequest");
         match &self.target {
-            Ok((_, key)) => debug.field("key", key),
+            Ok((_, keys)) => debug.field("keys", keys),
             Err(error) => debug.field("error", error),
         };
         debug

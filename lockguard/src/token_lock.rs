@@ -201,14 +201,14 @@ impl LockManager {
             },
         };
         let want = Want {
-            key: core.key(key)?,
+            keys: core.key(key)?.into(),
             ttl,
             patience,
             label,
             point: Point::Named("LockManager::acquire".into()),
         };
-        let place = core.queue.place(&want.key);
-        let grant = take(core, &want, &place).await?;
+        let places = core.queue.places(&want.keys);
+        let grant = take(core, &want, &places).await?;
         Ok(grant.into_token())
     }
 

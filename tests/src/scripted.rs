@@ -247,7 +247,7 @@ impl Backend for Scripted {
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        let recorded = vec![self.record(Operation::Acquire, &request.key, &request.token)];
+        let recorded = vec![self.record(Operation::Acquire, request.keys.first(), &request.token)];
         let step = self.0.acquires.lock().next_step();
         let memory = self.memory();
         Box::pin(perform(step, recorded, async move {
@@ -311,7 +311,7 @@ impl fmt::Debug for Scripted {
 pub struct Call {
     /// What was asked for.
     pub operation: Operation,
-    /// The key that was named.
+    /// The key that was named; of several, the first.
     pub key: LockKey,
     /// The owner token that was named.
     pub token: OwnerToken,

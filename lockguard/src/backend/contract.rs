@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use crate::{backend::Holder, error::NodeError, key::LockKey, token::OwnerToken};
+use crate::{backend::Holder, error::NodeError, key::LockKey, keys::LockKeys, token::OwnerToken};
 
 /// A boxed future, as the object-safe traits of this crate return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -16,6 +16,9 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// - [`acquire`](Backend::acquire) grants a free key, refuses a held one and
 ///   leaves that one and its ttl alone; repeated with the token that holds the
 ///   key it grants again, without a longer ttl.
+/// - An acquire of several keys takes all of them or none, in one step on each
+///   server; what is refused names the key.
+///   Each key is extended and released by itself.
 /// - [`release`](Backend::release) and [`extend`](Backend::extend) compare the
 ///   owner token and change nothing that is not its own.
 /// - An extend never creates a key and never shortens a ttl.
@@ -86,7 +89,7 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// # }
 /// ```
 pub trait Backend: Send + Sync + 'static {
-    /// Takes the key for the token, if nobody holds it.
+    /// Takes the keys for the token, if nobody holds any of them.
     fn acquire(
         &self,
         request: AcquireRequest,
@@ -160,22 +163,26 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
     }
 }
 
-/// Asks for a key.
+/// Asks for a key, or for several at once.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AcquireRequest {
-    /// The key to take.
-    pub key: LockKey,
-    /// The owner token to store under it, new for this attempt.
+    /// The keys to take: all or none.
+    pub keys: LockKeys,
+    /// The owner token to store under each, new for this attempt.
     pub token: OwnerToken,
-    /// How long the key is kept unless it is extended.
+    /// How long the keys are kept unless they are extended.
     pub ttl: Duration,
 }
 
 impl AcquireRequest {
-    /// Asks for `key` on behalf of `token`, for `ttl`.
-    pub fn new(key: LockKey, token: OwnerToken, ttl: Duration) -> Self {
-        Self { key, token, ttl }
+    /// Asks for one key or several on behalf of `token`, for `ttl`.
+    pub fn new(keys: impl Into<LockKeys>, token: OwnerToken, ttl: Duration) -> Self {
+        Self {
+            keys: keys.into(),
+            token,
+            ttl,
+        }
     }
 }
 
@@ -219,11 +226,12 @@ impl ReleaseRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireReply {
-    /// The token holds the key.
+    /// The token holds the keys.
     Granted,
-    /// Another owner holds the key.
+    /// Another owner holds one of the keys: the one that the holder names, and
+    /// where it names none, the first.
     Busy(Holder),
-    /// Nobody holds the key, and neither does the token: several asked at once
+    /// Nobody holds the keys, and neither does the token: several asked at once
     /// and no one got a quorum, or the holder left between two questions.
     /// Worth another attempt, with a new token.
     Split,
@@ -264,6 +272,8 @@ pub enum BackendError {
     },
     /// The key exists and is no lock; the reason says what it holds.
     InvalidKey {
+        /// Which of several keys it is; `None` for the first.
+        key: Option<LockKey>,
         /// Fits after the key's name: "holds a hash, not a lock".
         reason: Arc<str>,
     },
@@ -280,6 +290,15 @@ impl BackendError {
     /// The key holds something that is no lock.
     pub fn invalid_key(reason: impl Into<Arc<str>>) -> Self {
         Self::InvalidKey {
+            key: None,
+            reason: reason.into(),
+        }
+    }
+
+    /// This one of several keys holds something that is no lock.
+    pub fn invalid_key_of(key: LockKey, reason: impl Into<Arc<str>>) -> Self {
+        Self::InvalidKey {
+            key: Some(key),
             reason: reason.into(),
         }
     }
@@ -292,7 +311,7 @@ impl fmt::Display for BackendError {
                 f.write_str("reach a quorum of servers")?;
                 crate::error::write_nodes(f, nodes)
             }
-            Self::InvalidKey { reason } => write!(f, "use the key: it {reason}"),
+            Self::InvalidKey { reason, .. } => write!(f, "use the key: it {reason}"),
             Self::RuntimeGone => f.write_str("use a connection whose runtime has ended"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::token::label_of;
+use crate::{key::LockKey, token::label_of};
 
 /// The owner that a server named when it refused a key.
 ///
@@ -12,6 +12,7 @@ use crate::token::label_of;
 pub struct Holder {
     value: Arc<[u8]>,
     expires_in: Option<Duration>,
+    key: Option<LockKey>,
 }
 
 impl Holder {
@@ -23,7 +24,20 @@ impl Holder {
         Self {
             value: value.into(),
             expires_in,
+            key: None,
         }
+    }
+
+    /// The same, for one of several keys that were asked for.
+    #[must_use]
+    pub fn of_key(mut self, key: LockKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Which of several keys it holds; `None` for the first or the only one.
+    pub fn key(&self) -> Option<&LockKey> {
+        self.key.as_ref()
     }
 
     /// The holder's label; `None` for a client of another library.
@@ -53,6 +67,7 @@ impl fmt::Debug for Holder {
         f.debug_struct("Holder")
             .field("label", &self.label())
             .field("expires_in", &self.expires_in)
+            .field("key", &self.key)
             .finish_non_exhaustive()
     }
 }

@@ -106,7 +106,7 @@ pub async fn every_label_is_told_to_the_letter(on: Fixture) {
 }
 
 /// Keys that a careless backend would change, split, or take for one another.
-fn odd_keys() -> Vec<String> {
+pub(crate) fn odd_keys() -> Vec<String> {
     let marks = "k K k: :k k:k {k} {k}:x k{ }k {} % %25 %s %% k* k? [k] \\ \\n ' \" $0 # | / ../k";
     let letters = "é e\u{301} ß 日本 🔒 k\u{200b}";
     let mut keys: Vec<_> = marks

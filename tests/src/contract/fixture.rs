@@ -3,7 +3,7 @@
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use lockguard::{
-    LockKey, OwnerToken,
+    LockKey, LockKeys, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
         Holder, ReleaseReply, ReleaseRequest,
@@ -74,6 +74,27 @@ impl Fixture {
         ttl: Duration,
     ) -> AcquireReply {
         let reply = self.acquiring(key, token, ttl).await;
+        reply.expect("an answer to an acquire")
+    }
+
+    pub(crate) fn acquiring_all(
+        &self,
+        keys: &[LockKey],
+        token: &OwnerToken,
+        ttl: Duration,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        let keys = LockKeys::new(keys.iter().cloned()).expect("some keys");
+        let request = AcquireRequest::new(keys, token.clone(), ttl);
+        self.backend.acquire(request)
+    }
+
+    pub(crate) async fn acquire_all(
+        &self,
+        keys: &[LockKey],
+        token: &OwnerToken,
+        ttl: Duration,
+    ) -> AcquireReply {
+        let reply = self.acquiring_all(keys, token, ttl).await;
         reply.expect("an answer to an acquire")
     }
 

@@ -21,6 +21,7 @@ pub mod extend;
 pub mod model;
 pub mod nature;
 pub mod release;
+pub mod several;
 pub mod wake;
 
 pub use self::fixture::{Fixture, run};
@@ -62,6 +63,30 @@ macro_rules! contract_cases {
                 "A key is any text that `LockKey` accepts, kept to the letter.";
             acquire::every_label_is_told_to_the_letter
                 "An owner token is stored as it reads, whatever its label.";
+            several::several_keys_are_all_taken
+                "An acquire of several keys takes all of them.";
+            several::one_held_key_refuses_all_of_them
+                "An acquire of several keys takes none of them when one is held.";
+            several::busy_names_which_of_several_keys_is_held
+                "A busy reply names which of several keys is held, and by whom.";
+            several::several_keys_repeated_by_the_holder_are_granted_for_no_longer
+                "Repeated by the holder, an acquire of several keys grants again, for no longer.";
+            several::each_of_several_keys_is_extended_by_itself
+                "Each of several keys is extended by itself.";
+            several::each_of_several_keys_is_released_by_itself
+                "Each of several keys is released by itself.";
+            several::several_keys_are_free_after_their_ttl
+                "Several keys are held for at most their ttl.";
+            several::several_odd_keys_are_kept_to_the_letter
+                "Of several keys, each is kept to the letter.";
+            several::crossing_owners_of_several_keys_never_overlap
+                "Of owners that want several keys, none share one, and each gets its turn.";
+            several::of_contenders_for_several_keys_none_keeps_some
+                "Who is refused several keys keeps none of them.";
+            several::release_after_a_dropped_acquire_of_several_keys_leaves_nothing
+                "A release takes effect after the acquire of several keys that was dropped.";
+            several::the_release_of_one_of_several_keys_wakes_its_waiter
+                "`freed` resolves when this one of several keys is given back.";
             extend::extend_lengthens_a_lease
                 "An extend keeps the key for the ttl from now on.";
             extend::extend_never_shortens_a_ttl

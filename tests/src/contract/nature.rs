@@ -23,7 +23,7 @@ pub async fn an_immediate_backend_answers_at_the_first_poll(on: Fixture) {
         let release = ReleaseRequest::new(key, token);
         let acquired = at_once(on.backend.acquire(acquire.clone()));
         assert_eq!(acquired.expect("an answer"), AcquireReply::Granted);
-        let refused = AcquireRequest::new(acquire.key, fresh_token(), LONG);
+        let refused = AcquireRequest::new(acquire.keys, fresh_token(), LONG);
         let refused = at_once(on.backend.acquire(refused)).expect("an answer");
         assert!(matches!(refused, AcquireReply::Busy(_)), "{refused:?}");
         assert_eq!(at_once(on.backend.extend(vec![extend])).len(), 1);

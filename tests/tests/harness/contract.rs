@@ -11,7 +11,8 @@ use lockguard::{
 };
 use lockguard_tests::{
     contract::{
-        Fixture, acquire, cancellation, contention, expiry, extend, model, release, run, wake,
+        Fixture, acquire, cancellation, contention, expiry, extend, model, release, run, several,
+        wake,
     },
     contract_tests,
 };
@@ -31,6 +32,8 @@ enum Fault {
     NamesAnother,
     TellsNoRest,
     CutsKeys,
+    TakesSome,
+    NamesTheFirstKey,
     IgnoresTheTtl,
     HalvesTheTtl,
     ExtendCreates,
@@ -64,6 +67,8 @@ caught! {
     a_wrong_name: NamesAnother by acquire::busy_names_the_holder;
     no_rest_of_the_ttl: TellsNoRest by acquire::busy_tells_what_is_left_of_the_ttl;
     keys_cut_short: CutsKeys by acquire::every_valid_key_is_a_lock_of_its_own;
+    some_of_several_keys: TakesSome by several::one_held_key_refuses_all_of_them;
+    a_wrong_key_named: NamesTheFirstKey by several::busy_names_which_of_several_keys_is_held;
     no_expiry: IgnoresTheTtl by expiry::a_key_is_free_after_its_ttl;
     an_early_expiry: HalvesTheTtl by expiry::a_key_is_held_for_its_whole_ttl;
     an_extend_that_creates: ExtendCreates by extend::extend_never_creates_a_key;
@@ -161,15 +166,33 @@ impl Store {
     }
 
     fn acquire(&mut self, request: &AcquireRequest) -> AcquireReply {
-        let AcquireRequest {
-            key, token, ttl, ..
-        } = request;
+        let refused = request.keys.iter().find_map(|key| {
+            let refused = self.acquire_one(key, request, true);
+            (refused != AcquireReply::Granted).then_some(refused)
+        });
+        if let (Some(refused), false) = (&refused, self.has(Fault::TakesSome)) {
+            return refused.clone();
+        }
+        for key in &request.keys {
+            self.acquire_one(key, request, false);
+        }
+        refused.unwrap_or(AcquireReply::Granted)
+    }
+
+    fn acquire_one(
+        &mut self,
+        key: &LockKey,
+        request: &AcquireRequest,
+        is_a_look: bool,
+    ) -> AcquireReply {
+        let AcquireRequest { token, ttl, .. } = request;
         let ttl = if self.has(Fault::HalvesTheTtl) {
             *ttl / 2
         } else {
             *ttl
         };
         match self.live(key).cloned() {
+            None if is_a_look => AcquireReply::Granted,
             None => {
                 self.put(key, token, ttl);
                 AcquireReply::Granted
@@ -193,7 +216,11 @@ impl Store {
                     Fault::TellsNoRest => Duration::from_secs(1),
                     _ => end.saturating_duration_since(Instant::now()),
                 };
-                AcquireReply::Busy(Holder::new(name.as_bytes(), Some(left)))
+                let holder = Holder::new(name.as_bytes(), Some(left));
+                AcquireReply::Busy(match self.fault {
+                    Fault::NamesTheFirstKey => holder.of_key(request.keys.first().clone()),
+                    _ => holder.of_key(key.clone()),
+                })
             }
         }
     }

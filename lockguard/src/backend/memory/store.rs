@@ -1,11 +1,11 @@
 //! The map behind the memory backend.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         ReleaseRequest,
     },
     key::LockKey,
+    keys::LockKeys,
     token::OwnerToken,
 };
 
@@ -40,20 +41,26 @@ impl Default for Store {
 
 impl Store {
     pub(super) fn acquire(&self, request: &AcquireRequest, now: Instant) -> AcquireReply {
-        let mut shard = self.shard(&request.key).lock();
-        if let Some(entry) = shard.live(&request.key, now) {
-            return if entry.token == request.token {
-                AcquireReply::Granted
-            } else {
-                AcquireReply::Busy(entry.holder(now))
+        let mut shards = self.lock(&request.keys);
+        for key in &request.keys {
+            let Some(entry) = shards.of(key).live(key, now) else {
+                continue;
             };
+            if entry.token != request.token {
+                return AcquireReply::Busy(entry.holder(now).of_key(key.clone()));
+            }
         }
-        shard.sweep_if_due(now);
-        let entry = Entry {
-            token: request.token.clone(),
-            expires: now + request.ttl,
-        };
-        shard.entries.insert(request.key.clone(), entry);
+        for key in &request.keys {
+            let shard = shards.of(key);
+            if shard.live(key, now).is_none() {
+                shard.sweep_if_due(now);
+                let entry = Entry {
+                    token: request.token.clone(),
+                    expires: now + request.ttl,
+                };
+                shard.entries.insert(key.clone(), entry);
+            }
+        }
         AcquireReply::Granted
     }
 
@@ -76,7 +83,7 @@ impl Store {
             Some(entry) if entry.token != request.token => ReleaseReply::NotOwner,
             Some(_) => {
                 shard.entries.remove(&request.key);
-                shard.wake_one(&request.key);
+                shard.wake_all(&request.key);
                 ReleaseReply::Freed
             }
         }
@@ -90,26 +97,77 @@ impl Store {
             let waiters = shard.waiters.entry(key.clone()).or_default();
             // Those who gave up leave here, so that the line stays short.
             waiters.retain(|waiter| !waiter.is_closed());
-            waiters.push_back(waker);
+            waiters.push(waker);
         }
         is_held
     }
 
+    /// Locks the shards of these keys.
+    fn lock(&self, keys: &LockKeys) -> Shards<'_> {
+        if let [key] = keys.as_slice() {
+            return Shards::One(self.shard(key).lock());
+        }
+        let mut guards = [const { None }; SHARDS];
+        let mut is_wanted = [false; SHARDS];
+        for key in keys {
+            if let Some(is_wanted) = is_wanted.get_mut(self.shard_of(key)) {
+                *is_wanted = true;
+            }
+        }
+        // In one order for everybody, so that nobody waits in a circle.
+        for ((guard, shard), _) in guards
+            .iter_mut()
+            .zip(&self.shards)
+            .zip(is_wanted)
+            .filter(|(_, is_wanted)| *is_wanted)
+        {
+            *guard = Some(shard.lock());
+        }
+        Shards::Several(self, Box::new(guards))
+    }
+
     fn shard(&self, key: &LockKey) -> &Mutex<Shard> {
+        #[expect(clippy::indexing_slicing, reason = "see `shard_of`")]
+        &self.shards[self.shard_of(key)]
+    }
+
+    /// Below the number of shards.
+    fn shard_of(&self, key: &LockKey) -> usize {
         let hash = self.hasher.hash_one(key);
         #[expect(
             clippy::cast_possible_truncation,
-            clippy::indexing_slicing,
             reason = "the remainder is below the number of shards"
         )]
-        &self.shards[hash as usize % SHARDS]
+        {
+            hash as usize % SHARDS
+        }
+    }
+}
+
+/// The shards of some keys, locked.
+enum Shards<'a> {
+    One(MutexGuard<'a, Shard>),
+    Several(&'a Store, Box<[Option<MutexGuard<'a, Shard>>; SHARDS]>),
+}
+
+impl Shards<'_> {
+    /// The shard of one of the keys.
+    fn of(&mut self, key: &LockKey) -> &mut Shard {
+        match self {
+            Self::One(shard) => shard,
+            #[expect(
+                clippy::expect_used,
+                clippy::indexing_slicing,
+                reason = "the shards of all these keys were locked, and `shard_of` is in bounds"
+            )]
+            Self::Several(store, guards) => guards[store.shard_of(key)].as_mut().expect("locked"),
+        }
     }
 }
 
 struct Shard {
     entries: HashMap<LockKey, Entry>,
-    /// First come, first woken.
-    waiters: HashMap<LockKey, VecDeque<oneshot::Sender<()>>>,
+    waiters: HashMap<LockKey, Vec<oneshot::Sender<()>>>,
     sweep_at: usize,
 }
 
@@ -131,18 +189,13 @@ impl Shard {
             .filter(|entry| now < entry.expires)
     }
 
-    /// Wakes the first waiter that is still there.
-    fn wake_one(&mut self, key: &LockKey) {
-        let Some(waiters) = self.waiters.get_mut(key) else {
-            return;
-        };
-        while let Some(waiter) = waiters.pop_front() {
-            if waiter.send(()).is_ok() {
-                break;
-            }
-        }
-        if waiters.is_empty() {
-            self.waiters.remove(key);
+    /// Wakes every waiter: a single one may want other keys too, and be refused.
+    ///
+    /// There is one for each manager and key, since a manager's own waiters
+    /// stand in line.
+    fn wake_all(&mut self, key: &LockKey) {
+        for waiter in self.waiters.remove(key).into_iter().flatten() {
+            let _ = waiter.send(());
         }
     }
 

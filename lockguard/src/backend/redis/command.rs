@@ -19,6 +19,7 @@ use crate::{
     },
     error::NodeError,
     key::LockKey,
+    keys::LockKeys,
     token::OwnerToken,
 };
 
@@ -65,11 +66,25 @@ pub(super) enum Task {
     },
 }
 
-/// An acquire's first question, and the second where the first was refused.
+/// What is asked about an acquire.
 #[derive(Clone, Copy)]
 pub(super) enum Question {
+    /// A single key, first.
     IsItMine,
+    /// A single key, where the first question was refused.
     WhoseIsIt,
+    /// Several keys, in one step.
+    AreTheyMine,
+}
+
+impl Question {
+    /// The first to ask.
+    pub(super) fn first(request: &AcquireRequest) -> Self {
+        match request.keys.as_slice() {
+            [_] => Self::IsItMine,
+            _ => Self::AreTheyMine,
+        }
+    }
 }
 
 /// How a script is named.
@@ -123,8 +138,11 @@ impl Command {
     pub(super) fn repeat(&mut self) {
         self.repeats = self.repeats.saturating_add(1);
         self.form = Form::ByHash;
-        if let Task::Acquire { question, .. } = &mut self.task {
-            *question = Question::IsItMine;
+        if let Task::Acquire {
+            request, question, ..
+        } = &mut self.task
+        {
+            *question = Question::first(request);
         }
     }
 
@@ -133,39 +151,56 @@ impl Command {
         match &self.task {
             Task::Acquire {
                 request,
+                question: Question::AreTheyMine,
+                ..
+            } => {
+                let mut acquire = self.script(&ACQUIRE, &request.keys);
+                acquire.arg(request.token.expose()).arg(millis(request.ttl));
+                acquire
+            }
+            Task::Acquire {
+                request,
                 question: Question::IsItMine,
                 ..
             } => {
                 let mut set = Cmd::with_capacity(6, 192);
                 set.arg("SET")
-                    .arg(request.key.as_str())
+                    .arg(request.keys.first().as_str())
                     .arg(request.token.expose())
                     .arg("NX")
                     .arg("PX")
                     .arg(millis(request.ttl));
                 set
             }
-            Task::Acquire { request, .. } => self.script(&HOLDER, &request.key),
+            Task::Acquire { request, .. } => self.script(&HOLDER, &request.keys),
             Task::Extend { request, .. } => {
-                let mut extend = self.script(&EXTEND, &request.key);
+                let mut extend = self.script(&EXTEND, [&request.key]);
                 extend.arg(request.token.expose()).arg(millis(request.ttl));
                 extend
             }
             Task::Release { request, .. } => {
-                let mut release = self.script(&RELEASE, &request.key);
+                let mut release = self.script(&RELEASE, [&request.key]);
                 release.arg(request.token.expose());
                 release
             }
         }
     }
 
-    fn script(&self, script: &Script, key: &LockKey) -> Cmd {
-        let mut cmd = Cmd::with_capacity(5, 256);
+    fn script<'a>(
+        &self,
+        script: &Script,
+        keys: impl IntoIterator<Item = &'a LockKey, IntoIter: ExactSizeIterator>,
+    ) -> Cmd {
+        let keys = keys.into_iter();
+        let mut cmd = Cmd::with_capacity(keys.len().saturating_add(5), 256);
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
             Form::InFull => cmd.arg("EVAL").arg(script.code),
         };
-        cmd.arg(1).arg(key.as_str());
+        cmd.arg(keys.len());
+        for key in keys {
+            cmd.arg(key.as_str());
+        }
         cmd
     }
 
@@ -191,6 +226,7 @@ impl Command {
                 let heard = match question {
                     Question::IsItMine => set_reply(reply),
                     Question::WhoseIsIt => Some(holder_reply(reply, &request.token)),
+                    Question::AreTheyMine => Some(several_reply(reply, &request.keys)),
                 };
                 let Some(heard) = heard else {
                     *question = Question::WhoseIsIt;
@@ -284,14 +320,16 @@ impl Script {
     }
 }
 
+static ACQUIRE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/acquire.lua")));
 static HOLDER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/holder.lua")));
 static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
 
 /// The code of every script, to be loaded when a server is connected to.
-pub(super) fn scripts() -> [&'static str; 3] {
-    [HOLDER.code, EXTEND.code, RELEASE.code]
+pub(super) fn scripts() -> [&'static str; 4] {
+    [ACQUIRE.code, HOLDER.code, EXTEND.code, RELEASE.code]
 }
 
 /// A ttl as servers take it: whole milliseconds, rounded up.
@@ -305,8 +343,8 @@ fn millis(ttl: Duration) -> u64 {
 enum Failure {
     /// The server failed, or answered what no server answers.
     Server(String),
-    /// The key holds something of this type.
-    NoLock(String),
+    /// A key, the only one or this, holds something of this type.
+    NoLock(Option<LockKey>, String),
 }
 
 impl Failure {
@@ -327,7 +365,10 @@ impl Failure {
             Self::Server(reason) => {
                 BackendError::unavailable(NodeError::new(Arc::clone(node), reason))
             }
-            Self::NoLock(kind) => BackendError::invalid_key(format!("holds a {kind}, not a lock")),
+            Self::NoLock(key, kind) => BackendError::InvalidKey {
+                key,
+                reason: format!("holds a {kind}, not a lock").into(),
+            },
         }
     }
 }
@@ -353,21 +394,58 @@ fn holder_reply(reply: Value, token: &OwnerToken) -> Result<AcquireReply, Failur
             Ok([Value::BulkString(value), Value::Int(left)]) => Ok(held_by(value, left, token)),
             _ => Err(Failure::nonsense()),
         },
-        Value::BulkString(kind) => Err(Failure::NoLock(match &*kind {
-            b"zset" => "sorted set".to_owned(),
-            other => String::from_utf8_lossy(other).into_owned(),
-        })),
+        Value::BulkString(kind) => Err(Failure::NoLock(None, kind_name(&kind))),
         reply => Err(Failure::of(&reply)),
     }
+}
+
+/// The reply to `acquire.lua`.
+fn several_reply(reply: Value, keys: &LockKeys) -> Result<AcquireReply, Failure> {
+    let parts = match reply {
+        Value::Int(1) => return Ok(AcquireReply::Granted),
+        Value::Array(parts) => parts,
+        reply => return Err(Failure::of(&reply)),
+    };
+    let Some(Value::Int(nth)) = parts.first() else {
+        return Err(Failure::nonsense());
+    };
+    let key = nth_key(*nth, keys)?;
+    match &parts[..] {
+        [_, Value::BulkString(value), Value::Int(left)] => {
+            let holder = Holder::new(&value[..], expiry(*left)).of_key(key);
+            Ok(AcquireReply::Busy(holder))
+        }
+        [_, Value::BulkString(kind)] => Err(Failure::NoLock(Some(key), kind_name(kind))),
+        _ => Err(Failure::nonsense()),
+    }
+}
+
+/// The key that a script counts from one.
+fn nth_key(nth: i64, keys: &LockKeys) -> Result<LockKey, Failure> {
+    let nth = usize::try_from(nth).ok().and_then(|nth| nth.checked_sub(1));
+    nth.and_then(|nth| keys.as_slice().get(nth))
+        .cloned()
+        .ok_or_else(Failure::nonsense)
+}
+
+/// A type as users know it.
+fn kind_name(kind: &[u8]) -> String {
+    match kind {
+        b"zset" => "sorted set".to_owned(),
+        other => String::from_utf8_lossy(other).into_owned(),
+    }
+}
+
+/// What is left of a ttl; less than nothing is left of a key without expiry.
+fn expiry(left: i64) -> Option<Duration> {
+    u64::try_from(left).ok().map(Duration::from_millis)
 }
 
 fn held_by(value: Vec<u8>, left: i64, token: &OwnerToken) -> AcquireReply {
     if value == token.expose().as_bytes() {
         return AcquireReply::Granted;
     }
-    // Less than nothing is left of a key without expiry.
-    let expires_in = u64::try_from(left).ok().map(Duration::from_millis);
-    AcquireReply::Busy(Holder::new(value, expires_in))
+    AcquireReply::Busy(Holder::new(value, expiry(left)))
 }
 
 /// What `extend.lua` and `release.lua` reply.
@@ -464,7 +542,7 @@ mod tests {
     #[test]
     fn another_type_is_no_lock() {
         let reply = holder_reply(Value::BulkString(b"zset".to_vec()), &token());
-        let failure = Failure::NoLock("sorted set".to_owned());
+        let failure = Failure::NoLock(None, "sorted set".to_owned());
         assert_eq!(reply, Err(failure));
     }
 

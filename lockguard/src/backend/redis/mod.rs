@@ -196,10 +196,11 @@ impl Backend for RedisNode {
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let budget = node_budget(request.ttl);
+        let question = Question::first(&request);
         let reply = self.send(self.counted(), |answer| Task::Acquire {
             request,
             answer,
-            question: Question::IsItMine,
+            question,
         });
         Box::pin(async move { reply?.within(budget).await })
     }

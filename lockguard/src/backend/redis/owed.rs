@@ -29,8 +29,9 @@ impl Owed {
     pub(super) fn acquire_unsent(&mut self, request: &AcquireRequest) {
         // Beyond the bound its release will be owed, which does no harm.
         if self.unsent.len() < MOST_OWED {
+            let keys = request.keys.iter().cloned();
             self.unsent
-                .insert((request.key.clone(), request.token.clone()));
+                .extend(keys.map(|key| (key, request.token.clone())));
         }
     }
 

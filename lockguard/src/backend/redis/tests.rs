@@ -361,7 +361,7 @@ async fn a_key_of_another_type_is_no_lock_and_is_left_alone() {
     let (key, token) = (key("seat:1"), token());
     let _: i64 = server.ask(&["HSET", key.as_str(), "field", "value"]);
     match take(&node, &key, &token).await {
-        Err(BackendError::InvalidKey { reason }) => {
+        Err(BackendError::InvalidKey { reason, .. }) => {
             assert_eq!(&*reason, "holds a hash, not a lock");
         }
         other => panic!("{other:?}"),

@@ -85,7 +85,6 @@ impl Redlock {
 
     /// Gives back what single nodes have granted, or may have.
     fn give_back(&self, round: Round<AcquireReply>, request: &AcquireRequest) {
-        let release = ReleaseRequest::new(request.key.clone(), request.token.clone());
         // The open questions are dropped first, and the releases asked for
         // now, so that each comes after its acquire and before our next one.
         let nodes = round.into_nodes(|vote| {
@@ -94,7 +93,13 @@ impl Redlock {
                 Vote::Reply(AcquireReply::Busy(_) | AcquireReply::Split)
             )
         });
-        let releases = nodes.map(|node| node.release(release.clone())).collect();
+        let mut releases = Vec::new();
+        for node in nodes {
+            for key in &request.keys {
+                let release = ReleaseRequest::new(key.clone(), request.token.clone());
+                releases.push(node.release(release));
+            }
+        }
         self.background.finish_all(releases);
     }
 
