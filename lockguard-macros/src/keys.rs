@@ -1,6 +1,7 @@
 //! What one lease is for: one key, or several, all or none.
 
-use syn::{Expr, ExprLit, Lit};
+use quote::ToTokens;
+use syn::{Expr, ExprLit, Lit, parse_quote_spanned, spanned::Spanned};
 
 use crate::{
     argument::unwrapped,
@@ -46,7 +47,7 @@ impl Keys {
                 lit: Lit::Str(text),
                 ..
             }) => {
-                let text = quote::ToTokens::to_token_stream(text);
+                let text = text.to_token_stream();
                 format!("`keys` takes a list: write `keys = [{text}]`, or `key = {text}`")
             }
             Expr::Repeat(_) => "these are all the same key: write `key = …`".to_owned(),
@@ -58,11 +59,28 @@ impl Keys {
                     errors.at(literal, key::not_a_template(place));
                     return None;
                 }
-                None => return Some(Self::Each(Box::new(value.clone()))),
+                None => return Some(Self::Each(Box::new(lent(value, target)))),
             },
         };
         errors.at(value, problem);
         None
+    }
+}
+
+// Input:  seats, an argument that is a `Vec`
+// Output: &seats
+//
+// As with `key`, the argument stays the body's.
+fn lent(value: &Expr, target: &Target) -> Expr {
+    if let Expr::Path(path) = unwrapped(value)
+        && path
+            .path
+            .get_ident()
+            .is_some_and(|name| target.is_list(name))
+    {
+        parse_quote_spanned!(value.span()=> &#value)
+    } else {
+        value.clone()
     }
 }
 

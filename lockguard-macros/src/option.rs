@@ -27,7 +27,7 @@ const OPTIONS: &[Row] = &[
     Row {
         name: "keys",
         example: "keys = [\"seat:{from}\", \"seat:{to}\"]",
-        support: Support::Later("lock one resource with `key`"),
+        support: Support::Now,
     },
     Row {
         name: "ttl",

@@ -69,6 +69,44 @@ pub fn raw_key<K: RawKey + ?Sized>(key: &K) -> Key {
     Ok(key.raw_key().to_owned())
 }
 
+/// Several keys, or why there are none.
+pub type Keys = Result<Vec<String>, LockError>;
+
+/// The keys of a list: the first error, if there is one.
+pub fn keys<const N: usize>(keys: [Key; N]) -> Keys {
+    keys.into_iter().collect()
+}
+
+/// What `keys = expr` may be.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of lock keys",
+    label = "`keys` takes an `IntoIterator` of text: `&str`, `String` or `LockKey`",
+    note = "write a list, `keys = [\"seat:{{from}}\", \"seat:{{to}}\"]`, or make the keys, `keys = \
+            seats.iter().map(|seat| format!(…))`"
+)]
+pub trait RawKeys {
+    /// The keys' texts.
+    fn raw_keys(self) -> Vec<String>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<I: IntoIterator<Item: AsRef<str>>> RawKeys for I {
+    fn raw_keys(self) -> Vec<String> {
+        self.into_iter()
+            .map(|key| key.as_ref().to_owned())
+            .collect()
+    }
+}
+
+/// Keys that the user has made.
+///
+/// # Errors
+///
+/// None; it stands where [`keys`] may stand.
+pub fn raw_keys<K: RawKeys>(keys: K) -> Keys {
+    Ok(keys.raw_keys())
+}
+
 /// The manager of `lockguard::scope`, else the registered one.
 pub fn default_manager() -> Manager {
     crate::manager()
@@ -130,6 +168,21 @@ pub fn request(manager: Manager, key: Key, ttl: Duration, point: &'static str) -
     let target = manager.and_then(|manager| {
         let key = manager.core().key(&key?)?;
         Ok((Arc::clone(manager.core()), key.into()))
+    });
+    LockRequest::new(target, ttl, point)
+}
+
+/// The request of a lock point for several keys; never fails.
+pub fn request_all(
+    manager: Manager,
+    keys: Keys,
+    ttl: Duration,
+    point: &'static str,
+) -> LockRequest {
+    let point = Point::Named(point.into());
+    let target = manager.and_then(|manager| {
+        let keys = manager.core().keys(keys?)?;
+        Ok((Arc::clone(manager.core()), keys))
     });
     LockRequest::new(target, ttl, point)
 }

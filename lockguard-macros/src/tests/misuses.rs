@@ -99,10 +99,10 @@ const OPTIONS: &[Misuse] = &[
         ("@", r#"`ttl` is not understood: write `ttl = "2s"` (expected an expression)"#),
     ]),
     ("unknown_option", r#"key = "seat:{seat_id}", ttl = "2s", colour = "red""#, BOOK, &[
-        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
     ]),
     ("unknown_flag", r#"key = "seat:{seat_id}", ttl = "2s", colour"#, BOOK, &[
-        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
     ]),
     ("misspelt_key", r#"kye = "seat:{seat_id}", ttl = "2s""#, BOOK, &[
         ("kye", "there is no option `kye`; did you mean `key`?"),
@@ -121,7 +121,7 @@ const OPTIONS: &[Misuse] = &[
     ]),
     ("all_mistakes_at_once", r#"key = "seat:{seatid}", ttl = "2", wait = 5, colour = "red", manager = "m", name = 1"#, "fn book(seat_id: u64) {}", &[
         ("fn", "`book` is not async, and taking a lock waits: write `async fn book`; blocking code calls it as `handle.block_on(book(…))`, where `handle` is a `tokio::runtime::Handle`"),
-        ("colour", "there is no option `colour`; the options are `key`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
         (r#""2""#, r#"`ttl = "2"`: the unit is missing; did you mean `"2s"` or `"2ms"`?"#),
         ("5", r#"`wait` takes text with a unit: write `wait = "5s"` or `wait = "5ms"`"#),
         (r#""m""#, r#"`manager` takes a manager, not its name: write `manager = lockguard::named("m")`"#),
@@ -133,9 +133,6 @@ const OPTIONS: &[Misuse] = &[
 /// Options of a later version.
 #[rustfmt::skip]
 const NOT_YET: &[Misuse] = &[
-    ("keys_instead_of_key", r#"keys = ["a:{seat_id}", "b"], ttl = "2s""#, BOOK, &[
-        ("keys", "`keys` is not supported yet: lock one resource with `key`"),
-    ]),
     ("max_hold_set", r#"key = "seat:{seat_id}", ttl = "2s", max_hold = "1m""#, BOOK, &[
         ("max_hold", "`max_hold` is not supported yet: choose a `ttl` that the body fits into"),
     ]),
@@ -208,7 +205,7 @@ const FOREIGN_NAMES: &[Misuse] = &[
         ("resource", r#"`resource` is called `key` here: write `key = "seat:{seat_id}"`"#),
     ]),
     ("resources_of_node_redlock", r#"resources = ["k"], ttl = "2s""#, BOOK, &[
-        ("resources", "`resources` is called `keys` here, which is not supported yet: lock one resource with `key`"),
+        ("resources", r#"`resources` is called `keys` here: write `keys = ["seat:{from}", "seat:{to}"]`"#),
     ]),
     ("map_err_instead_of_on_error", r#"key = "seat:{seat_id}", ttl = "2s", map_err = f"#, BOOK, &[
         ("map_err", "`map_err` is called `on_error` here: write `on_error = |e| Err(e.into())`"),

@@ -23,6 +23,7 @@ mod options;
 mod returns;
 /// Nothing demands `Send`, and nothing takes it away.
 mod send;
+mod several;
 mod shapes;
 mod sizes;
 

@@ -1,7 +1,7 @@
 use lockguard::{LockError, distributed_lock};
 
 #[distributed_lock(
-    keys = ["a", "b"],
+    key = "k",
     ttl = "2s",
     max_hold = "1m",
     min_hold = "1s",
