@@ -1,6 +1,12 @@
 //! From a request to a lease: attempts, pauses, and nothing left behind.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::{poll_fn, ready},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use rand::Rng as _;
 use tokio::time::Instant;
@@ -8,17 +14,19 @@ use tokio::time::Instant;
 use crate::{
     backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
-    clock::{sleep, until},
+    clock::{sleep, until, wall_clock},
     core::Core,
     current::held_in_this_task,
     error::{LockError, NodeError},
+    fence,
+    fencing_token::FencingToken,
     guard::LockGuard,
     key::LockKey,
     keys::LockKeys,
     lease::{Lease, Point},
     queue::{LocalHolder, Places, Turn},
     token::OwnerToken,
-    validity::{TTL_RANGE, is_worth_having},
+    validity::{TTL_RANGE, longest_attempt},
 };
 
 /// How long a waiter that is woken by releases goes without a look: a key may
@@ -32,6 +40,8 @@ pub(crate) struct Want {
     pub(crate) patience: Patience,
     pub(crate) label: String,
     pub(crate) point: Point,
+    /// Whether a fencing token is wanted.
+    pub(crate) is_fenced: bool,
 }
 
 /// How long to try.
@@ -51,6 +61,7 @@ pub(crate) enum Patience {
 pub(crate) struct Grant {
     undo: Undo,
     start: Instant,
+    fencing_token: Option<FencingToken>,
 }
 
 impl Grant {
@@ -105,10 +116,14 @@ impl Drop for Undo {
 /// As [`take`]'s.
 pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, LockError> {
     let places = core.queue.places(&want.keys);
-    let Grant { mut undo, start } = take(&core, &want, &places).await?;
+    let Grant {
+        mut undo,
+        start,
+        fencing_token,
+    } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
-    let lease = Lease::new(want.keys, want.point, start, want.ttl);
+    let lease = Lease::new(want.keys, fencing_token, want.point, start, want.ttl);
     let guard = LockGuard::new(core, lease, token, want.ttl, places);
     // From here on the guard gives the keys back.
     undo.disarm();
@@ -132,8 +147,9 @@ pub(crate) async fn take(
     loop {
         contest.wait_for_local_holders().await?;
         match contest.attempt().await? {
-            Ok(grant) => return Ok(grant),
-            Err(refusal) => contest.pause_after(refusal).await?,
+            Attempt::Granted(grant) => return Ok(grant),
+            Attempt::Busy(holder) => contest.pause_busy(holder).await?,
+            Attempt::Split => contest.pause_split().await?,
         }
     }
 }
@@ -158,13 +174,12 @@ pub(crate) fn check_ttl(key: &LockKey, ttl: Duration) -> Result<(), LockError> {
     Err(LockError::invalid_options(key, reason))
 }
 
-/// Why an attempt came to nothing.
-enum Refusal {
+/// What an attempt came to.
+enum Attempt {
+    Granted(Grant),
     Busy(Holder),
     /// The votes were split.
     Split,
-    /// Granted with less than half of the ttl left.
-    Late,
 }
 
 /// One caller's contest for its keys.
@@ -177,6 +192,8 @@ struct Contest<'a> {
     deadline: Instant,
     /// Attempts that met another holder.
     busy: u32,
+    /// Wakes in a row that were there before anybody waited for them.
+    hasty: u32,
     /// Rounds since the votes were first split, and when that was.
     split: Option<(u32, Instant)>,
 }
@@ -195,6 +212,7 @@ impl<'a> Contest<'a> {
             begun,
             deadline: begun + limit.min(FAR),
             busy: 0,
+            hasty: 0,
             split: None,
         }
     }
@@ -236,61 +254,88 @@ impl<'a> Contest<'a> {
     }
 
     /// One attempt with a token of its own.
-    async fn attempt(&self) -> Result<Result<Grant, Refusal>, LockError> {
+    async fn attempt(&self) -> Result<Attempt, LockError> {
         let token = OwnerToken::with_label(&self.want.label);
-        let request = AcquireRequest::new(self.want.keys.clone(), token.clone(), self.want.ttl);
+        let request = self.request(&token);
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
         let mut undo = Undo::arm(self.core, &self.want.keys, &token);
-        // A grant that takes half of the ttl is none: no backend is waited for
-        // longer, whatever it does.
-        let longest = self.want.ttl / 2;
+        // A later grant would be none: no backend is waited for longer,
+        // whatever it does.
+        let longest = longest_attempt(self.want.ttl);
         let reply = until(start + longest, self.core.backend.acquire(request)).await;
         match reply.unwrap_or_else(|| Err(self.core.no_answer(longest))) {
-            Ok(AcquireReply::Granted) if is_worth_having(self.want.ttl, start.elapsed()) => {
-                Ok(Ok(Grant { undo, start }))
+            // Given back by `undo`, both of them.
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+                if start.elapsed() > longest =>
+            {
+                Err(self.late_error())
             }
-            // Given back by `undo`.
-            Ok(AcquireReply::Granted) => Ok(Err(Refusal::Late)),
+            Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
+            Ok(AcquireReply::Granted) => Ok(Attempt::Granted(Grant {
+                undo,
+                start,
+                fencing_token: None,
+            })),
+            Ok(AcquireReply::GrantedWith(token)) => {
+                self.core.fences.saw(&self.want.keys, token);
+                Ok(Attempt::Granted(Grant {
+                    undo,
+                    start,
+                    fencing_token: Some(token),
+                }))
+            }
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
-                Ok(Err(Refusal::Busy(holder)))
+                if let Some(fence) = holder.fence() {
+                    self.core.fences.saw(&self.want.keys, fence);
+                }
+                Ok(Attempt::Busy(holder))
             }
             Ok(AcquireReply::Split) => {
                 undo.disarm();
-                Ok(Err(Refusal::Split))
+                Ok(Attempt::Split)
             }
-            Err(error) => Err(lock_error(self.want.keys.first(), error)),
+            Err(error) => {
+                if !matches!(error, BackendError::Unavailable { .. }) {
+                    // Certain: nothing was granted.
+                    undo.disarm();
+                }
+                Err(lock_error(self.want.keys.first(), error))
+            }
         }
+    }
+
+    fn request(&self, token: &OwnerToken) -> AcquireRequest {
+        let Want { keys, ttl, .. } = self.want;
+        let request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
+        if !self.want.is_fenced {
+            return request;
+        }
+        let greatest = self.core.fences.greatest(keys);
+        request.fenced(fence::proposal(greatest, wall_clock()), fence::life(*ttl))
     }
 
     /// Waits until another attempt is worth making, or says that none is.
-    async fn pause_after(&mut self, refusal: Refusal) -> Result<(), LockError> {
-        match refusal {
-            Refusal::Busy(holder) => self.pause_busy(holder).await,
-            Refusal::Split | Refusal::Late => self.pause_split(&refusal).await,
-        }
-    }
-
     async fn pause_busy(&mut self, holder: Holder) -> Result<(), LockError> {
         self.split = None;
         let met = self.busy;
         self.busy = met.saturating_add(1);
         let now = Instant::now();
-        let key = self.key_of(&holder);
+        let key = self.key_of(&holder).clone();
         match self.want.patience {
             Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),
             Patience::Tries { delay, jitter, .. } => {
-                let wake = self.core.backend.freed(key);
+                let wake = self.wake(&key).await;
                 let pause = delay.min(FAR).mul_f64(1.0 - jitter * draw());
-                until(now + pause, self.freed(key, wake)).await;
+                until(now + pause, self.freed(&key, wake)).await;
                 Ok(())
             }
             Patience::Wait(_) if now >= self.deadline => Err(self.busy_error(&holder)),
             Patience::Wait(_) => {
-                let wake = self.core.backend.freed(key);
+                let wake = self.wake(&key).await;
                 let pause = match &wake {
                     Some(_) => holder
                         .expires_in()
@@ -299,7 +344,7 @@ impl<'a> Contest<'a> {
                     None => busy_pause(met, holder.expires_in(), draw()),
                 };
                 let look = (now + pause).min(self.deadline);
-                until(look, self.freed(key, wake)).await;
+                until(look, self.freed(&key, wake)).await;
                 if Instant::now() < self.deadline {
                     Ok(())
                 } else {
@@ -310,18 +355,30 @@ impl<'a> Contest<'a> {
     }
 
     /// Split votes are settled even without a `wait`, within a bounded time.
-    async fn pause_split(&mut self, refusal: &Refusal) -> Result<(), LockError> {
+    async fn pause_split(&mut self) -> Result<(), LockError> {
         let now = Instant::now();
         let (rounds, since) = self.split.unwrap_or((0, now));
         if now >= self.deadline.max(since + SETTLE_LIMIT) {
-            return Err(match refusal {
-                Refusal::Late => self.late_error(),
-                _ => LockError::busy(self.want.keys.first(), self.waited()),
-            });
+            return Err(LockError::busy(self.want.keys.first(), self.waited()));
         }
         self.split = Some((rounds.saturating_add(1), since));
         sleep(split_pause(rounds, draw())).await;
         Ok(())
+    }
+
+    /// The backend's wake for this key; `None` where there is none to be had.
+    ///
+    /// A wake that is there at once says that the key is free already, which
+    /// is worth one look; a backend that says so again and again, while it
+    /// refuses the key, is not believed.
+    async fn wake(&mut self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        let mut wake = self.core.backend.freed(key)?;
+        if poll_fn(|cx| Poll::Ready(wake.as_mut().poll(cx).is_pending())).await {
+            self.hasty = 0;
+            return Some(wake);
+        }
+        self.hasty = self.hasty.saturating_add(1);
+        (self.hasty == 1).then(|| Box::pin(ready(())) as _)
     }
 
     /// A release of this key by one of ours, or one that the backend tells of.
@@ -366,6 +423,12 @@ impl<'a> Contest<'a> {
             Some(holder) => self.busy_error(&local_holder(key, &holder)),
             None => LockError::busy(key, self.waited()),
         }
+    }
+
+    fn unfenced_error(&self) -> LockError {
+        let address = self.core.backend.address();
+        let reason = format!("the lock store gives no fencing tokens ({address})");
+        LockError::invalid_options(self.want.keys.first(), reason)
     }
 
     fn late_error(&self) -> LockError {

@@ -1,6 +1,13 @@
 //! Timers and waiting, with or without a tokio runtime.
 
-use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll, thread, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::mpsc,
+    task::Poll,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tokio::{
     runtime::Handle,
@@ -31,6 +38,15 @@ pub(crate) async fn until<T>(deadline: Instant, future: impl Future<Output = T>)
         timer.as_mut().poll(cx).map(|()| None)
     })
     .await
+}
+
+/// The wall clock in µs since 1970, for fencing tokens alone: they are right
+/// without it, and rise with it where a server has lost its data.
+pub(crate) fn wall_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    })
 }
 
 /// Awaits all these futures, and returns what they come to in their order.

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,6 +13,7 @@ use crate::{
     backend::{Backend, BackendError, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
     error::{LockError, NodeError},
+    fences::Fences,
     key::LockKey,
     keys::LockKeys,
     queue::Queue,
@@ -31,8 +32,10 @@ pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) background: Background,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) fences: Fences,
     pub(crate) settings: Settings,
     pub(crate) finished_late: AtomicU64,
+    has_warned: AtomicBool,
 }
 
 /// What a builder sets.
@@ -68,8 +71,10 @@ impl Core {
             background: Background::new(backend.is_immediate()),
             backend,
             queue: Arc::default(),
+            fences: Fences::default(),
             settings,
             finished_late: AtomicU64::new(0),
+            has_warned: AtomicBool::new(false),
         }
     }
 
@@ -112,9 +117,10 @@ impl Core {
         self.background.uncancelled(release)
     }
 
-    /// A configuration that may have been meant for one process, and may not.
-    pub(crate) fn warn_if_process_only(&self) {
-        if self.settings.is_memory_by_address {
+    /// Warns that `memory://` stands where a server's address could, once.
+    pub(crate) fn warn_once_if_process_only(&self) {
+        let is_news = !self.has_warned.swap(true, Ordering::Relaxed);
+        if self.settings.is_memory_by_address && is_news {
             tracing::warn!(
                 "the lock manager being registered is `memory://`: it guards this process only, \
                  and other replicas of the service are not kept out"

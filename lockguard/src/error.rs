@@ -92,7 +92,7 @@ pub enum LockError {
     },
 }
 
-// An error this small travels in registers and keeps `Result`s small.
+// Small errors keep `Result`s, and the futures that hold them, small.
 const _: () = assert!(size_of::<LockError>() <= 64);
 
 /// Constructors for mocks and tests; the variants themselves may grow fields.
@@ -244,7 +244,7 @@ impl fmt::Display for LockError {
                 if !held.is_zero() {
                     write!(f, " after {held:.1?}")?;
                 }
-                f.write_str("; the body was dropped part-way")
+                f.write_str("; what ran under it may be half done")
             }
             Self::Reentrant {
                 key,
@@ -305,7 +305,7 @@ pub enum LostCause {
 impl fmt::Display for LostCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Expired => "its lease expired",
+            Self::Expired => "its lease has ended",
             Self::Taken => "the servers say it is not ours any more",
             Self::MaxHold => "it was held for as long as `max_hold` allows",
             Self::Drained => "the lock manager was drained",

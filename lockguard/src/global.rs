@@ -1,6 +1,6 @@
 //! The managers that annotated functions find.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use once_cell::sync::OnceCell;
 use parking_lot::RwLock;
@@ -33,10 +33,12 @@ tokio::task_local! {
 /// # }
 /// ```
 pub fn register(manager: LockManager) -> Result<(), AlreadyRegistered> {
-    manager.core().warn_if_process_only();
+    let core = Arc::clone(manager.core());
     DEFAULT
         .set(manager)
-        .map_err(|_| AlreadyRegistered { name: None })
+        .map_err(|_| AlreadyRegistered { name: None })?;
+    core.warn_once_if_process_only();
+    Ok(())
 }
 
 /// Registers a second manager under a name, for `manager =
@@ -46,11 +48,11 @@ pub fn register(manager: LockManager) -> Result<(), AlreadyRegistered> {
 ///
 /// [`AlreadyRegistered`] when there is one of this name: the first stays.
 pub fn register_named(name: &'static str, manager: LockManager) -> Result<(), AlreadyRegistered> {
-    manager.core().warn_if_process_only();
     let mut named = NAMED.get_or_init(RwLock::default).write();
     if named.contains_key(name) {
         return Err(AlreadyRegistered { name: Some(name) });
     }
+    manager.core().warn_once_if_process_only();
     named.insert(name, manager);
     Ok(())
 }

@@ -107,7 +107,10 @@ impl LockGuard {
         let requests =
             requests.map(|key| ExtendRequest::new(key.clone(), holding.token.clone(), ttl));
         let replies = self.core.backend.extend(requests.collect());
-        let Some(replies) = until(asked + node_budget(ttl), replies).await else {
+        let replies = until(asked + node_budget(ttl), replies).await;
+        // Whatever was answered: a deadline that has passed meanwhile is lost.
+        self.lease.check()?;
+        let Some(replies) = replies else {
             return Err(lock_error(key, self.core.no_answer(node_budget(ttl))));
         };
         let is_denied = |reply: &Result<_, _>| {

@@ -8,6 +8,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     clock::until,
     error::{LockError, LostCause},
+    fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
     validity::lifetime,
@@ -51,6 +52,7 @@ pub struct Lease(Arc<Inner>);
 
 struct Inner {
     keys: LockKeys,
+    fencing_token: Option<FencingToken>,
     point: Point,
     start: Instant,
     state: Mutex<State>,
@@ -75,9 +77,16 @@ enum Phase {
 
 impl Lease {
     /// The lease of these keys that counts from `start`.
-    pub(crate) fn new(keys: LockKeys, point: Point, start: Instant, ttl: Duration) -> Self {
+    pub(crate) fn new(
+        keys: LockKeys,
+        fencing_token: Option<FencingToken>,
+        point: Point,
+        start: Instant,
+        ttl: Duration,
+    ) -> Self {
         Self(Arc::new(Inner {
             keys,
+            fencing_token,
             point,
             start,
             state: Mutex::new(State {
@@ -92,6 +101,13 @@ impl Lease {
     /// The keys, sorted and as the servers store them, prefix included.
     pub fn keys(&self) -> &[LockKey] {
         self.0.keys.as_slice()
+    }
+
+    /// The lease's fencing token, if it was asked for by
+    /// [`fenced`](crate::LockRequest::fenced): one for all keys, and the same
+    /// for as long as the lease lasts.
+    pub fn fencing_token(&self) -> Option<FencingToken> {
+        self.0.fencing_token
     }
 
     /// When the lease ends unless it is extended, on the monotonic clock.
@@ -129,7 +145,10 @@ impl Lease {
         }
     }
 
-    /// Resolves when the lease is lost, at the deadline at the latest.
+    /// Resolves when the lease has ended, at the deadline at the latest.
+    ///
+    /// A lease that was given back has ended too, and counts as
+    /// [`LostCause::Expired`].
     ///
     /// For work that the body has spawned or handed on, which is not stopped
     /// with it.
@@ -142,13 +161,10 @@ impl Lease {
             let mut changed = pin!(self.0.changed.notified());
             // From here on no change is missed.
             changed.as_mut().enable();
-            let state = *self.0.state.lock();
-            if let Phase::Lost(cause) = state.phase {
+            if let Some(cause) = self.ended(Instant::now()) {
                 return cause;
             }
-            if until(state.deadline, changed).await.is_none() && self.has_expired() {
-                return LostCause::Expired;
-            }
+            until(self.deadline(), changed).await;
         }
     }
 
@@ -180,13 +196,17 @@ impl Lease {
     /// What had ended the lease before.
     pub(crate) fn end(&self) -> Result<(), LostCause> {
         let mut state = self.0.state.lock();
-        let phase = state.phase;
+        let State {
+            phase, deadline, ..
+        } = *state;
         if phase == Phase::Held {
             state.phase = Phase::Released;
         }
+        drop(state);
+        self.0.changed.notify_waiters();
         match phase {
             Phase::Lost(cause) => Err(cause),
-            Phase::Held if Instant::now() < state.deadline => Ok(()),
+            Phase::Held if Instant::now() < deadline => Ok(()),
             Phase::Held | Phase::Released => Err(LostCause::Expired),
         }
     }
@@ -237,11 +257,6 @@ impl Lease {
             held: self.0.start.elapsed(),
         }
     }
-
-    /// Whether the deadline has passed, moved or not.
-    fn has_expired(&self) -> bool {
-        self.0.state.lock().deadline <= Instant::now()
-    }
 }
 
 impl fmt::Debug for Lease {
@@ -250,6 +265,7 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease")
             .field("keys", &self.0.keys)
             .field("point", &format_args!("{}", self.0.point))
+            .field("fencing_token", &self.0.fencing_token)
             .field("phase", &state.phase)
             .field("remaining", &self.remaining())
             .finish_non_exhaustive()
@@ -280,6 +296,7 @@ mod tests {
         let point = Point::Named(Cow::Borrowed("tests"));
         Lease::new(
             LockKey::new("k").unwrap().into(),
+            None,
             point,
             Instant::now(),
             ttl,

@@ -43,6 +43,7 @@
 // Values: what everything else is made of.
 mod connect_error;
 mod error;
+mod fencing_token;
 mod key;
 mod keys;
 mod retry;
@@ -50,6 +51,7 @@ mod token;
 
 // Decisions: times and votes in, values out.
 mod backoff;
+mod fence;
 mod quorum;
 mod template;
 mod validity;
@@ -66,6 +68,7 @@ mod clock;
 mod connect;
 mod core;
 mod current;
+mod fences;
 mod guard;
 mod lease;
 mod manager;
@@ -85,6 +88,7 @@ pub use crate::{
     connect_error::ConnectError,
     current::current,
     error::{LockError, LostCause, NodeError, ReleaseError},
+    fencing_token::FencingToken,
     global::{AlreadyRegistered, log, manager, named, register, register_named, scope},
     guard::LockGuard,
     key::LockKey,

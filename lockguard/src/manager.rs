@@ -1,6 +1,12 @@
 //! Takes locks: the handle that a service registers at start-up.
 
-use std::{fmt, panic::Location, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    env::{self, VarError},
+    fmt,
+    panic::Location,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use crate::{
     backend::{Backend, Memory},
@@ -105,12 +111,15 @@ impl LockManager {
     ///
     /// As [`connect`](Self::connect).
     pub async fn from_env() -> Result<Self, ConnectError> {
-        match std::env::var(URL_VARIABLE) {
+        match env::var(URL_VARIABLE) {
             Ok(addresses) => {
                 let connected = Self::connect(addresses).await;
                 connected.map_err(|error| error.of_variable(URL_VARIABLE))
             }
-            Err(_) => Err(ConnectError::missing_variable(URL_VARIABLE)),
+            Err(VarError::NotPresent) => Err(ConnectError::missing_variable(URL_VARIABLE)),
+            Err(VarError::NotUnicode(_)) => Err(ConnectError::invalid_address(format!(
+                "the environment variable `{URL_VARIABLE}` is not UTF-8"
+            ))),
         }
     }
 

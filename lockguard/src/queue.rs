@@ -1,4 +1,4 @@
-//! First come, first served inside one process.
+//! First come, first served among the waiters of one manager.
 
 use std::{
     collections::HashMap,
@@ -211,9 +211,13 @@ impl Place {
 
     /// Notes that a lease of ours holds the key, for that long from `start`.
     pub(crate) fn hold(&self, token: &OwnerToken, start: Instant, ttl: Duration) {
-        *self.line.holder.lock() = Some(LocalHolder {
+        let mut holder = self.line.holder.lock();
+        // An extend with a shorter ttl shortens nothing.
+        let earlier = holder.as_ref().filter(|holder| holder.token == *token);
+        let until = earlier.map_or(start + ttl, |holder| holder.until.max(start + ttl));
+        *holder = Some(LocalHolder {
             token: token.clone(),
-            until: start + ttl,
+            until,
         });
     }
 

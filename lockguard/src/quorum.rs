@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use crate::backend::{AcquireReply, ExtendReply, Holder, ReleaseReply};
+use crate::{
+    backend::{AcquireReply, ExtendReply, Holder, ReleaseReply},
+    fencing_token::FencingToken,
+};
 
 /// More than half of the nodes (Redlock: N/2 + 1).
 pub(crate) fn quorum(nodes: usize) -> usize {
@@ -57,6 +60,64 @@ pub(crate) fn decide_acquire(votes: &[Vote<AcquireReply>]) -> Decision<AcquireRe
     }
     let most = granted.max(held).saturating_add(tally.pending);
     tally.settle(most >= tally.quorum, || AcquireReply::Split)
+}
+
+/// What a round of a fenced acquire came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fenced {
+    /// A quorum stores exactly this token for this attempt.
+    Agreed(FencingToken),
+    /// A quorum has granted, and too few store one token: those below this one
+    /// must be asked to raise theirs.
+    Raise(FencingToken),
+    /// Busy or split.
+    Refused(AcquireReply),
+}
+
+/// Decides a fenced acquire.
+///
+/// - one token on a quorum: agreed;
+/// - granted by a quorum without one: raise, to the greatest of theirs;
+/// - otherwise as [`decide_acquire`].
+///
+/// That a raise is due is said as soon as a quorum has granted: a vote that is
+/// missing might bring agreement, and might never come.
+/// A grant without a token is no vote: its node does not know of fencing.
+pub(crate) fn decide_fenced(votes: &[Vote<AcquireReply>]) -> Decision<Fenced> {
+    let tally = Tally::of(votes);
+    let (granted, agreed) = leading_token(votes);
+    if let Some((token, votes)) = agreed
+        && votes >= tally.quorum
+    {
+        return Decision::Reply(Fenced::Agreed(token));
+    }
+    if granted >= tally.quorum
+        && let Some(greatest) = tokens(votes).max()
+    {
+        return Decision::Reply(Fenced::Raise(greatest));
+    }
+    let without = tally.replies(|reply| *reply == AcquireReply::Granted);
+    let answered = tally.answered.saturating_sub(without);
+    let leading = leading_holder(votes);
+    let held = leading.map_or(0, |(_, votes)| votes);
+    if let Some((holder, _)) = leading
+        && held >= tally.quorum
+    {
+        let expires_in = free_at_the_latest(votes, tally.quorum.saturating_sub(granted));
+        let fences = holders(votes).filter_map(Holder::fence);
+        let holder = holder
+            .clone()
+            .with_expiry(expires_in)
+            .with_fence(fences.chain(tokens(votes)).max());
+        return Decision::Reply(Fenced::Refused(AcquireReply::Busy(holder)));
+    }
+    let most = granted.max(held).saturating_add(tally.pending);
+    let tally = Tally { answered, ..tally };
+    match tally.settle(most >= tally.quorum, || AcquireReply::Split) {
+        Decision::Open => Decision::Open,
+        Decision::Unavailable => Decision::Unavailable,
+        Decision::Reply(split) => Decision::Reply(Fenced::Refused(split)),
+    }
 }
 
 /// Decides one extend of a batch.
@@ -165,6 +226,22 @@ fn holders(votes: &[Vote<AcquireReply>]) -> impl Iterator<Item = &Holder> {
         Vote::Reply(AcquireReply::Busy(holder)) => Some(holder),
         _ => None,
     })
+}
+
+fn tokens(votes: &[Vote<AcquireReply>]) -> impl Iterator<Item = FencingToken> {
+    votes.iter().filter_map(|vote| match vote {
+        Vote::Reply(AcquireReply::GrantedWith(token)) => Some(*token),
+        _ => None,
+    })
+}
+
+/// How many nodes granted with a token; which token most of them store, and
+/// how many do.
+fn leading_token(votes: &[Vote<AcquireReply>]) -> (usize, Option<(FencingToken, usize)>) {
+    let leading = tokens(votes)
+        .map(|token| (token, tokens(votes).filter(|other| *other == token).count()))
+        .max_by_key(|(_, votes)| *votes);
+    (tokens(votes).count(), leading)
 }
 
 /// The owner that most nodes named, and how many did.
@@ -308,6 +385,121 @@ mod tests {
             (*a == ExtendReply::Extended) == (*b == ExtendReply::Extended)
         };
         check(&replies, decide_extend, same, false);
+    }
+
+    type Votes = Vec<Vote<AcquireReply>>;
+
+    fn at(token: u64) -> AcquireReply {
+        AcquireReply::GrantedWith(FencingToken::new(token).unwrap())
+    }
+
+    /// Votes of a fenced acquire on 1 to 5 nodes, and those of them that are
+    /// complete.
+    fn fenced_votes(nodes: usize) -> (Vec<Votes>, Vec<Votes>) {
+        let replies = [at(1), at(2), held_by("a"), AcquireReply::Split];
+        let mut kinds = vec![Vote::Pending, Vote::Silent];
+        kinds.extend(replies.map(Vote::Reply));
+        let vectors = all(nodes, &kinds);
+        let complete = vectors.iter().filter(|votes| is_complete(votes)).cloned();
+        let complete = complete.collect();
+        (vectors, complete)
+    }
+
+    fn stores(votes: &[Vote<AcquireReply>], token: u64) -> usize {
+        count(votes, |vote| *vote == Vote::Reply(at(token)))
+    }
+
+    #[test]
+    fn a_token_is_agreed_on_exactly_when_a_quorum_stores_it() {
+        for nodes in 1..=5 {
+            for votes in fenced_votes(nodes).0 {
+                let agreed = [1, 2]
+                    .into_iter()
+                    .find(|token| stores(&votes, *token) >= quorum(nodes));
+                let expected = agreed.and_then(FencingToken::new);
+                let decided = match decide_fenced(&votes) {
+                    Decision::Reply(Fenced::Agreed(token)) => Some(token),
+                    _ => None,
+                };
+                assert_eq!(decided, expected, "{votes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_raise_is_due_exactly_when_a_quorum_granted_without_agreement() {
+        for nodes in 1..=5 {
+            for votes in fenced_votes(nodes).0 {
+                let (ones, twos) = (stores(&votes, 1), stores(&votes, 2));
+                let is_due = ones + twos >= quorum(nodes) && ones.max(twos) < quorum(nodes);
+                let decision = decide_fenced(&votes);
+                let raise = Decision::Reply(Fenced::Raise(FencingToken::new(2).unwrap()));
+                assert_eq!(decision == raise, is_due, "{votes:?}: {decision:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_early_fenced_decision_is_the_one_that_all_votes_make() {
+        for nodes in 1..=4 {
+            let (vectors, complete) = fenced_votes(nodes);
+            for votes in &vectors {
+                let early = decide_fenced(votes);
+                let is_final = !matches!(early, Decision::Open | Decision::Reply(Fenced::Raise(_)));
+                for later in complete.iter().filter(|later| leads_to(votes, later)) {
+                    let late = decide_fenced(later);
+                    assert_ne!(late, Decision::Open, "{later:?}");
+                    if is_final {
+                        let is_same = match (&early, &late) {
+                            (
+                                Decision::Reply(Fenced::Refused(AcquireReply::Busy(a))),
+                                Decision::Reply(Fenced::Refused(AcquireReply::Busy(b))),
+                            ) => a.is_same_owner(b),
+                            (early, late) => early == late,
+                        };
+                        assert!(is_same, "{votes:?}: {early:?}, then {later:?}: {late:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_fenced_acquire_is_unavailable_exactly_when_no_quorum_answered() {
+        for nodes in 1..=4 {
+            for votes in fenced_votes(nodes).1 {
+                let is_unavailable = decide_fenced(&votes) == Decision::Unavailable;
+                assert_eq!(
+                    is_unavailable,
+                    answered(&votes) < quorum(nodes),
+                    "{votes:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_grant_without_a_token_is_no_vote() {
+        let votes = [AcquireReply::Granted, AcquireReply::Granted, at(1)].map(Vote::Reply);
+        assert_eq!(decide_fenced(&votes), Decision::Unavailable);
+    }
+
+    #[test]
+    fn busy_tells_the_greatest_fence_of_all_nodes() {
+        let held = |fence| {
+            Vote::Reply(match held_by("a") {
+                AcquireReply::Busy(holder) => {
+                    AcquireReply::Busy(holder.with_fence(FencingToken::new(fence)))
+                }
+                other => other,
+            })
+        };
+        let votes = [held(3), held(0), Vote::Reply(at(7))];
+        let Decision::Reply(Fenced::Refused(AcquireReply::Busy(holder))) = decide_fenced(&votes)
+        else {
+            panic!("not busy");
+        };
+        assert_eq!(holder.fence(), FencingToken::new(7));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the values in a key template become: values in, a key out.
 //!
-//! Different values never make the same key: whatever separates values in a
+//! Values that are shown differently never make the same key: whatever separates values in a
 //! template, or could forge a key or a cluster hash tag, is percent-escaped
 //! inside a value.
 

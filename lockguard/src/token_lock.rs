@@ -206,6 +206,7 @@ impl LockManager {
             patience,
             label,
             point: Point::Named("LockManager::acquire".into()),
+            is_fenced: false,
         };
         let places = core.queue.places(&want.keys);
         let grant = take(core, &want, &places).await?;

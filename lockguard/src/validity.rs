@@ -22,21 +22,16 @@ pub(crate) fn drift(ttl: Duration) -> Duration {
     ttl / 100 + Duration::from_millis(2)
 }
 
-/// How long after its start a lease of this ttl ends for its holder.
+/// The validity of a lease of this ttl, counted from its start: from before its
+/// request was sent, so that the time spent is taken off by itself.
 pub(crate) fn lifetime(ttl: Duration) -> Duration {
     ttl.saturating_sub(drift(ttl))
 }
 
-/// What is left of a lease when `elapsed` has passed since before its request
-/// was sent.
-pub(crate) fn validity(ttl: Duration, elapsed: Duration) -> Duration {
-    lifetime(ttl).saturating_sub(elapsed)
-}
-
-/// Whether a grant that took `elapsed` is worth having: at least half of the
-/// ttl must be left.
-pub(crate) fn is_worth_having(ttl: Duration, elapsed: Duration) -> bool {
-    validity(ttl, elapsed) >= ttl / 2
+/// How long an attempt may take: a grant with less than half of the ttl left
+/// is none.
+pub(crate) fn longest_attempt(ttl: Duration) -> Duration {
+    lifetime(ttl).saturating_sub(ttl / 2)
 }
 
 /// How long one node is waited for, where its vote is still needed.
@@ -60,18 +55,17 @@ mod tests {
     #[test]
     fn the_margin_is_22_ms_at_a_ttl_of_2_s() {
         assert_eq!(drift(ms(2000)), ms(22));
-        assert_eq!(validity(ms(2000), ms(100)), ms(1878));
+        assert_eq!(lifetime(ms(2000)), ms(1978));
     }
 
     #[test]
-    fn a_grant_that_took_half_its_ttl_is_not_a_grant() {
-        assert!(is_worth_having(ms(1000), ms(400)));
-        assert!(!is_worth_having(ms(1000), ms(500)));
+    fn an_attempt_at_1_s_may_take_488_ms() {
+        assert_eq!(longest_attempt(ms(1000)), ms(488));
     }
 
     #[test]
     fn the_shortest_ttl_still_gives_a_lease() {
-        assert!(is_worth_having(*TTL_RANGE.start(), ms(2)));
+        assert!(longest_attempt(*TTL_RANGE.start()) >= ms(2));
     }
 
     fn ttls() -> impl Strategy<Value = Duration> {
@@ -80,15 +74,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn validity_and_time_spent_never_exceed_the_ttl(ttl in ttls(), spent in 0_u64..200_000_000) {
-            let left = validity(ttl, ms(spent));
-            prop_assert!(left.is_zero() || left + ms(spent) + drift(ttl) == ttl);
+        fn a_lease_ends_before_its_ttl_by_the_margin(ttl in ttls()) {
+            prop_assert_eq!(lifetime(ttl) + drift(ttl), ttl);
         }
 
         #[test]
-        fn validity_never_grows_as_time_passes(ttl in ttls(), a in 0_u64..90_000_000, b in 0_u64..90_000_000) {
-            let (early, late) = (a.min(b), a.max(b));
-            prop_assert!(validity(ttl, ms(early)) >= validity(ttl, ms(late)));
+        fn half_of_the_ttl_is_left_after_every_attempt(ttl in ttls()) {
+            prop_assert_eq!(lifetime(ttl).checked_sub(longest_attempt(ttl)), Some(ttl / 2));
         }
 
         #[test]

@@ -26,6 +26,7 @@ mod worker;
 
 // Backends that answer as told, and what every backend owes.
 pub mod contract;
+mod quorums;
 mod scripted;
 
 // What happened, across processes.
@@ -34,6 +35,7 @@ mod witness;
 pub use crate::{
     eventually::{eventually, eventually_blocking},
     proxy::{Flow, Proxy},
+    quorums::tokens_over_random_quorums,
     scripted::{Call, Fate, Operation, Scripted, Step},
     server::{Server, Servers},
     witness::{Interval, Section, Violation, Witness},

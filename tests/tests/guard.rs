@@ -1,8 +1,9 @@
 //! Guards: extend, release, drop, wherever and whenever.
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use lockguard::{LockError, LockManager, LostCause, ReleaseError, backend::*};
+use lockguard_tests::{Operation, Scripted, Step};
 use tokio::time::advance;
 
 const TTL: Duration = Duration::from_secs(2);
@@ -152,6 +153,59 @@ async fn release_after_the_deadline_is_lost_and_leaves_the_successor() {
             .is_busy()
     );
     successor.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_the_end_of_a_lease_is_told_of_its_release() {
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let lease = guard.lease().clone();
+    let ended = tokio::spawn(async move { lease.lost().await });
+    tokio::task::yield_now().await;
+    guard.release().await.unwrap();
+    let told = tokio::time::timeout(TTL / 4, ended).await;
+    assert_eq!(told.unwrap().unwrap(), LostCause::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extend_that_is_answered_after_the_deadline_is_lost() {
+    let node = Scripted::new();
+    node.on_extend([Step::fail().after(TTL / 2)]);
+    let manager = LockManager::new(node);
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    advance(TTL * 9 / 10).await;
+    let error = guard.extend(4 * TTL).await.unwrap_err();
+    assert!(error.is_lost(), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_grant_is_unavailable_after_the_round_that_showed_it() {
+    let node = Scripted::new();
+    node.on_every_acquire(Step::pass().answering_after(TTL * 3 / 4));
+    let manager = LockManager::new(node.clone());
+    let start = tokio::time::Instant::now();
+    let error = manager
+        .lock("k", TTL)
+        .wait(100 * TTL)
+        .acquire()
+        .await
+        .unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    assert!(start.elapsed() < TTL);
+    assert_eq!(node.calls_of(Operation::Acquire).len(), 1);
+}
+
+#[tokio::test]
+async fn an_extend_over_a_quorum_is_on_its_way_when_its_method_returns() {
+    let nodes: Vec<_> = (0..3).map(|_| Scripted::new()).collect();
+    let backends = nodes.iter().cloned();
+    let redlock = Redlock::new(backends.map(|node| Arc::new(node) as Arc<dyn Backend>));
+    let key = lockguard::LockKey::new("k").unwrap();
+    let token = lockguard::OwnerToken::with_label("");
+    drop(redlock.extend(vec![ExtendRequest::new(key, token, TTL)]));
+    for node in &nodes {
+        assert_eq!(node.calls_of(Operation::Extend).len(), 1);
+    }
 }
 
 #[test]

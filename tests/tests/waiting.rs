@@ -2,7 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lockguard::{LockError, LockManager};
+use lockguard::{
+    BoxFuture, LockError, LockKey, LockManager,
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
+        Redlock, ReleaseReply, ReleaseRequest,
+    },
+};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -170,7 +176,72 @@ async fn a_thousand_tasks_are_never_inside_together() {
     }
 }
 
-/// Gives a task its cancelled acquire back to the line, at every poll.
+/// A store that wakes every waiter at once, whether the key is free or not.
+struct Hasty(Memory);
+
+impl Backend for Hasty {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.0.acquire(request)
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        self.0.extend(requests)
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        self.0.release(request)
+    }
+
+    fn freed(&self, _: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        Some(Box::pin(std::future::ready(())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_cries_wolf_does_not_make_a_waiter_spin() {
+    let store = Memory::new();
+    let holder = LockManager::new(store.clone());
+    let waiter = LockManager::new(Hasty(store));
+    let _held = holder.lock("k", TTL).acquire().await.unwrap();
+    let start = Instant::now();
+    let wait = TTL / 4;
+    // A waiter that never yields would stop the paused clock, and hang.
+    let error = waiter
+        .lock("k", TTL)
+        .wait(wait)
+        .acquire()
+        .await
+        .unwrap_err();
+    assert!(error.is_busy(), "{error}");
+    assert_waited(wait, start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_over_a_quorum_of_which_one_node_forgot_the_key_do_not_spin() {
+    let nodes = [Memory::new(), Memory::new(), Memory::new()];
+    let redlock = |nodes: &[Memory]| {
+        let nodes = nodes.iter().cloned();
+        Redlock::new(nodes.map(|node| Arc::new(node) as Arc<dyn Backend>))
+    };
+    let holder = LockManager::new(redlock(&nodes));
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let forgetful = [nodes[0].clone(), nodes[1].clone(), Memory::new()];
+    let waiter = LockManager::new(redlock(&forgetful));
+    let waiting = tokio::spawn(waiter.lock("k", TTL).wait(4 * TTL).acquire());
+    sleep(TTL / 4).await;
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn five_hundred_cancelled_acquires_leave_nothing() {
     let manager = LockManager::memory();

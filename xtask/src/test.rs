@@ -27,6 +27,12 @@ pub(crate) fn run() -> Result<(), String> {
         "tests and doctests",
         on(&server, cargo("test --workspace --all-features")),
     )?;
+    // Some tests are about what a feature that is off says.
+    for features in ["", "--no-default-features"] {
+        let arguments = format!("test --package lockguard --lib {features}");
+        let title = format!("unit tests {features}");
+        steps.run(title.trim_end(), on(&server, cargo(&arguments)))?;
+    }
     for example in examples::all()? {
         let title = format!("example {example}");
         let command = on(&server, examples::command(&example));

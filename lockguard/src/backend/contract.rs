@@ -2,15 +2,18 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use crate::{backend::Holder, error::NodeError, key::LockKey, keys::LockKeys, token::OwnerToken};
+use crate::{
+    backend::Holder, error::NodeError, fencing_token::FencingToken, key::LockKey, keys::LockKeys,
+    token::OwnerToken,
+};
 
 /// A boxed future, as the object-safe traits of this crate return it.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A place where locks are kept.
 ///
-/// Every sentence below is a test of the contract suite, which runs over every
-/// backend in this crate; `docs/TESTING.md` lists its cases.
+/// The sentences below are the contract suite, which runs over every backend in
+/// this crate; `docs/TESTING.md` lists its cases.
 ///
 /// - A key is held by at most one owner token, for at most its ttl.
 /// - [`acquire`](Backend::acquire) grants a free key, refuses a held one and
@@ -19,6 +22,12 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// - An acquire of several keys takes all of them or none, in one step on each
 ///   server; what is refused names the key.
 ///   Each key is extended and released by itself.
+/// - A fenced acquire is granted with a fencing token, one for all its keys:
+///   greater than every one that a new owner of one of them got before, and at
+///   least the proposal, which is cut one hour ahead of the server's clock.
+///   Repeated by the holder it answers the same token, or the proposal where
+///   that is greater, uncut, and keeps the keys for the whole ttl again.
+///   Only fenced acquires change a key's fence, and refused ones do not.
 /// - [`release`](Backend::release) and [`extend`](Backend::extend) compare the
 ///   owner token and change nothing that is not its own.
 /// - An extend never creates a key and never shortens a ttl.
@@ -173,6 +182,8 @@ pub struct AcquireRequest {
     pub token: OwnerToken,
     /// How long the keys are kept unless they are extended.
     pub ttl: Duration,
+    /// Asks for a fencing token, if it is there.
+    pub fence: Option<FenceRequest>,
 }
 
 impl AcquireRequest {
@@ -182,8 +193,47 @@ impl AcquireRequest {
             keys: keys.into(),
             token,
             ttl,
+            fence: None,
         }
     }
+
+    /// The same, with a fencing token.
+    ///
+    /// `proposal` is the token to reach, and `keep` how long the keys' fences
+    /// are remembered from now.
+    #[must_use]
+    pub fn fenced(mut self, proposal: FencingToken, keep: Duration) -> Self {
+        self.fence = Some(FenceRequest {
+            proposal,
+            keep,
+            is_raise: false,
+        });
+        self
+    }
+
+    /// The same fenced request once more, to raise what was granted to this
+    /// token.
+    #[must_use]
+    pub fn raised(mut self, to: FencingToken) -> Self {
+        if let Some(fence) = &mut self.fence {
+            fence.proposal = to;
+            fence.is_raise = true;
+        }
+        self
+    }
+}
+
+/// Asks for a fencing token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FenceRequest {
+    /// The token to reach, so that all servers answer alike.
+    pub proposal: FencingToken,
+    /// How long the keys' fences are remembered from now.
+    pub keep: Duration,
+    /// Whether the same server has been asked for the same owner token before,
+    /// and has granted.
+    pub is_raise: bool,
 }
 
 /// Asks for a longer lease.
@@ -228,6 +278,9 @@ impl ReleaseRequest {
 pub enum AcquireReply {
     /// The token holds the keys.
     Granted,
+    /// The token holds the keys, with this fencing token: the reply to a
+    /// fenced request.
+    GrantedWith(FencingToken),
     /// Another owner holds one of the keys: the one that the holder names, and
     /// where it names none, the first.
     Busy(Holder),

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{key::LockKey, token::label_of};
+use crate::{fencing_token::FencingToken, key::LockKey, token::label_of};
 
 /// The owner that a server named when it refused a key.
 ///
@@ -13,6 +13,7 @@ pub struct Holder {
     value: Arc<[u8]>,
     expires_in: Option<Duration>,
     key: Option<LockKey>,
+    fence: Option<FencingToken>,
 }
 
 impl Holder {
@@ -25,6 +26,7 @@ impl Holder {
             value: value.into(),
             expires_in,
             key: None,
+            fence: None,
         }
     }
 
@@ -38,6 +40,19 @@ impl Holder {
     /// Which of several keys it holds; `None` for the first or the only one.
     pub fn key(&self) -> Option<&LockKey> {
         self.key.as_ref()
+    }
+
+    /// The same, with the key's fence: the reply to a fenced request.
+    #[must_use]
+    pub fn with_fence(mut self, fence: Option<FencingToken>) -> Self {
+        self.fence = fence;
+        self
+    }
+
+    /// The greatest fencing token that the server has accepted for the keys
+    /// that were asked for; `None` for none, or where nobody asked.
+    pub fn fence(&self) -> Option<FencingToken> {
+        self.fence
     }
 
     /// The holder's label; `None` for a client of another library.
@@ -68,6 +83,7 @@ impl fmt::Debug for Holder {
             .field("label", &self.label())
             .field("expires_in", &self.expires_in)
             .field("key", &self.key)
+            .field("fence", &self.fence)
             .finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ pub use self::redis::RedisNode;
 pub use self::{
     contract::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        FenceRequest, ReleaseReply, ReleaseRequest,
     },
     holder::Holder,
     memory::Memory,

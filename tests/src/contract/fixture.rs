@@ -3,7 +3,7 @@
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use lockguard::{
-    LockKey, LockKeys, OwnerToken,
+    FencingToken, LockKey, LockKeys, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
         Holder, ReleaseReply, ReleaseRequest,
@@ -85,6 +85,21 @@ impl Fixture {
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let keys = LockKeys::new(keys.iter().cloned()).expect("some keys");
         let request = AcquireRequest::new(keys, token.clone(), ttl);
+        self.backend.acquire(request)
+    }
+
+    /// Asks for the keys with a fencing token, whatever clock proposes it.
+    pub(crate) fn acquiring_fenced(
+        &self,
+        keys: &[LockKey],
+        token: &OwnerToken,
+        proposal: u64,
+        ttl: Duration,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let keys = LockKeys::new(keys.iter().cloned()).expect("some keys");
+        let proposal = FencingToken::new(proposal).expect("a fencing token");
+        let request = AcquireRequest::new(keys, token.clone(), ttl).fenced(proposal, DAY);
         self.backend.acquire(request)
     }
 

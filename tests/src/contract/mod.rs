@@ -18,6 +18,7 @@ pub mod cancellation;
 pub mod contention;
 pub mod expiry;
 pub mod extend;
+pub mod fencing;
 pub mod model;
 pub mod nature;
 pub mod release;
@@ -87,6 +88,36 @@ macro_rules! contract_cases {
                 "A release takes effect after the acquire of several keys that was dropped.";
             several::the_release_of_one_of_several_keys_wakes_its_waiter
                 "`freed` resolves when this one of several keys is given back.";
+            fencing::a_fenced_acquire_is_granted_with_the_proposal
+                "A fenced acquire is granted with a token that is at least the proposal.";
+            fencing::fencing_tokens_rise_from_owner_to_owner
+                "A new owner's token is greater than every one before, whatever is proposed.";
+            fencing::a_fence_survives_the_expiry_of_its_lock
+                "A key's fence outlives its lock.";
+            fencing::a_leading_proposal_is_cut_an_hour_ahead
+                "A new owner's proposal is cut one hour ahead of the server's clock.";
+            fencing::a_fenced_acquire_repeated_by_the_holder_answers_the_same_token
+                "Repeated by the holder, a fenced acquire answers the same token.";
+            fencing::a_raise_reaches_the_proposal_and_stays
+                "Repeated by the holder with a greater proposal, it answers that, uncut.";
+            fencing::a_repeated_fenced_acquire_keeps_the_key_for_the_whole_ttl
+                "A fenced acquire that is repeated keeps the keys for the whole ttl again.";
+            fencing::a_refused_fenced_acquire_is_told_the_fence_and_leaves_it
+                "A refused fenced acquire is told the fence, and changes nothing.";
+            fencing::fenced_and_other_owners_exclude_each_other
+                "Fenced and other owners exclude each other.";
+            fencing::only_fenced_acquires_change_a_fence
+                "Only fenced acquires change a key's fence.";
+            fencing::several_keys_get_one_token_beyond_each_of_their_fences
+                "Several keys get one token, greater than every earlier one of each.";
+            fencing::a_spoilt_fence_refuses_fenced_owners_and_no_others
+                "A fence that is used up refuses fenced owners, and says so.";
+            fencing::a_raise_that_would_spoil_a_fence_changes_nothing
+                "A raise beyond the greatest fence is refused, and changes nothing.";
+            fencing::contending_owners_get_tokens_in_their_order
+                "Tokens are unique, and rise in the order of their owners.";
+            fencing::release_after_a_dropped_fenced_acquire_leaves_nothing
+                "A release takes effect after the fenced acquire that was dropped.";
             extend::extend_lengthens_a_lease
                 "An extend keeps the key for the ttl from now on.";
             extend::extend_never_shortens_a_ttl

@@ -1,9 +1,14 @@
 //! The contract suite catches backends that break it.
 
-use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::pending,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use lockguard::{
-    BoxFuture, LockKey, OwnerToken,
+    BoxFuture, FencingToken, LockKey, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Holder,
         ReleaseReply, ReleaseRequest,
@@ -11,10 +16,10 @@ use lockguard::{
 };
 use lockguard_tests::{
     contract::{
-        Fixture, acquire, cancellation, contention, expiry, extend, model, release, run, several,
-        wake,
+        Fixture, acquire, cancellation, contention, expiry, extend, fencing, model, release, run,
+        several, wake,
     },
-    contract_tests,
+    contract_tests, tokens_over_random_quorums,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -34,6 +39,14 @@ enum Fault {
     CutsKeys,
     TakesSome,
     NamesTheFirstKey,
+    /// One more for each grant on each node, and the greatest of a quorum.
+    FenceIsCountedAlone,
+    FenceIsKeptOnAGrant,
+    FenceIgnoresTheRaise,
+    FenceTrustsAnyClock,
+    FenceRisesForTheRefused,
+    FenceEndsWithTheLock,
+    FenceIsNeverSpoilt,
     IgnoresTheTtl,
     HalvesTheTtl,
     ExtendCreates,
@@ -69,6 +82,13 @@ caught! {
     keys_cut_short: CutsKeys by acquire::every_valid_key_is_a_lock_of_its_own;
     some_of_several_keys: TakesSome by several::one_held_key_refuses_all_of_them;
     a_wrong_key_named: NamesTheFirstKey by several::busy_names_which_of_several_keys_is_held;
+    a_fence_of_its_own: FenceIsCountedAlone by fencing::a_fenced_acquire_is_granted_with_the_proposal;
+    a_fence_that_stands_still: FenceIsKeptOnAGrant by fencing::fencing_tokens_rise_from_owner_to_owner;
+    a_raise_ignored: FenceIgnoresTheRaise by fencing::a_raise_reaches_the_proposal_and_stays;
+    a_clock_trusted: FenceTrustsAnyClock by fencing::a_leading_proposal_is_cut_an_hour_ahead;
+    a_fence_moved_by_the_refused: FenceRisesForTheRefused by fencing::a_refused_fenced_acquire_is_told_the_fence_and_leaves_it;
+    a_fence_that_ends_with_its_lock: FenceEndsWithTheLock by fencing::only_fenced_acquires_change_a_fence;
+    a_fence_without_end: FenceIsNeverSpoilt by fencing::a_spoilt_fence_refuses_fenced_owners_and_no_others;
     no_expiry: IgnoresTheTtl by expiry::a_key_is_free_after_its_ttl;
     an_early_expiry: HalvesTheTtl by expiry::a_key_is_held_for_its_whole_ttl;
     an_extend_that_creates: ExtendCreates by extend::extend_never_creates_a_key;
@@ -83,6 +103,25 @@ caught! {
     a_release_that_always_succeeds: ReleaseSaysFreed by release::a_second_release_is_not_held;
     no_wake: NeverWakes by wake::a_release_wakes_a_waiter;
     an_acquire_after_its_drop: AcquiresAfterTheDrop by cancellation::release_after_a_dropped_acquire_leaves_nothing;
+}
+
+/// Each node of a quorum may be right by itself, and the tokens wrong.
+#[tokio::test(start_paused = true)]
+async fn random_quorums_find_fences_that_do_not_agree() {
+    for (fault, is_broken) in [
+        (Fault::FenceIsCountedAlone, true),
+        (Fault::FenceIsKeptOnAGrant, true),
+        (Fault::FenceEndsWithTheLock, true),
+        (Fault::None, false),
+    ] {
+        let mut caught = 0;
+        for seed in 0..20 {
+            let nodes = (0..3).map(|_| Arc::new(Broken::new(fault)) as Arc<dyn Backend>);
+            let tokens = tokens_over_random_quorums(nodes.collect(), 50, seed).await;
+            caught += u8::from(tokens.is_err());
+        }
+        assert_eq!(caught > 0, is_broken, "{fault:?} caught {caught} times");
+    }
 }
 
 // What is caught is the fault, and not the backend around it.
@@ -129,19 +168,27 @@ where
     spawn(run(case)).await.is_err()
 }
 
+fn spoilt(key: &LockKey) -> BackendError {
+    BackendError::invalid_key_of(key.clone(), "has a spoilt fence")
+}
+
 /// A backend that keeps the contract but for its one fault.
 struct Broken(Arc<Mutex<Store>>);
 
 impl Broken {
     fn new(fault: Fault) -> Self {
-        let held = HashMap::new();
-        Self(Arc::new(Mutex::new(Store { fault, held })))
+        Self(Arc::new(Mutex::new(Store {
+            fault,
+            held: HashMap::new(),
+            fences: HashMap::new(),
+        })))
     }
 }
 
 struct Store {
     fault: Fault,
     held: HashMap<LockKey, (OwnerToken, Instant)>,
+    fences: HashMap<LockKey, u64>,
 }
 
 impl Store {
@@ -165,18 +212,75 @@ impl Store {
         self.held.insert(self.key(key), held);
     }
 
-    fn acquire(&mut self, request: &AcquireRequest) -> AcquireReply {
+    fn acquire(&mut self, request: &AcquireRequest) -> Result<AcquireReply, BackendError> {
         let refused = request.keys.iter().find_map(|key| {
             let refused = self.acquire_one(key, request, true);
             (refused != AcquireReply::Granted).then_some(refused)
         });
         if let (Some(refused), false) = (&refused, self.has(Fault::TakesSome)) {
-            return refused.clone();
+            let fences = request.keys.iter().filter_map(|key| self.fences.get(key));
+            let fence = fences.max().copied().filter(|_| request.fence.is_some());
+            if self.has(Fault::FenceRisesForTheRefused) {
+                self.raise(
+                    request,
+                    request.fence.map_or(0, |fence| fence.proposal.get()),
+                );
+            }
+            return Ok(match refused.clone() {
+                AcquireReply::Busy(holder) => {
+                    AcquireReply::Busy(holder.with_fence(fence.and_then(FencingToken::new)))
+                }
+                other => other,
+            });
         }
+        let granted = match request.fence {
+            None => AcquireReply::Granted,
+            Some(fence) => match self.raise(request, fence.proposal.get()) {
+                Some(reached) => AcquireReply::GrantedWith(reached),
+                None => return Err(spoilt(request.keys.first())),
+            },
+        };
         for key in &request.keys {
             self.acquire_one(key, request, false);
+            let is_mine = self
+                .live(key)
+                .is_some_and(|(owner, _)| *owner == request.token);
+            if request.fence.is_some() && is_mine {
+                self.put(key, &request.token, request.ttl);
+            }
         }
-        refused.unwrap_or(AcquireReply::Granted)
+        Ok(refused.unwrap_or(granted))
+    }
+
+    /// Raises the fences of keys that are free or the caller's own.
+    fn raise(&mut self, request: &AcquireRequest, proposal: u64) -> Option<FencingToken> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let cap = match self.fault {
+            Fault::FenceTrustsAnyClock => u64::MAX,
+            _ => u64::try_from(now.as_micros()).unwrap() + 3_600_000_000,
+        };
+        let (mut reached, mut stored) = (0, 0);
+        for key in &request.keys {
+            let fence = self.fences.get(key).copied().unwrap_or_default();
+            let is_mine = self.live(key).is_some();
+            let next = match self.fault {
+                Fault::FenceIsCountedAlone | Fault::FenceIgnoresTheRaise if is_mine => fence,
+                Fault::FenceIsCountedAlone => fence + 1,
+                Fault::FenceIsKeptOnAGrant if !is_mine => fence.max(proposal.min(cap)),
+                _ if is_mine => fence.max(proposal),
+                _ => (fence + 1).max(proposal.min(cap)),
+            };
+            stored = stored.max(next);
+            let says_more = is_mine && self.has(Fault::FenceIsCountedAlone);
+            reached = reached.max(if says_more { next.max(proposal) } else { next });
+        }
+        if reached > (1 << 53) - 992 && !self.has(Fault::FenceIsNeverSpoilt) {
+            return None;
+        }
+        for key in &request.keys {
+            self.fences.insert(key.clone(), stored);
+        }
+        FencingToken::new(reached)
     }
 
     fn acquire_one(
@@ -261,6 +365,9 @@ impl Store {
         let removes = is_holder == Some(true) || self.has(Fault::ReleaseIgnoresTheToken);
         if removes && !self.has(Fault::ReleaseDoesNothing) {
             self.held.remove(&self.key(key));
+            if self.has(Fault::FenceEndsWithTheLock) {
+                self.fences.remove(key);
+            }
         }
         match is_holder {
             _ if self.has(Fault::ReleaseSaysFreed) => ReleaseReply::Freed,
@@ -279,13 +386,13 @@ impl Backend for Broken {
         let store = Arc::clone(&self.0);
         Box::pin(async move {
             if !store.lock().has(Fault::AcquiresAfterTheDrop) {
-                return Ok(store.lock().acquire(&request));
+                return store.lock().acquire(&request);
             }
             let late = spawn(async move {
                 sleep(Duration::from_millis(5)).await;
                 store.lock().acquire(&request)
             });
-            Ok(late.await.unwrap())
+            late.await.unwrap()
         })
     }
 

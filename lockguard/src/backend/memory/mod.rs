@@ -43,7 +43,7 @@ impl Backend for Memory {
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let store = Arc::clone(&self.store);
-        Box::pin(async move { Ok(store.acquire(&request, Instant::now())) })
+        Box::pin(async move { store.acquire(&request, Instant::now()) })
     }
 
     fn extend(

@@ -10,9 +10,12 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, ExtendReply, ExtendRequest, Holder, ReleaseReply,
-        ReleaseRequest,
+        AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, FenceRequest,
+        Holder, ReleaseReply, ReleaseRequest,
     },
+    clock::wall_clock,
+    fence::{self, Standing},
+    fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
     token::OwnerToken,
@@ -40,19 +43,29 @@ impl Default for Store {
 }
 
 impl Store {
-    pub(super) fn acquire(&self, request: &AcquireRequest, now: Instant) -> AcquireReply {
+    pub(super) fn acquire(
+        &self,
+        request: &AcquireRequest,
+        now: Instant,
+    ) -> Result<AcquireReply, BackendError> {
         let mut shards = self.lock(&request.keys);
         for key in &request.keys {
             let Some(entry) = shards.of(key).live(key, now) else {
                 continue;
             };
             if entry.token != request.token {
-                return AcquireReply::Busy(entry.holder(now).of_key(key.clone()));
+                let holder = entry.holder(now).of_key(key.clone());
+                let fence = request.fence.and_then(|_| shards.fence(&request.keys, now));
+                return Ok(AcquireReply::Busy(holder.with_fence(fence)));
             }
         }
+        let token = match request.fence {
+            Some(fence) => Some(shards.raise(&request.keys, fence, now)?),
+            None => None,
+        };
         for key in &request.keys {
             let shard = shards.of(key);
-            if shard.live(key, now).is_none() {
+            if token.is_some() || shard.live(key, now).is_none() {
                 shard.sweep_if_due(now);
                 let entry = Entry {
                     token: request.token.clone(),
@@ -61,7 +74,7 @@ impl Store {
                 shard.entries.insert(key.clone(), entry);
             }
         }
-        AcquireReply::Granted
+        Ok(token.map_or(AcquireReply::Granted, AcquireReply::GrantedWith))
     }
 
     pub(super) fn extend(&self, request: &ExtendRequest, now: Instant) -> ExtendReply {
@@ -163,12 +176,62 @@ impl Shards<'_> {
             Self::Several(store, guards) => guards[store.shard_of(key)].as_mut().expect("locked"),
         }
     }
+
+    /// The greatest fence of these keys.
+    fn fence(&mut self, keys: &LockKeys, now: Instant) -> Option<FencingToken> {
+        keys.iter()
+            .filter_map(|key| self.of(key).fence(key, now))
+            .max()
+    }
+
+    /// Raises the fences of keys that are free, or the caller's own, to one
+    /// token.
+    fn raise(
+        &mut self,
+        keys: &LockKeys,
+        request: FenceRequest,
+        now: Instant,
+    ) -> Result<FencingToken, BackendError> {
+        let clock = wall_clock();
+        let mut reached = 0;
+        for key in keys {
+            let shard = self.of(key);
+            let standing = match shard.live(key, now) {
+                None => Standing::Free,
+                Some(_) => Standing::Mine,
+            };
+            let fence = shard.fence(key, now).map_or(0, FencingToken::get);
+            let next = fence::granted(standing, fence, request.proposal.get(), clock);
+            if next > fence::LIMIT {
+                let reason = "has a spoilt fence: no fencing token is left beyond it";
+                return Err(BackendError::invalid_key_of(key.clone(), reason));
+            }
+            reached = reached.max(next);
+        }
+        let Some(token) = FencingToken::new(reached) else {
+            return Err(BackendError::invalid_key("has no fencing token"));
+        };
+        for key in keys {
+            let fence = Fence {
+                token,
+                expires: now + request.keep,
+            };
+            let shard = self.of(key);
+            shard.sweep_fences_if_due(now);
+            shard.fences.insert(key.clone(), fence);
+        }
+        Ok(token)
+    }
 }
 
 struct Shard {
     entries: HashMap<LockKey, Entry>,
     waiters: HashMap<LockKey, Vec<oneshot::Sender<()>>>,
     sweep_at: usize,
+    /// The greatest fencing token of each key that was ever fenced, while it is
+    /// remembered.
+    fences: HashMap<LockKey, Fence>,
+    sweep_fences_at: usize,
 }
 
 impl Default for Shard {
@@ -177,6 +240,8 @@ impl Default for Shard {
             entries: HashMap::new(),
             waiters: HashMap::new(),
             sweep_at: FIRST_SWEEP,
+            fences: HashMap::new(),
+            sweep_fences_at: FIRST_SWEEP,
         }
     }
 }
@@ -187,6 +252,12 @@ impl Shard {
         self.entries
             .get_mut(key)
             .filter(|entry| now < entry.expires)
+    }
+
+    /// The fence of this key, unless it has been forgotten.
+    fn fence(&self, key: &LockKey, now: Instant) -> Option<FencingToken> {
+        let fence = self.fences.get(key).filter(|fence| now < fence.expires);
+        fence.map(|fence| fence.token)
     }
 
     /// Wakes every waiter: a single one may want other keys too, and be refused.
@@ -209,6 +280,20 @@ impl Shard {
             .retain(|_, waiters| waiters.iter().any(|waiter| !waiter.is_closed()));
         self.sweep_at = FIRST_SWEEP.max(self.entries.len().saturating_mul(2));
     }
+
+    /// As [`sweep_if_due`](Self::sweep_if_due), for fences.
+    fn sweep_fences_if_due(&mut self, now: Instant) {
+        if self.fences.len() < self.sweep_fences_at {
+            return;
+        }
+        self.fences.retain(|_, fence| now < fence.expires);
+        self.sweep_fences_at = FIRST_SWEEP.max(self.fences.len().saturating_mul(2));
+    }
+}
+
+struct Fence {
+    token: FencingToken,
+    expires: Instant,
 }
 
 struct Entry {
@@ -237,7 +322,8 @@ mod tests {
         for n in 0..100_000 {
             let key = LockKey::new(format!("k:{n}")).unwrap();
             let request = AcquireRequest::new(key, OwnerToken::with_label(""), ttl);
-            assert_eq!(store.acquire(&request, now), AcquireReply::Granted);
+            let reply = store.acquire(&request, now).unwrap();
+            assert_eq!(reply, AcquireReply::Granted);
             now += Duration::from_millis(1);
         }
         let kept: usize = store

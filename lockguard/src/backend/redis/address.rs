@@ -101,7 +101,13 @@ fn refused_scheme(scheme: &str) -> String {
     } else if scheme.contains("unix") {
         instead("the scheme of a socket is `redis+unix`", UNIX_EXAMPLE)
     } else {
-        instead(&format!("the scheme `{scheme}` is unknown"), TCP_EXAMPLE)
+        let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        if scheme.chars().all(is_scheme) {
+            instead(&format!("the scheme `{scheme}` is unknown"), TCP_EXAMPLE)
+        } else {
+            // It may be a password: it is not shown.
+            instead("the address has no scheme", TCP_EXAMPLE)
+        }
     }
 }
 
@@ -306,6 +312,7 @@ mod tests {
             ("   ", "an address is empty"),
             ("cache:6379", "no scheme"),
             ("app:secret@cache", "no scheme"),
+            ("app:secret@redis://cache", "no scheme"),
             ("http://app:secret@cache", "`http` is unknown"),
             ("redis-cluster://app:secret@cache", "a cluster"),
             ("redis+cluster://cache", "a cluster"),

@@ -11,13 +11,14 @@ use std::{
 use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
-use super::failure;
+use super::{failure, fence_key::fence_key};
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, Holder,
-        ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, FenceRequest,
+        Holder, ReleaseReply, ReleaseRequest,
     },
     error::NodeError,
+    fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
     token::OwnerToken,
@@ -75,14 +76,17 @@ pub(super) enum Question {
     WhoseIsIt,
     /// Several keys, in one step.
     AreTheyMine,
+    /// One key or several, with a fencing token.
+    AreTheyMineAt(FenceRequest),
 }
 
 impl Question {
     /// The first to ask.
     pub(super) fn first(request: &AcquireRequest) -> Self {
-        match request.keys.as_slice() {
-            [_] => Self::IsItMine,
-            _ => Self::AreTheyMine,
+        match (request.fence, request.keys.as_slice()) {
+            (Some(fence), _) => Self::AreTheyMineAt(fence),
+            (None, [_]) => Self::IsItMine,
+            (None, _) => Self::AreTheyMine,
         }
     }
 }
@@ -154,8 +158,27 @@ impl Command {
                 question: Question::AreTheyMine,
                 ..
             } => {
-                let mut acquire = self.script(&ACQUIRE, &request.keys);
+                let keys: Vec<_> = request.keys.iter().map(LockKey::as_str).collect();
+                let mut acquire = self.script(&ACQUIRE, &keys);
                 acquire.arg(request.token.expose()).arg(millis(request.ttl));
+                acquire
+            }
+            Task::Acquire {
+                request,
+                question: Question::AreTheyMineAt(fence),
+                ..
+            } => {
+                let fences: Vec<_> = request.keys.iter().map(fence_key).collect();
+                let locks = request.keys.iter().map(LockKey::as_str);
+                let keys: Vec<_> = locks.chain(fences.iter().map(String::as_str)).collect();
+                let mut acquire = self.script(&ACQUIRE_FENCED, &keys);
+                acquire
+                    .arg(request.token.expose())
+                    // Nobody hands a lock on inside this process yet.
+                    .arg("")
+                    .arg(millis(request.ttl))
+                    .arg(fence.proposal.get())
+                    .arg(millis(fence.keep));
                 acquire
             }
             Task::Acquire {
@@ -172,26 +195,21 @@ impl Command {
                     .arg(millis(request.ttl));
                 set
             }
-            Task::Acquire { request, .. } => self.script(&HOLDER, &request.keys),
+            Task::Acquire { request, .. } => self.script(&HOLDER, &[request.keys.first().as_str()]),
             Task::Extend { request, .. } => {
-                let mut extend = self.script(&EXTEND, [&request.key]);
+                let mut extend = self.script(&EXTEND, &[request.key.as_str()]);
                 extend.arg(request.token.expose()).arg(millis(request.ttl));
                 extend
             }
             Task::Release { request, .. } => {
-                let mut release = self.script(&RELEASE, [&request.key]);
+                let mut release = self.script(&RELEASE, &[request.key.as_str()]);
                 release.arg(request.token.expose());
                 release
             }
         }
     }
 
-    fn script<'a>(
-        &self,
-        script: &Script,
-        keys: impl IntoIterator<Item = &'a LockKey, IntoIter: ExactSizeIterator>,
-    ) -> Cmd {
-        let keys = keys.into_iter();
+    fn script(&self, script: &Script, keys: &[&str]) -> Cmd {
         let mut cmd = Cmd::with_capacity(keys.len().saturating_add(5), 256);
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
@@ -199,7 +217,7 @@ impl Command {
         };
         cmd.arg(keys.len());
         for key in keys {
-            cmd.arg(key.as_str());
+            cmd.arg(key);
         }
         cmd
     }
@@ -227,6 +245,7 @@ impl Command {
                     Question::IsItMine => set_reply(reply),
                     Question::WhoseIsIt => Some(holder_reply(reply, &request.token)),
                     Question::AreTheyMine => Some(several_reply(reply, &request.keys)),
+                    Question::AreTheyMineAt(_) => Some(fenced_reply(reply, &request.keys)),
                 };
                 let Some(heard) = heard else {
                     *question = Question::WhoseIsIt;
@@ -322,14 +341,22 @@ impl Script {
 
 static ACQUIRE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/acquire.lua")));
+static ACQUIRE_FENCED: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/acquire_fenced.lua")));
 static HOLDER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/holder.lua")));
 static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
 
 /// The code of every script, to be loaded when a server is connected to.
-pub(super) fn scripts() -> [&'static str; 4] {
-    [ACQUIRE.code, HOLDER.code, EXTEND.code, RELEASE.code]
+pub(super) fn scripts() -> [&'static str; 5] {
+    [
+        ACQUIRE.code,
+        ACQUIRE_FENCED.code,
+        HOLDER.code,
+        EXTEND.code,
+        RELEASE.code,
+    ]
 }
 
 /// A ttl as servers take it: whole milliseconds, rounded up.
@@ -345,6 +372,8 @@ enum Failure {
     Server(String),
     /// A key, the only one or this, holds something of this type.
     NoLock(Option<LockKey>, String),
+    /// No fencing token is left for this key.
+    SpoiltFence(LockKey),
 }
 
 impl Failure {
@@ -369,6 +398,15 @@ impl Failure {
                 key,
                 reason: format!("holds a {kind}, not a lock").into(),
             },
+            Self::SpoiltFence(key) => {
+                let name = fence_key(&key);
+                let reason = format!(
+                    "has a spoilt fence: `{name}` on {node} holds no number below 2^53 - 992, so \
+                     that no fencing token is left; set it to the greatest token that the \
+                     protected resource has seen"
+                );
+                BackendError::invalid_key_of(key, reason)
+            }
         }
     }
 }
@@ -418,6 +456,35 @@ fn several_reply(reply: Value, keys: &LockKeys) -> Result<AcquireReply, Failure>
         [_, Value::BulkString(kind)] => Err(Failure::NoLock(Some(key), kind_name(kind))),
         _ => Err(Failure::nonsense()),
     }
+}
+
+/// The reply to `acquire_fenced.lua`.
+fn fenced_reply(reply: Value, keys: &LockKeys) -> Result<AcquireReply, Failure> {
+    match reply {
+        Value::BulkString(token) => match fencing_token(&token) {
+            Some(token) => Ok(AcquireReply::GrantedWith(token)),
+            None => Err(Failure::nonsense()),
+        },
+        Value::Array(parts) => match &parts[..] {
+            [Value::Int(nth)] => Err(Failure::SpoiltFence(nth_key(*nth, keys)?)),
+            [of @ .., Value::BulkString(fence)] if of.len() == 3 => {
+                match several_reply(Value::Array(of.to_vec()), keys)? {
+                    AcquireReply::Busy(holder) => {
+                        Ok(AcquireReply::Busy(holder.with_fence(fencing_token(fence))))
+                    }
+                    _ => Err(Failure::nonsense()),
+                }
+            }
+            _ => several_reply(Value::Array(parts), keys),
+        },
+        reply => Err(Failure::of(&reply)),
+    }
+}
+
+/// A fencing token as servers write it; `0` is none.
+fn fencing_token(text: &[u8]) -> Option<FencingToken> {
+    let number = std::str::from_utf8(text).ok()?.parse().ok()?;
+    FencingToken::new(number)
 }
 
 /// The key that a script counts from one.

@@ -69,7 +69,7 @@ fn explained(code: &str, detail: &str) -> String {
         "BUSY" => "the server is busy with somebody's script",
         "NOPERM" => {
             return format!(
-                "NOPERM: {}; grant set, get, del, pttl, pexpire, type, eval and evalsha",
+                "NOPERM: {}; grant set, get, del, pttl, pexpire, type, time, eval and evalsha",
                 fragment(detail)
             );
         }

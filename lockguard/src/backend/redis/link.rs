@@ -25,7 +25,11 @@ use super::{
     owed::Owed,
     probe::NodeFacts,
 };
-use crate::{backend::BoxFuture, backoff::growing_pause, error::NodeError};
+use crate::{
+    backend::{AcquireRequest, BoxFuture},
+    backoff::growing_pause,
+    error::NodeError,
+};
 
 /// Why there is no connection to a node.
 #[derive(Debug, Clone)]
@@ -541,8 +545,11 @@ impl Session {
 
 /// Answers a command that the node will not get.
 fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
+    // The node has granted what it is asked to raise.
+    let is_raise = |request: &AcquireRequest| request.fence.is_some_and(|fence| fence.is_raise);
     if let Task::Acquire { request, .. } = &command.task
         && !command.is_sent
+        && !is_raise(request)
     {
         owed.acquire_unsent(request);
     }
@@ -555,4 +562,42 @@ fn pause_after(attempts: u32) -> Next {
     let draw = rand::rng().random();
     let pause = growing_pause(&RECONNECT_PAUSE, attempts.saturating_sub(1), draw);
     Next::Pause(Box::pin(sleep_until(Instant::now() + pause)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::ReleaseRequest, backend::redis::command::Question, fencing_token::FencingToken,
+        key::LockKey, token::OwnerToken,
+    };
+
+    /// How many releases a node is owed after an acquire that it was refused
+    /// unsent, and its release.
+    fn owed_after(acquire: AcquireRequest) -> usize {
+        let release = ReleaseRequest::new(acquire.keys.first().clone(), acquire.token.clone());
+        let error = NodeError::new("a:6379", "connection refused");
+        let mut owed = Owed::default();
+        let (answer, _reply) = tokio::sync::oneshot::channel();
+        let question = Question::first(&acquire);
+        let task = Task::Acquire {
+            request: acquire,
+            answer,
+            question,
+        };
+        refuse(Command::new(task, None), &error, &mut owed);
+        refuse(Command::owed(release), &error, &mut owed);
+        owed.take().len()
+    }
+
+    #[test]
+    fn a_raise_that_was_never_sent_does_not_hide_what_the_node_has_granted() {
+        let key = LockKey::new("k").unwrap();
+        let second = Duration::from_secs(1);
+        let token = FencingToken::new(1).unwrap();
+        let first = AcquireRequest::new(key, OwnerToken::with_label(""), second);
+        let first = first.fenced(token, second);
+        assert_eq!(owed_after(first.clone()), 0);
+        assert_eq!(owed_after(first.raised(token)), 1);
+    }
 }

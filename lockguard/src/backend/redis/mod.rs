@@ -4,6 +4,7 @@ mod address;
 mod command;
 mod connection;
 mod failure;
+mod fence_key;
 mod link;
 mod owed;
 mod probe;

@@ -1,7 +1,7 @@
 //! The node against real servers, which are stopped, killed and replaced.
 
 use std::{
-    fs,
+    env, fs,
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
     path::PathBuf,
@@ -71,7 +71,8 @@ impl Server {
     }
 
     fn try_up(&mut self) -> bool {
-        let child = Process::new("redis-server")
+        let program = env::var_os("LOCKGUARD_REDIS_SERVER");
+        let child = Process::new(program.unwrap_or_else(|| "redis-server".into()))
             .args(["--port", &self.port.to_string()])
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--unixsocket", self.socket().to_str().unwrap()])

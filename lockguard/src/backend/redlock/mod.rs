@@ -2,7 +2,7 @@
 
 mod round;
 
-use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll};
+use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use self::round::{Round, summary};
 use crate::{
@@ -11,8 +11,11 @@ use crate::{
         ReleaseReply, ReleaseRequest,
     },
     background::Background,
+    fencing_token::FencingToken,
     key::LockKey,
-    quorum::{Decision, Vote, decide_acquire, decide_extend, decide_release},
+    quorum::{
+        Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
+    },
     validity::{LONGEST_NODE_BUDGET, node_budget},
 };
 
@@ -24,6 +27,10 @@ use crate::{
 /// needed.
 /// Where a vote is needed, a node has a quarter of the ttl to give it, within
 /// 10 ms and 1 s.
+///
+/// A fenced acquire is granted once a quorum stores the same fencing token for
+/// it; where a quorum has granted with different ones, the nodes below the
+/// greatest are asked to raise theirs.
 ///
 /// An acquire that came to anything but a grant gives back, in the background,
 /// what single nodes have granted or may have.
@@ -83,6 +90,46 @@ impl Redlock {
         }
     }
 
+    /// Asks until a quorum stores one fencing token for this attempt.
+    ///
+    /// The lease counts from before the first question, also where nodes are
+    /// asked again: that only makes them keep the keys for longer.
+    async fn acquire_fenced_round(
+        self,
+        mut round: Round<AcquireReply>,
+        request: AcquireRequest,
+    ) -> Result<AcquireReply, BackendError> {
+        for _ in 0..=MOST_RAISES {
+            match round.decide(node_budget(request.ttl), decide_fenced).await {
+                Decision::Reply(Fenced::Agreed(token)) => {
+                    return Ok(AcquireReply::GrantedWith(token));
+                }
+                Decision::Reply(Fenced::Raise(token)) => {
+                    let raise = request.clone().raised(token);
+                    round.ask_again(
+                        |vote| is_below(vote, token),
+                        |node| node.acquire(raise.clone()),
+                    );
+                }
+                Decision::Reply(Fenced::Refused(refused)) => {
+                    self.give_back(round, &request);
+                    return Ok(refused);
+                }
+                Decision::Open | Decision::Unavailable => {
+                    round.blame(
+                        |vote| *vote == Vote::Reply(AcquireReply::Granted),
+                        "gives no fencing tokens",
+                    );
+                    let error = round.error();
+                    self.give_back(round, &request);
+                    return Err(error);
+                }
+            }
+        }
+        self.give_back(round, &request);
+        Ok(AcquireReply::Split)
+    }
+
     /// Gives back what single nodes have granted, or may have.
     fn give_back(&self, round: Round<AcquireReply>, request: &AcquireRequest) {
         // The open questions are dropped first, and the releases asked for
@@ -104,19 +151,11 @@ impl Redlock {
     }
 
     async fn extend_round(
-        self,
-        requests: Vec<ExtendRequest>,
+        mut round: Round<ExtendReplies>,
+        budget: Option<Duration>,
+        count: usize,
     ) -> Vec<Result<ExtendReply, BackendError>> {
-        let budget = requests
-            .iter()
-            .map(|request| node_budget(request.ttl))
-            .min();
-        let count = requests.len();
-        let mut round = Round::ask(&self.nodes, |node| {
-            let replies = node.extend(requests.clone());
-            Box::pin(async move { Ok(replies.await) })
-        });
-        let decide = |votes: &[Vote<Vec<Result<ExtendReply, BackendError>>>]| {
+        let decide = |votes: &[Vote<ExtendReplies>]| {
             let decisions: Vec<_> = (0..count).map(|nth| decide_nth(votes, nth)).collect();
             if decisions.contains(&Decision::Open) {
                 Decision::Open
@@ -162,14 +201,24 @@ impl Backend for Redlock {
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let round = Round::ask(&self.nodes, |node| node.acquire(request.clone()));
-        Box::pin(self.clone().acquire_round(round, request))
+        let this = self.clone();
+        match request.fence {
+            None => Box::pin(this.acquire_round(round, request)),
+            Some(_) => Box::pin(this.acquire_fenced_round(round, request)),
+        }
     }
 
     fn extend(
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        Box::pin(self.clone().extend_round(requests))
+        let budget = requests.iter().map(|request| node_budget(request.ttl));
+        let (budget, count) = (budget.min(), requests.len());
+        let round = Round::ask(&self.nodes, |node| {
+            let replies = node.extend(requests.clone());
+            Box::pin(async move { Ok(replies.await) })
+        });
+        Box::pin(Self::extend_round(round, budget, count))
     }
 
     fn release(
@@ -217,6 +266,18 @@ impl fmt::Debug for Redlock {
             .field("nodes", &self.address())
             .finish_non_exhaustive()
     }
+}
+
+/// How often nodes are asked to raise a token before the attempt counts as
+/// split.
+///
+/// Once is enough, but for nodes that answer late, and for keys that expire
+/// meanwhile.
+const MOST_RAISES: usize = 8;
+
+/// Whether the node stores a smaller token for this attempt.
+fn is_below(vote: &Vote<AcquireReply>, token: FencingToken) -> bool {
+    matches!(vote, Vote::Reply(AcquireReply::GrantedWith(stored)) if *stored < token)
 }
 
 type ExtendReplies = Vec<Result<ExtendReply, BackendError>>;

@@ -101,6 +101,32 @@ impl<R: Send + 'static> Round<R> {
         }
     }
 
+    /// Puts another question to the nodes whose vote is one of these, which is
+    /// open again then.
+    pub(super) fn ask_again(
+        &mut self,
+        is_one: impl Fn(&Vote<R>) -> bool,
+        question: impl Fn(&dyn Backend) -> Answer<R>,
+    ) {
+        let answers = self.answers.iter_mut().zip(&mut self.votes);
+        for ((answer, vote), node) in answers.zip(self.nodes.iter()) {
+            if is_one(vote) {
+                *answer = Some(question(&**node));
+                *vote = Vote::Pending;
+            }
+        }
+    }
+
+    /// Names the nodes whose vote is one of these, and what is wrong with it.
+    pub(super) fn blame(&mut self, is_one: impl Fn(&Vote<R>) -> bool, reason: &str) {
+        for (node, vote) in self.nodes.iter().zip(&self.votes) {
+            if is_one(vote) {
+                let error = NodeError::new(node.address(), reason);
+                self.errors.push(BackendError::unavailable(error));
+            }
+        }
+    }
+
     /// Every vote as it stands.
     pub(super) fn votes(&self) -> &[Vote<R>] {
         &self.votes

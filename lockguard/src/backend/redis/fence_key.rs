@@ -1,0 +1,61 @@
+//! Where a key's fence is.
+
+use crate::key::LockKey;
+
+/// The name of the fence beside a lock.
+///
+/// - It shares the lock's hash tag: `{seat:17} fence` beside `seat:17`, and
+///   `{shop}:seat tagged fence` beside `{shop}:seat`.
+/// - No lock can have this name, since no [`LockKey`] contains a space, and
+///   `k` and `{k}` do not share one.
+///
+/// A key with a `}` that closes no tag cannot be made a tag, and its fence need
+/// not be in its slot.
+pub(super) fn fence_key(key: &LockKey) -> String {
+    let key = key.as_str();
+    if key.contains('}') {
+        format!("{key} tagged fence")
+    } else {
+        format!("{{{key}}} fence")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What of a key decides its slot (Redis cluster specification).
+    fn tag(key: &str) -> &str {
+        let tagged = key
+            .split_once('{')
+            .and_then(|(_, rest)| Some(rest.split_once('}')?.0));
+        tagged.filter(|tag| !tag.is_empty()).unwrap_or(key)
+    }
+
+    fn of(key: &str) -> String {
+        fence_key(&LockKey::new(key).unwrap())
+    }
+
+    #[test]
+    fn the_fence_stands_beside_its_lock() {
+        assert_eq!(of("seat:17"), "{seat:17} fence");
+        assert_eq!(of("{shop}:seat"), "{shop}:seat tagged fence");
+    }
+
+    proptest! {
+        #[test]
+        fn the_fence_shares_the_locks_slot(
+            key in "[a{:]{1,6}|[a:]{0,2}\\{[a{:]{1,3}\\}[a{}:]{0,3}"
+        ) {
+            let fence = of(&key);
+            prop_assert_eq!(tag(&fence), tag(&key));
+        }
+
+        #[test]
+        fn no_two_locks_share_a_fence(a in "[a{}]{1,5}", b in "[a{}]{1,5}") {
+            prop_assert_eq!(of(&a) == of(&b), a == b);
+        }
+    }
+}
