@@ -52,7 +52,7 @@ const OPTIONS: &[Row] = &[
     Row {
         name: "fence",
         example: "fence = token",
-        support: Support::Later("remove it"),
+        support: Support::Now,
     },
     Row {
         name: "bind",

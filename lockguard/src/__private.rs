@@ -9,6 +9,7 @@ pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
     backend::BoxFuture,
     error::LockError,
+    fencing_token::FencingToken,
     guard::LockGuard,
     lease::{Lease, Point},
     manager::LockManager,
@@ -268,6 +269,21 @@ pub fn skipped<R: SkipOutput>() -> R {
 /// The lease of `bind = …`, for the body to own.
 pub fn lease(guard: &LockGuard) -> Lease {
     guard.lease().clone()
+}
+
+/// The fencing token of `fence = …`, for the body to own.
+///
+/// # Panics
+///
+/// Never: the expansion has asked for a fenced lease.
+#[expect(
+    clippy::expect_used,
+    reason = "a fenced request is granted with a token, or not at all"
+)]
+pub fn fence(guard: &LockGuard) -> FencingToken {
+    guard
+        .fencing_token()
+        .expect("a fenced lease has a fencing token")
 }
 
 /// The release on every normal way out; boxed as [`acquire`].

@@ -99,10 +99,10 @@ const OPTIONS: &[Misuse] = &[
         ("@", r#"`ttl` is not understood: write `ttl = "2s"` (expected an expression)"#),
     ]),
     ("unknown_option", r#"key = "seat:{seat_id}", ttl = "2s", colour = "red""#, BOOK, &[
-        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `fence`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
     ]),
     ("unknown_flag", r#"key = "seat:{seat_id}", ttl = "2s", colour"#, BOOK, &[
-        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `fence`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
     ]),
     ("misspelt_key", r#"kye = "seat:{seat_id}", ttl = "2s""#, BOOK, &[
         ("kye", "there is no option `kye`; did you mean `key`?"),
@@ -121,7 +121,7 @@ const OPTIONS: &[Misuse] = &[
     ]),
     ("all_mistakes_at_once", r#"key = "seat:{seatid}", ttl = "2", wait = 5, colour = "red", manager = "m", name = 1"#, "fn book(seat_id: u64) {}", &[
         ("fn", "`book` is not async, and taking a lock waits: write `async fn book`; blocking code calls it as `handle.block_on(book(…))`, where `handle` is a `tokio::runtime::Handle`"),
-        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `fence`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
         (r#""2""#, r#"`ttl = "2"`: the unit is missing; did you mean `"2s"` or `"2ms"`?"#),
         ("5", r#"`wait` takes text with a unit: write `wait = "5s"` or `wait = "5ms"`"#),
         (r#""m""#, r#"`manager` takes a manager, not its name: write `manager = lockguard::named("m")`"#),
@@ -138,9 +138,6 @@ const NOT_YET: &[Misuse] = &[
     ]),
     ("min_hold_set", r#"key = "seat:{seat_id}", ttl = "2s", min_hold = "10s""#, BOOK, &[
         ("min_hold", "`min_hold` is not supported yet: the lock is free when the body ends"),
-    ]),
-    ("fence_set", r#"key = "seat:{seat_id}", ttl = "2s", fence = token"#, BOOK, &[
-        ("fence", "`fence` is not supported yet: remove it"),
     ]),
     ("on_lost_set", r#"key = "seat:{seat_id}", ttl = "2s", on_lost = finish"#, BOOK, &[
         ("on_lost", "`on_lost` is not supported yet: the body is dropped when its lease is lost"),
@@ -199,7 +196,7 @@ const FOREIGN_NAMES: &[Misuse] = &[
         ("lease", "`lease` is called `bind` here: write `bind = lease`"),
     ]),
     ("token_name", r#"key = "seat:{seat_id}", ttl = "2s", token = t"#, BOOK, &[
-        ("token", "`token` is called `fence` here, which is not supported yet: remove it"),
+        ("token", "`token` is called `fence` here: write `fence = token`"),
     ]),
     ("resource_of_node_redlock", r#"resource = "k", ttl = "2s""#, BOOK, &[
         ("resource", r#"`resource` is called `key` here: write `key = "seat:{seat_id}"`"#),

@@ -1,4 +1,4 @@
-use lockguard::{Lease, LostCause};
+use lockguard::{FencingToken, Lease, LostCause};
 
 use super::*;
 
@@ -81,4 +81,51 @@ async fn bind_works_in_every_shape() {
         assert!(boxed().await.unwrap());
     })
     .await;
+}
+
+#[distributed_lock(key = "row:{id}", ttl = "2s", fence = token)]
+async fn fenced(id: u8) -> Result<FencingToken, LockError> {
+    let _ = id;
+    tokio::task::yield_now().await;
+    Ok(token)
+}
+
+#[tokio::test]
+async fn fence_gives_the_body_a_token_that_grows() {
+    alone(async {
+        let mut last = fenced(1).await.unwrap();
+        for _ in 0..10 {
+            let token = fenced(1).await.unwrap();
+            assert!(token > last, "{token} after {last}");
+            last = token;
+        }
+    })
+    .await;
+}
+
+#[distributed_lock(keys = ["row:1", "row:2"], ttl = "2s", fence = token, bind = lease)]
+async fn fenced_rows() -> Result<(FencingToken, Option<FencingToken>), LockError> {
+    Ok((token, lease.fencing_token()))
+}
+
+#[tokio::test]
+async fn one_token_is_greater_than_those_of_all_its_keys() {
+    alone(async {
+        let before = fenced(1).await.unwrap().max(fenced(2).await.unwrap());
+        let (token, of_the_lease) = fenced_rows().await.unwrap();
+        assert_eq!(Some(token), of_the_lease);
+        assert!(token > before);
+        assert!(fenced(2).await.unwrap() > token);
+    })
+    .await;
+}
+
+#[distributed_lock(key = "row:3", ttl = "2s", bind = lease)]
+async fn not_fenced() -> Result<Option<FencingToken>, LockError> {
+    Ok(lease.fencing_token())
+}
+
+#[tokio::test]
+async fn without_fence_a_lease_has_no_token() {
+    alone(async { assert_eq!(not_fenced().await.unwrap(), None) }).await;
 }

@@ -55,6 +55,11 @@ both!(bound, plain_bound, (bind = _lease), (id: u64) -> Result<u64, LockError> {
     Ok(id)
 });
 
+both!(fenced, plain_fenced, (fence = _token), (id: u64) -> Result<u64, LockError> {
+    pause().await;
+    Ok(id)
+});
+
 /// `cargo test --test attribute sizes -- --nocapture` prints them.
 #[test]
 #[expect(
@@ -111,6 +116,12 @@ fn a_locked_future_is_the_plain_one_and_little_more() {
             "skip",
             size_of_val(&skipped(1)),
             size_of_val(&plain_skipped(1)),
+            8,
+        ),
+        (
+            "fence",
+            size_of_val(&fenced(1)),
+            size_of_val(&plain_fenced(1)),
             8,
         ),
         (

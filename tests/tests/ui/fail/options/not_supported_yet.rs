@@ -5,7 +5,6 @@ use lockguard::{LockError, distributed_lock};
     ttl = "2s",
     max_hold = "1m",
     min_hold = "1s",
-    fence = token,
     on_lost = finish
 )]
 async fn book(seat_id: u64, user: &str) -> Result<(), LockError> {
