@@ -33,9 +33,11 @@ impl OnLost {
             Some("finish") => return Some(Self::Finish),
             _ => {}
         }
-        let guess = word.and_then(|word| closest(&word, Self::WORDS));
+        let guess = word.and_then(|word| Some((closest(&word, Self::WORDS)?, word)));
         let problem = match (unwrapped(value), guess) {
-            (_, Some(meant)) => format!("did you mean `on_lost = {meant}`?"),
+            (_, Some((meant, word))) => {
+                format!("`on_lost = {word}` is not known here; did you mean `on_lost = {meant}`?")
+            }
             (
                 Expr::Lit(ExprLit {
                     lit: Lit::Str(text),

@@ -738,7 +738,7 @@ const ON_LOST: &[Misuse] = &[
         (r#""cancel""#, "`cancel` is a word, not text: write `on_lost = cancel`"),
     ]),
     ("on_lost_misspelt", r#"key = "k", ttl = "2s", on_lost = finsh"#, BOOK, &[
-        ("finsh", "did you mean `on_lost = finish`?"),
+        ("finsh", "`on_lost = finsh` is not known here; did you mean `on_lost = finish`?"),
     ]),
     ("on_lost_is_another_word", r#"key = "k", ttl = "2s", on_lost = abort"#, BOOK, &[
         ("abort", "`on_lost` takes a word: write `on_lost = cancel` to drop the body when its lease is lost, or `on_lost = finish` to let it end"),
