@@ -6,16 +6,13 @@
 
 use std::{
     env,
-    error::Error,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use lockguard::{LockManager, OwnerToken, Released, RetryPolicy, TokenLock};
-use lockguard_examples::{Story, failed};
+use lockguard_examples::{Failure, Story, failed};
 use tokio::time::sleep;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 const KEY: &str = "demo-lock-key";
 const TTL: Duration = Duration::from_secs(2);

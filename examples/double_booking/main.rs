@@ -5,22 +5,22 @@
 //! one.
 
 mod seller;
-mod server;
 mod shop;
 
 use std::{
     env,
-    error::Error,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use lockguard_examples::{Story, failed};
+use lockguard_examples::{
+    Failure, Story, failed,
+    server::{self, Server},
+};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     seller::{Kind, Sale, Seller},
-    server::Server,
     shop::{SEATS, Shop, TTL},
 };
 
@@ -28,8 +28,6 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(25);
 
 const PROCESSES: usize = 4;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {

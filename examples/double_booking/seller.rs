@@ -1,25 +1,15 @@
 //! A process that sells seats, from the inside and from the outside.
 
-use std::{
-    env,
-    io::{self, Write as _, stdin, stdout},
-    process::{self, ExitCode, Stdio},
-    thread,
-    time::Instant,
-};
+use std::{io, process::ExitCode, time::Instant};
 
 use lockguard::{LockManager, distributed_lock};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout, Command},
-    sync::oneshot,
-    task::JoinSet,
-};
-
-use crate::{
+use lockguard_examples::{
     Failure,
-    shop::{BookingError, SEATS, Shop, TTL, book, book_unlocked},
+    replica::{Replica, orders, say},
 };
+use tokio::task::JoinSet;
+
+use crate::shop::{BookingError, SEATS, Shop, TTL, book, book_unlocked};
 
 /// The first argument of this program as a seller.
 pub(crate) const ROLE: &str = "sell";
@@ -64,27 +54,13 @@ pub(crate) async fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
     let shop = Shop::enter(url, shop).await?;
     lockguard::register(LockManager::connect(url).await?)?;
 
-    let go = orders();
+    let mut orders = orders();
     say(READY)?;
-    go.await?;
+    if orders.recv().await.as_deref() != Some(GO) {
+        return Err("sell: a seller begins when it is told to".into());
+    }
     sell_all(shop, kind).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Resolves with the order to begin; ends the process when nobody is left to
-/// give orders.
-fn orders() -> oneshot::Receiver<()> {
-    let (begin, go) = oneshot::channel();
-    // A thread, for tokio would wait for its own reader before it ends.
-    thread::spawn(move || {
-        let mut orders = stdin().lines();
-        if let Some(Ok(GO)) = orders.next().as_ref().map(|line| line.as_deref()) {
-            let _ = begin.send(());
-        }
-        orders.for_each(drop);
-        process::exit(1);
-    });
-    go
 }
 
 async fn sell_all(shop: Shop, kind: Kind) -> Result<(), Failure> {
@@ -108,8 +84,8 @@ async fn sell_all(shop: Shop, kind: Kind) -> Result<(), Failure> {
     while let Some(asked) = buyers.join_next().await {
         match asked? {
             (_, Ok(false)) => {}
-            (seat, Ok(true)) => say(&format!("sold {seat}"))?,
-            (_, Err(error)) => say(&format!("failed to {error}"))?,
+            (seat, Ok(true)) => say(format_args!("sold {seat}"))?,
+            (_, Err(error)) => say(format_args!("failed to {error}"))?,
         }
     }
     Ok(())
@@ -123,19 +99,8 @@ async fn book_and_hang(shop: Shop, seat: usize) -> Result<bool, BookingError> {
     std::future::pending().await
 }
 
-fn say(line: &str) -> io::Result<()> {
-    let mut out = stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
-}
-
 /// A process that sells; killed when it is dropped.
-pub(crate) struct Seller {
-    process: Child,
-    pid: u32,
-    orders: ChildStdin,
-    said: Lines<BufReader<ChildStdout>>,
-}
+pub(crate) struct Seller(Replica);
 
 /// What a seller said of one buyer.
 pub(crate) struct Sale {
@@ -148,65 +113,43 @@ pub(crate) struct Sale {
 impl Seller {
     /// Starts a process, and waits until it is ready to sell.
     pub(crate) async fn start(url: &str, shop: &str, kind: Kind) -> Result<Self, Failure> {
-        let mut process = Command::new(env::current_exe()?)
-            .args([ROLE, url, shop, kind.name()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let (pid, orders, out) = process
-            .id()
-            .zip(process.stdin.take())
-            .zip(process.stdout.take())
-            .map(|((pid, orders), out)| (pid, orders, out))
-            .ok_or("start a seller: it ended at once")?;
-        let mut seller = Self {
-            process,
-            pid,
-            orders,
-            said: BufReader::new(out).lines(),
-        };
-        seller.hear(READY).await?;
-        Ok(seller)
+        let mut replica = Replica::start([ROLE, url, shop, kind.name()])?;
+        replica.hear(READY).await?;
+        Ok(Self(replica))
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.pid
+        self.0.pid()
     }
 
     /// Tells the seller to begin.
     pub(crate) async fn go(&mut self) -> io::Result<()> {
-        self.orders.write_all(format!("{GO}\n").as_bytes()).await
+        self.0.tell(GO).await
     }
 
     /// Waits until the seller says this.
     pub(crate) async fn hear(&mut self, word: &str) -> Result<(), Failure> {
-        while let Some(line) = self.said.next_line().await? {
-            if line == word {
-                return Ok(());
-            }
-        }
-        Err(format!("hear a seller that is {word}: it ended before").into())
+        self.0.hear(word).await.map(drop)
     }
 
     /// Kills the process (`SIGKILL`), and waits until it is gone.
-    pub(crate) async fn kill(mut self) -> io::Result<()> {
-        self.process.kill().await
+    pub(crate) async fn kill(self) -> io::Result<()> {
+        self.0.kill().await
     }
 
     /// Hears what the seller has to say, until it ends.
     pub(crate) async fn finish(mut self) -> Result<Vec<Sale>, Failure> {
         let mut sales = Vec::new();
-        while let Some(line) = self.said.next_line().await? {
+        while let Some(line) = self.0.next().await? {
             let seat = line.strip_prefix("sold ").map(str::parse).transpose()?;
             sales.push(Sale {
-                pid: self.pid,
+                pid: self.pid(),
                 at: Instant::now(),
                 seat,
                 problem: seat.is_none().then_some(line),
             });
         }
-        let status = self.process.wait().await?;
+        let status = self.0.ended().await?;
         if status.success() {
             Ok(sales)
         } else {

@@ -4,10 +4,9 @@
 use std::{error::Error, fmt, process, time::Duration};
 
 use lockguard::{LockError, distributed_lock};
+use lockguard_examples::Failure;
 use redis::{AsyncCommands as _, RedisError, aio::MultiplexedConnection};
 use tokio::time::sleep;
-
-use crate::Failure;
 
 pub(crate) const SEATS: usize = 6;
 

@@ -1,6 +1,14 @@
 //! Tells the story of an example, and holds it to its promises.
 
+#[cfg(feature = "redis")]
+pub mod replica;
+#[cfg(feature = "redis")]
+pub mod server;
+
 use std::{error::Error, fmt::Display, process::ExitCode};
+
+/// Why an example could not do what it set out to do.
+pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// A story told on standard output; its promises are checked as it goes.
 #[derive(Debug)]
@@ -60,7 +68,7 @@ impl Story {
 /// Says why a story could not be told, and fails.
 #[expect(clippy::print_stderr, reason = "an example is read on a terminal")]
 #[expect(clippy::needless_pass_by_value, reason = "it ends a chain of results")]
-pub fn failed(error: Box<dyn Error + Send + Sync>) -> ExitCode {
+pub fn failed(error: Failure) -> ExitCode {
     eprintln!("failed to {error}");
     ExitCode::FAILURE
 }

@@ -121,6 +121,12 @@ impl Line {
             holder: Mutex::new(None),
         }
     }
+
+    /// Wakes the head of the line, and whoever waits without standing in it.
+    fn tell(&self) {
+        self.frees.fetch_add(1, Ordering::AcqRel);
+        self.freed.notify_waiters();
+    }
 }
 
 impl Places {
@@ -196,13 +202,15 @@ impl Place {
     }
 
     /// Resolves when a lease of ours on this key has been given back since the
-    /// last look, or else since this place was taken.
+    /// last look, the last time that this resolved, or else since this place
+    /// was taken.
     pub(crate) async fn freed(&self) {
         loop {
             let mut told = pin!(self.line.freed.notified());
             // From here on no change is missed.
             told.as_mut().enable();
-            if self.line.frees.load(Ordering::Acquire) != self.seen.load(Ordering::Relaxed) {
+            let frees = self.line.frees.load(Ordering::Acquire);
+            if self.seen.swap(frees, Ordering::Relaxed) != frees {
                 return;
             }
             told.await;
@@ -229,8 +237,7 @@ impl Place {
             *holder = None;
         }
         drop(holder);
-        self.line.frees.fetch_add(1, Ordering::AcqRel);
-        self.line.freed.notify_waiters();
+        self.line.tell();
     }
 }
 
@@ -304,7 +311,6 @@ mod tests {
         place.look();
         queue.place(&key()).free(&OwnerToken::with_label(""));
         place.freed().await;
-        place.look();
         let told = tokio::time::timeout(Duration::ZERO, place.freed()).await;
         assert!(told.is_err(), "woken twice by one release");
     }

@@ -4,6 +4,7 @@
     reason = "a command-line program talks to whoever typed it"
 )]
 
+mod compile_cost;
 mod doc;
 mod examples;
 mod fuzz;
@@ -27,6 +28,8 @@ cargo xtask <command>
   injectivity [--pairs N]
          show that different values never make the same key
          (default: 10,000,000 pairs)
+  compile-cost
+         measure what the attribute costs the compiler, and its futures
   help   show this
 ";
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["test"] => test::run(),
         ["doc"] => doc::run(),
+        ["compile-cost"] => compile_cost::run(),
         ["msrv"] => msrv::run(),
         ["fuzz"] => fuzz::run(fuzz::MINUTES),
         ["fuzz", "--minutes", minutes] => number(minutes).and_then(fuzz::run),

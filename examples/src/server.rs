@@ -1,4 +1,4 @@
-//! A Redis server for this example: the one of `LOCKGUARD_URL`, or its own.
+//! A Redis server for an example: the one of `LOCKGUARD_URL`, or its own.
 
 use std::{
     env, fmt,
@@ -16,15 +16,17 @@ use tokio::{
 
 use crate::Failure;
 
-/// The first argument of this program as the keeper of a server.
-pub(crate) const ROLE: &str = "keep";
+/// The first argument of a program as the keeper of its server.
+pub const ROLE: &str = "keep";
 
 const VARIABLE: &str = "LOCKGUARD_REDIS_SERVER";
 
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(crate) struct Server {
+/// A server, ended with the process that started it.
+#[derive(Debug)]
+pub struct Server {
     url: String,
     /// Ends the server when its standard input is closed, which happens
     /// however this process ends.
@@ -32,10 +34,32 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn find_or_start() -> Result<Self, Failure> {
-        if let Ok(url) = env::var("LOCKGUARD_URL") {
-            return Ok(Self { url, keeper: None });
+    /// The server of `LOCKGUARD_URL`, or else one that is started.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Server::start`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A server that was started is ended.
+    pub async fn find_or_start() -> Result<Self, Failure> {
+        match env::var("LOCKGUARD_URL") {
+            Ok(url) => Ok(Self { url, keeper: None }),
+            Err(_) => Self::start().await,
         }
+    }
+
+    /// Starts a server, whatever the environment says.
+    ///
+    /// # Errors
+    ///
+    /// Says what to install where there is no server program.
+    ///
+    /// # Cancel safety
+    ///
+    /// A server that was started is ended.
+    pub async fn start() -> Result<Self, Failure> {
         let program = program().ok_or(
             "find a Redis server: `cargo xtask test` finds or installs one; or install \
              redis-server, or set LOCKGUARD_REDIS_SERVER to its path, or LOCKGUARD_URL to the \
@@ -43,14 +67,14 @@ impl Server {
         )?;
         // A free port may be taken before the server has it.
         for _ in 0..5 {
-            if let Some(server) = Self::start(&program).await? {
+            if let Some(server) = Self::start_once(&program).await? {
                 return Ok(server);
             }
         }
         Err(format!("start {}", program.display()).into())
     }
 
-    async fn start(program: &PathBuf) -> Result<Option<Self>, Failure> {
+    async fn start_once(program: &PathBuf) -> Result<Option<Self>, Failure> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let keeper = tokio::process::Command::new(env::current_exe()?)
             .arg(ROLE)
@@ -77,12 +101,21 @@ impl Server {
         Ok(answers.await?.then_some(server))
     }
 
-    pub(crate) fn url(&self) -> &str {
+    /// Where the server is.
+    pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Ends what this example has started.
-    pub(crate) async fn end(mut self) -> Result<(), Failure> {
+    /// Ends what was started.
+    ///
+    /// # Errors
+    ///
+    /// The server's keeper did not end in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server is ended, and not waited for.
+    pub async fn end(mut self) -> Result<(), Failure> {
         if let Some(mut keeper) = self.keeper.take() {
             drop(keeper.stdin.take());
             timeout(PATIENCE, keeper.wait()).await??;
@@ -106,8 +139,12 @@ impl fmt::Display for Server {
 }
 
 /// Keeps a server until standard input is closed, as the process that
-/// [`Server::find_or_start`] has started.
-pub(crate) fn keep(arguments: &[String]) -> Result<ExitCode, Failure> {
+/// [`Server::start`] has started.
+///
+/// # Errors
+///
+/// The program cannot be started or ended.
+pub fn keep(arguments: &[String]) -> Result<ExitCode, Failure> {
     let [_, program, port] = arguments else {
         return Err("keep a server: its program and its port are needed".into());
     };

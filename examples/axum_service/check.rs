@@ -1,0 +1,253 @@
+//! Holds several replicas of the service to their promises.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use lockguard::LockManager;
+use lockguard_examples::{Failure, Story, replica::Replica, server::Server};
+use redis::{AsyncCommands as _, aio::MultiplexedConnection};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{client, shop::tickets_of};
+
+/// The first argument of a replica; the second is the server.
+pub(crate) const REPLICA: &str = "replica";
+
+/// Longer than this takes only a machine that cannot be helped.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const REPLICAS: usize = 3;
+const SEATS: u64 = 12;
+
+/// At each replica, so many want each seat.
+const BUYERS: usize = 2;
+
+/// A seat that the check holds, from outside.
+const HELD: u64 = 100;
+
+/// Seats that are being booked when the signal comes.
+const LATE: std::ops::Range<u64> = 200..208;
+
+pub(crate) async fn run() -> Result<ExitCode, Failure> {
+    match timeout(LIMIT, tell()).await {
+        Ok(told) => told,
+        Err(_) => Err(format!("check the service within {LIMIT:?}").into()),
+    }
+}
+
+async fn tell() -> Result<ExitCode, Failure> {
+    let server = Server::start().await?;
+    let mut story = Story::begin(format!("{REPLICAS} replicas of a web service on {server}"));
+    let redis = redis::Client::open(server.url())?;
+    let mut redis = redis.get_multiplexed_async_connection().await?;
+    let mut services = Vec::new();
+    for _ in 0..REPLICAS {
+        services.push(Service::start(server.url()).await?);
+    }
+    everybody_at_once(&mut story, &services, &mut redis).await?;
+    a_held_seat(&mut story, &services, server.url()).await?;
+    if let Some(leaving) = services.pop() {
+        a_signal_under_load(&mut story, leaving, server.url(), &mut redis).await?;
+    }
+    without_a_server(&mut story, services, server).await?;
+    Ok(story.end())
+}
+
+async fn everybody_at_once(
+    story: &mut Story,
+    services: &[Service],
+    redis: &mut MultiplexedConnection,
+) -> Result<(), Failure> {
+    story.chapter("Everybody wants every seat");
+    let mut buyers = JoinSet::new();
+    for seat in 0..SEATS {
+        for service in services {
+            for buyer in 0..BUYERS {
+                let buyer = format!("buyer {buyer} of {}", service.address);
+                let address = service.address;
+                buyers.spawn(async move { client::book(address, seat, &buyer).await });
+            }
+        }
+    }
+    let answers = count(buyers).await?;
+    story.tell(format!("answers: {answers:?}"));
+    let mut tickets = Vec::new();
+    for seat in 0..SEATS {
+        tickets.push(redis.llen::<_, u64>(tickets_of(seat)).await?);
+    }
+    story.promise(
+        tickets.iter().all(|tickets| *tickets == 1),
+        format!("each of {SEATS} seats is sold once"),
+    );
+    story.promise(
+        answers.get(&201) == Some(&tickets.len()),
+        "so many buyers are told that they have one (201)",
+    );
+    story.promise(
+        answers
+            .keys()
+            .all(|status| [201, 409, 410].contains(status)),
+        "everybody else is told that it is sold (410), or to try again (409)",
+    );
+    story.promise(locks(redis).await?.is_empty(), "no lock is left");
+    Ok(())
+}
+
+async fn a_held_seat(story: &mut Story, services: &[Service], url: &str) -> Result<(), Failure> {
+    story.chapter("A seat that somebody else holds");
+    let service = services.first().ok_or("ask a service: there is none")?;
+    let manager = LockManager::connect(url).await?;
+    let key = format!("seat:{HELD}");
+    let held = manager
+        .lock(&key, Duration::from_secs(30))
+        .acquire()
+        .await?;
+    let asked = Instant::now();
+    let status = client::book(service.address, HELD, "ann").await?;
+    story.promise(
+        status == 409,
+        format!("is answered {status} after {:.1?}", asked.elapsed()),
+    );
+    held.release().await?;
+    let status = client::book(service.address, HELD, "ann").await?;
+    story.promise(status == 201, format!("and {status} when it is free again"));
+    let status = client::give_back(service.address, HELD).await?;
+    story.promise(status == 204, format!("ann gives it back: {status}"));
+    let status = client::book(service.address, HELD, "bob").await?;
+    story.promise(status == 201, format!("and bob gets it: {status}"));
+    Ok(())
+}
+
+async fn a_signal_under_load(
+    story: &mut Story,
+    service: Service,
+    url: &str,
+    redis: &mut MultiplexedConnection,
+) -> Result<(), Failure> {
+    story.chapter("A replica that is told to stop under load");
+    let manager = LockManager::connect(url).await?;
+    let held = manager
+        .lock("seat:101", Duration::from_secs(30))
+        .acquire()
+        .await?;
+    let address = service.address;
+    let mut buyers = JoinSet::new();
+    // This one queues behind the seat's holder, past the signal.
+    buyers.spawn(async move { client::book(address, 101, "ann").await });
+    for seat in LATE {
+        buyers.spawn(async move { client::book(address, seat, "bob").await });
+    }
+    let wanted = buyers.len();
+    eventually(
+        "all bookings but one hold their locks, or are done",
+        async || {
+            let mut begun = locks(redis).await?.len();
+            for seat in LATE {
+                begun += usize::from(redis.exists::<_, bool>(tickets_of(seat)).await?);
+            }
+            Ok(begun >= wanted)
+        },
+    )
+    .await?;
+    service.signal(Signal::INT)?;
+    eventually("new connections are refused", async || {
+        Ok(TcpStream::connect(address).await.is_err())
+    })
+    .await?;
+    story.tell("SIGINT was sent, and new connections are refused");
+    held.release().await?;
+    let answers = count(buyers).await?;
+    story.promise(
+        answers.get(&201) == Some(&wanted),
+        format!("all {wanted} bookings are finished, the one that queued too: {answers:?}"),
+    );
+    let status = service.replica.ended().await?;
+    story.promise(status.success(), format!("it ends with {status}"));
+    story.promise(locks(redis).await?.is_empty(), "no lock is left");
+    Ok(())
+}
+
+async fn without_a_server(
+    story: &mut Story,
+    services: Vec<Service>,
+    server: Server,
+) -> Result<(), Failure> {
+    story.chapter("The Redis server is stopped");
+    server.end().await?;
+    for service in services {
+        let asked = Instant::now();
+        let status = client::book(service.address, 300, "ann").await?;
+        story.promise(
+            status == 503,
+            format!(
+                "a booking is answered {status} after {:.1?}",
+                asked.elapsed()
+            ),
+        );
+        service.signal(Signal::TERM)?;
+        let status = service.replica.ended().await?;
+        story.promise(status.success(), format!("SIGTERM: {status}"));
+    }
+    Ok(())
+}
+
+/// A replica, and where it listens.
+struct Service {
+    replica: Replica,
+    address: SocketAddr,
+}
+
+impl Service {
+    async fn start(url: &str) -> Result<Self, Failure> {
+        let mut replica = Replica::start([REPLICA, url])?;
+        let address = replica.hear("listening on ").await?.parse()?;
+        Ok(Self { replica, address })
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Failure> {
+        let pid = i32::try_from(self.replica.pid())?;
+        let pid = Pid::from_raw(pid).ok_or("signal a process: it has no id")?;
+        Ok(kill_process(pid, signal)?)
+    }
+}
+
+/// How often each status was answered.
+async fn count(mut buyers: JoinSet<io::Result<u16>>) -> Result<BTreeMap<u16, usize>, Failure> {
+    let mut answers = BTreeMap::new();
+    while let Some(answer) = buyers.join_next().await {
+        *answers.entry(answer??).or_default() += 1;
+    }
+    Ok(answers)
+}
+
+/// The locks that are held, seen past the library.
+async fn locks(redis: &mut MultiplexedConnection) -> Result<Vec<String>, Failure> {
+    Ok(redis.keys("seat:*").await?)
+}
+
+/// Waits until it is so.
+async fn eventually(
+    what: &str,
+    mut is_so: impl AsyncFnMut() -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let waiting = async {
+        while !is_so().await? {
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    };
+    match timeout(Duration::from_secs(10), waiting).await {
+        Ok(ended) => ended,
+        Err(_) => Err(format!("see that {what}").into()),
+    }
+}
