@@ -18,14 +18,21 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Arguments {
     pub(crate) key: Option<Expr>,
+    pub(crate) keys: Option<Expr>,
     pub(crate) ttl: Option<Expr>,
     pub(crate) wait: Option<Expr>,
+    pub(crate) max_hold: Option<Expr>,
+    pub(crate) min_hold: Option<Expr>,
+    pub(crate) fence: Option<Expr>,
+    pub(crate) bind: Option<Expr>,
+    pub(crate) on_busy: Option<Expr>,
     pub(crate) on_error: Option<Expr>,
+    pub(crate) on_lost: Option<Expr>,
     pub(crate) manager: Option<Expr>,
     pub(crate) name: Option<Expr>,
     pub(crate) crate_path: Option<Path>,
-    /// Options that were given by their names.
-    given: Vec<&'static str>,
+    /// Options that were given by their names, and where.
+    given: Vec<(&'static Row, Ident)>,
     /// Options that were meant by other names: these are not missing either.
     meant: Vec<&'static str>,
 }
@@ -33,7 +40,32 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Whether the option was meant, even if its value makes no sense.
     pub(crate) fn mentions(&self, option: &str) -> bool {
-        self.given.contains(&option) || self.meant.contains(&option)
+        self.is_given(option) || self.meant.contains(&option)
+    }
+
+    fn is_given(&self, option: &str) -> bool {
+        self.given.iter().any(|(row, _)| row.name == option)
+    }
+
+    /// Of these two, the one that was given later, if both were.
+    pub(crate) fn later_of(&self, one: &str, other: &str) -> Option<&Ident> {
+        let mut both = self
+            .given
+            .iter()
+            .filter(|(row, _)| row.name == one || row.name == other);
+        both.nth(1).map(|(_, name)| name)
+    }
+
+    /// Answers options of a later version, which are read all the same.
+    pub(crate) fn refuse_later(&self, errors: &mut Errors) {
+        for (row, name) in &self.given {
+            if let Support::Later(instead) = row.support {
+                errors.at(
+                    name,
+                    format!("`{}` is not supported yet: {instead}", row.name),
+                );
+            }
+        }
     }
 
     /// Reads all options; a mistake in one does not hide the next.
@@ -113,16 +145,23 @@ impl Arguments {
         input.advance_to(&ahead);
         match row.name {
             "key" => self.key = Some(value),
+            "keys" => self.keys = Some(value),
             "ttl" => self.ttl = Some(value),
             "wait" => self.wait = Some(value),
+            "max_hold" => self.max_hold = Some(value),
+            "min_hold" => self.min_hold = Some(value),
+            "fence" => self.fence = Some(value),
+            "bind" => self.bind = Some(value),
+            "on_busy" => self.on_busy = Some(value),
             "on_error" => self.on_error = Some(value),
+            "on_lost" => self.on_lost = Some(value),
             "manager" => self.manager = Some(value),
             "name" => self.name = Some(value),
             _ => errors.at(&value, wrong_crate(&value)),
         }
     }
 
-    /// The row of a name that can be used; every other name is answered.
+    /// The row of a name; a name that is none of ours is answered.
     fn recognize(&mut self, name: &Ident, errors: &mut Errors) -> Option<&'static Row> {
         let given = name.unraw().to_string();
         let Some(row) = row(&given) else {
@@ -134,19 +173,15 @@ impl Arguments {
         if self.is_duplicate(row, name, errors) {
             return None;
         }
-        if let Support::Later(instead) = row.support {
-            errors.at(name, format!("`{given}` is not supported yet: {instead}"));
-            return None;
-        }
+        self.given.push((row, name.clone()));
         Some(row)
     }
 
-    fn is_duplicate(&mut self, row: &Row, name: &Ident, errors: &mut Errors) -> bool {
-        let is_second = self.given.contains(&row.name);
+    fn is_duplicate(&self, row: &Row, name: &Ident, errors: &mut Errors) -> bool {
+        let is_second = self.is_given(row.name);
         if is_second {
             errors.at(name, format!("`{}` is given twice: remove one", row.name));
         }
-        self.given.push(row.name);
         is_second
     }
 
@@ -196,6 +231,8 @@ fn without_value(row: &Row, input: ParseStream<'_>) -> String {
         format!("`{name}` takes its value after `=`, not `:`: write `{example}`")
     } else if input.peek(syn::token::Paren) {
         format!("`{name}` takes its value after `=`, not in parentheses: write `{example}`")
+    } else if input.peek(syn::token::Bracket) {
+        format!("`{name}` takes its value after `=`: write `{example}`")
     } else {
         format!("`{name}` has no value: write `{example}`")
     }
@@ -234,7 +271,7 @@ fn option_name(input: ParseStream<'_>) -> Option<Ident> {
     let is_option = is_assignment(&ahead)
         || ends(&ahead)
         || (ahead.peek(Token![:]) && !ahead.peek(Token![::]))
-        || (ahead.peek(syn::token::Paren) && row(&name.to_string()).is_some());
+        || (is_group(&ahead) && row(&name.to_string()).is_some());
     if !is_option || name == "true" || name == "false" {
         return None;
     }
@@ -244,6 +281,10 @@ fn option_name(input: ParseStream<'_>) -> Option<Ident> {
 
 fn is_assignment(input: ParseStream<'_>) -> bool {
     input.peek(Token![=]) && !input.peek(Token![==]) && !input.peek(Token![=>])
+}
+
+fn is_group(input: ParseStream<'_>) -> bool {
+    input.peek(syn::token::Paren) || input.peek(syn::token::Bracket)
 }
 
 fn ends(input: ParseStream<'_>) -> bool {

@@ -43,7 +43,35 @@ pub(crate) const WAIT: Bounds = Bounds {
     too_long: "no caller waits that long; the longest is `\"24h\"`",
 };
 
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// `max_hold`: `Model` compares it with `ttl`.
+pub(crate) const MAX_HOLD: Bounds = Bounds {
+    option: "max_hold",
+    shortest: TTL.shortest,
+    too_short: TTL.too_short,
+    longest: YEAR,
+    too_long: "no body runs that long; the longest is `\"365d\"`",
+};
+
+/// `min_hold`: `Model` compares it with `ttl` and `max_hold`.
+pub(crate) const MIN_HOLD: Bounds = Bounds {
+    option: "min_hold",
+    shortest: Duration::from_millis(1),
+    too_short: "the lock is kept as long as its body anyway: remove it",
+    longest: YEAR,
+    too_long: "no lock is kept that long; the longest is `\"365d\"`",
+};
+
 impl Length {
+    /// What a literal says.
+    pub(crate) fn literal(&self) -> Option<Duration> {
+        match self {
+            Self::Literal(duration) => Some(*duration),
+            Self::Expression(_) => None,
+        }
+    }
+
     /// Reads an option's value.
     pub(crate) fn parse(value: &Expr, bounds: &Bounds, errors: &mut Errors) -> Option<Self> {
         let option = bounds.option;

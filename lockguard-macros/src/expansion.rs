@@ -7,12 +7,14 @@
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{LitStr, spanned::Spanned};
+use syn::{LitStr, Token, spanned::Spanned};
 
 use crate::{
+    choice::{OnBusy, OnLost},
     duration::Length,
     error::Errors,
     key::{Key, Template, Value},
+    keys::Keys,
     model::Model,
     target::{self, Body, Braced, Target, Wrapper},
 };
@@ -40,7 +42,13 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             wrappers,
         } => {
             let locked = locked(model, block);
-            let block = quote_spanned!(Span::mixed_site()=> async #capture { #locked });
+            // At the user's brace, whose scope `#[instrument]` below us looks for.
+            let braces = Span::call_site().located_at(block.brace);
+            let block = quote_spanned!(braces=> { #locked });
+            // The lock borrows what the block may have only seen through, and
+            // nothing is left behind that the block could borrow.
+            let capture = capture.unwrap_or_else(|| Token![move](Span::mixed_site()));
+            let block = quote_spanned!(Span::mixed_site()=> async #capture #block);
             let future = wrappers
                 .iter()
                 .fold(block, |future, wrapper| wrap(&future, wrapper));
@@ -77,8 +85,16 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //     use ::lockguard::__private as __lockguard;
 //     let error = 'failed: {
 //         let acquire = { …; acquire(request(manager, key, ttl, point)) };
-//         let guard = match acquire.await { Ok(guard) => guard, Err(error) => break 'failed error };
-//         let value = { let body = async move { body }; run(&guard, pin!(body)).await };
+//         let guard = match acquire.await {
+//             Ok(guard) => guard,
+//             Err(error) => break 'failed error,              // without `on_busy`
+//         };
+//         let value = {
+//             let lease = lease(&guard);                      // only with `bind = lease`
+//             let body = async move { body };
+//             let value = run(&guard, pin!(body)).await;
+//             value
+//         };
 //         release(guard).await;
 //         match value { Ok(value) => return value, Err(error) => error }
 //     };
@@ -86,12 +102,16 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //
 // The guard is declared before the body and lent to it, so that the body and
 // all it owns are dropped before the release, however it ends.
+// The value has a name inside the block, and `run` is gone when it leaves: as
+// the block's last expression the two would lie side by side in the future.
 // Not acquire and lost meet in one place: what the user gave as `on_error`
 // appears once, and so do the errors in it.
 fn locked(model: &Model, body: &Braced) -> TokenStream {
     let runtime = runtime(model);
     let acquire = acquire(model);
+    let bindings = bindings(model);
     let body = body_future(&model.target, body);
+    let refused = refused(model);
     let failed = failed(model);
     // At the return type: the value lives over the release, and a value that
     // is not `Send` is reported there.
@@ -102,12 +122,14 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
             let __lockguard_acquire = #acquire;
             let __lockguard_guard = match __lockguard_acquire.await {
                 __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
-                __lockguard::Err(__lockguard_error) => break '__lockguard_failed __lockguard_error,
+                __lockguard::Err(__lockguard_error) => #refused,
             };
             let #value = {
+                #bindings
                 let __lockguard_body = #body;
                 let __lockguard_body = __lockguard::pin!(__lockguard_body);
-                __lockguard::run(&__lockguard_guard, __lockguard_body).await
+                let __lockguard_value = __lockguard::run(&__lockguard_guard, __lockguard_body).await;
+                __lockguard_value
             };
             __lockguard::release(__lockguard_guard).await;
             match #value {
@@ -145,16 +167,26 @@ fn runtime(model: &Model) -> TokenStream {
 // expression, so that a `MutexGuard` in one is gone before the next.
 fn acquire(model: &Model) -> TokenStream {
     let site = Span::mixed_site();
-    let key = key(&model.key);
+    let request = match &model.keys {
+        Keys::One(_) => quote_spanned!(site=> request),
+        Keys::List(_) | Keys::Each(_) => quote_spanned!(site=> request_all),
+    };
+    let key = keys(&model.keys);
     let ttl = duration("__lockguard_ttl", &model.ttl);
     let point = point(model);
-    let wait = model
-        .wait
+    let wait = model.wait.as_ref().map(|wait| with("wait", wait));
+    let max_hold = model.max_hold.as_ref().map(|hold| with("max_hold", hold));
+    let min_hold = model.min_hold.as_ref().map(|hold| with("min_hold", hold));
+    let (lengths, calls): (Vec<_>, Vec<_>) =
+        [wait, max_hold, min_hold].into_iter().flatten().unzip();
+    let fenced = model
+        .fence
         .as_ref()
-        .map(|wait| duration("__lockguard_wait", wait));
-    let waiting = wait
-        .is_some()
-        .then(|| quote_spanned!(site=> .wait(__lockguard_wait)));
+        .map(|_| quote_spanned!(site=> .fenced()));
+    let on_lost = match model.on_lost {
+        OnLost::Cancel => None,
+        OnLost::Finish => Some(quote_spanned!(site=> .on_lost(__lockguard::OnLost::Finish))),
+    };
     let manager = match &model.manager {
         None => quote_spanned!(site=> __lockguard::default_manager()),
         Some(manager) => {
@@ -165,17 +197,65 @@ fn acquire(model: &Model) -> TokenStream {
         {
             let __lockguard_key = #key;
             #ttl
-            #wait
+            #(#lengths)*
             let __lockguard_manager = #manager;
             __lockguard::acquire(
-                __lockguard::request(
+                __lockguard::#request(
                     __lockguard_manager,
                     __lockguard_key,
                     __lockguard_ttl,
                     #point,
                 )
-                #waiting
+                #(#calls)*
+                #fenced
+                #on_lost
             )
+        }
+    }
+}
+
+// Input:  wait = "5s"
+// Output: let __lockguard_wait = __lockguard::Duration::from_millis(5000);
+//         .wait(__lockguard_wait)
+fn with(option: &str, length: &Length) -> (TokenStream, TokenStream) {
+    let site = Span::mixed_site();
+    let name = format!("__lockguard_{option}");
+    let statement = duration(&name, length);
+    let name = Ident::new(&name, site);
+    let option = Ident::new(option, site);
+    (statement, quote_spanned!(site=> .#option(#name)))
+}
+
+// Input:  key = "seat:{seat_id}"
+// Output: __lockguard::key(&["seat:", ""], &[&seat_id])
+//
+// Input:  keys = ["seat:{from}", to]
+// Output: {
+//     let __lockguard_key_0 = __lockguard::key(&["seat:", ""], &[&from]);
+//     let __lockguard_key_1 = __lockguard::raw_key(&to);
+//     __lockguard::keys([__lockguard_key_0, __lockguard_key_1])
+// }
+//
+// Input:  keys = expr
+// Output: __lockguard::raw_keys(expr)
+fn keys(keys: &Keys) -> TokenStream {
+    let site = Span::mixed_site();
+    match keys {
+        Keys::One(one) => key(one),
+        Keys::List(list) => {
+            let names: Vec<Ident> = (0..list.len())
+                .map(|at| Ident::new(&format!("__lockguard_key_{at}"), site))
+                .collect();
+            let list = list.iter().map(key);
+            quote_spanned! {site=>
+                {
+                    #(let #names = #list;)*
+                    __lockguard::keys([#(#names),*])
+                }
+            }
+        }
+        Keys::Each(expr) => {
+            quote_spanned!(place_of(expr)=> __lockguard::raw_keys(#expr))
         }
     }
 }
@@ -230,7 +310,7 @@ fn duration(name: &str, duration: &Length) -> TokenStream {
             quote_spanned!(site=> let #name: #ty = #expr;)
         }
         Length::Literal(duration) => {
-            // At most a day, by `Bounds`.
+            // At most a year, by `Bounds`.
             let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
             let millis = Literal::u64_unsuffixed(millis);
             quote_spanned!(site=> let #name = __lockguard::Duration::from_millis(#millis);)
@@ -248,6 +328,63 @@ fn point(model: &Model) -> TokenStream {
             __lockguard::concat!(__lockguard::module_path!(), #function)
         }
     }
+}
+
+// Output: break 'failed error
+//
+// Input:  on_busy = skip
+// Output: match if_busy(error) {
+//     Ok(_) => return skipped::<R>(),
+//     Err(error) => break 'failed error,
+// }
+//
+// Input:  on_busy = expr
+// Output: match if_busy(error) {
+//     Ok(_) => { let value: R = expr; return value; }
+//     Err(error) => break 'failed error,
+// }
+//
+// The expression stands where the body's surroundings are: it sees all
+// arguments, moves them if it likes, awaits and uses `?`; one that panics is
+// nothing to warn of.
+fn refused(model: &Model) -> TokenStream {
+    let site = Span::mixed_site();
+    let output = &model.target.output;
+    let failed = quote_spanned!(site=> break '__lockguard_failed __lockguard_error);
+    let busy = match &model.on_busy {
+        OnBusy::Error => return failed,
+        OnBusy::Skip => quote_spanned!(site=> return __lockguard::skipped::<#output>()),
+        OnBusy::Value(value) => quote_spanned! {site=> {
+            let __lockguard_value: #output = #value;
+            #[allow(unreachable_code)]
+            return __lockguard_value;
+        }},
+    };
+    quote_spanned! {site=>
+        match __lockguard::if_busy(__lockguard_error) {
+            __lockguard::Ok(_) => #busy,
+            __lockguard::Err(__lockguard_error) => #failed,
+        }
+    }
+}
+
+// Input:  bind = lease, fence = token
+// Output: let lease = __lockguard::lease(&__lockguard_guard);
+//         let token = __lockguard::fence(&__lockguard_guard);
+//
+// The names are the user's, where the user wrote them: one that the body does
+// not use is a warning there.
+fn bindings(model: &Model) -> TokenStream {
+    let site = Span::mixed_site();
+    let lease = model
+        .bind
+        .as_ref()
+        .map(|name| quote_spanned!(site=> let #name = __lockguard::lease(&__lockguard_guard);));
+    let token = model
+        .fence
+        .as_ref()
+        .map(|name| quote_spanned!(site=> let #name = __lockguard::fence(&__lockguard_guard);));
+    quote_spanned!(site=> #lease #token)
 }
 
 // Input:  { body }

@@ -1,6 +1,7 @@
 //! Keys: a template such as `"seat:{seat_id}"`, or an expression.
 
 use proc_macro2::TokenStream;
+use quote::ToTokens;
 use syn::{Expr, ExprLit, ExprMethodCall, ExprPath, ExprUnary, Ident, Lit, LitStr, Member, UnOp};
 
 use crate::{
@@ -32,38 +33,62 @@ pub(crate) struct Value {
     pub(crate) width: Option<usize>,
 }
 
+/// Where a key stands, and whose arguments it may name.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// `key`, or `keys` for one of several.
+    pub(crate) option: &'static str,
+    pub(crate) target: &'a Target,
+}
+
+impl Place<'_> {
+    /// The key as it would be written here.
+    fn written(self, key: &str) -> String {
+        if self.option == "keys" {
+            format!("keys = [{key}]")
+        } else {
+            format!("key = {key}")
+        }
+    }
+}
+
 impl Key {
-    /// Reads the value of `key`.
-    pub(crate) fn parse(value: &Expr, target: &Target, errors: &mut Errors) -> Option<Self> {
-        match unwrapped(value) {
+    /// Reads the value of `key`, or one of `keys`.
+    pub(crate) fn parse(value: &Expr, place: Place<'_>, errors: &mut Errors) -> Option<Self> {
+        let problem = match unwrapped(value) {
             Expr::Lit(ExprLit {
                 lit: Lit::Str(literal),
                 ..
-            }) => Template::parse(literal, target, errors).map(Self::Template),
+            }) => return Template::parse(literal, place, errors).map(Self::Template),
             Expr::Lit(_) => {
-                let example = target.example_key();
-                errors.at(
-                    value,
-                    format!(
-                        "a key is text: write `key = {example}`",
-                        example = example.trim_matches('`')
-                    ),
-                );
-                None
+                let example = place.target.example_key();
+                let example = place.written(example.trim_matches('`'));
+                format!("a key is text: write `{example}`")
+            }
+            Expr::Array(_) | Expr::Repeat(_) | Expr::Tuple(_) => {
+                "this is not one key; several, all or none, are written `keys = […]`".to_owned()
             }
             expr => match uninterpolated(expr) {
                 Some(literal) => {
-                    errors.at(
-                        literal,
-                        "only a literal of its own is a template: here the braces would stay as \
-                         they are; write `key = \"…\"`, or `key = format!(…)`",
-                    );
-                    None
+                    errors.at(literal, not_a_template(place));
+                    return None;
                 }
-                None => Some(Self::Expression(Box::new(value.clone()))),
+                None => return Some(Self::Expression(Box::new(value.clone()))),
             },
-        }
+        };
+        errors.at(value, problem);
+        None
     }
+}
+
+/// What is said of a template that nothing fills in.
+pub(crate) fn not_a_template(place: Place<'_>) -> String {
+    format!(
+        "only a literal of its own is a template: here the braces would stay as they are; write \
+         `{}`, or `{}`",
+        place.written("\"…\""),
+        place.written("format!(…)")
+    )
 }
 
 /// The longest text that can be part of a key.
@@ -73,16 +98,28 @@ const MAX_BYTES: usize = 512;
 const SEPARATORS: [char; 4] = [':', '/', '|', '#'];
 
 impl Template {
-    fn parse(literal: &LitStr, target: &Target, errors: &mut Errors) -> Option<Self> {
+    /// Whether both make the same key of the same arguments.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let values = |template: &Self| -> Vec<(String, Option<usize>)> {
+            let values = template.values.iter();
+            values
+                .map(|value| (value.expr.to_token_stream().to_string(), value.width))
+                .collect()
+        };
+        self.texts == other.texts && values(self) == values(other)
+    }
+
+    fn parse(literal: &LitStr, place: Place<'_>, errors: &mut Errors) -> Option<Self> {
+        let option = place.option;
         let text = literal.value();
         let pieces = match split(&text) {
             Ok(pieces) => pieces,
             Err(problem) => {
-                errors.at(literal, format!("`key`: {problem}"));
+                errors.at(literal, format!("`{option}`: {problem}"));
                 return None;
             }
         };
-        let mut problems = problems_of_text(&text, &pieces, target);
+        let mut problems = problems_of_text(&text, &pieces, place);
         let mut template = Self {
             literal: literal.clone(),
             texts: vec![String::new()],
@@ -96,14 +133,14 @@ impl Template {
                     }
                 }
                 Piece::Placeholder(source) => {
-                    let value = Value::parse(source, literal, target, &mut problems);
+                    let value = Value::parse(source, literal, place, &mut problems);
                     template.values.extend(value);
                     template.texts.push(String::new());
                 }
             }
         }
         for problem in &problems {
-            errors.at(literal, format!("`key`: {problem}"));
+            errors.at(literal, format!("`{option}`: {problem}"));
         }
         problems.is_empty().then_some(template)
     }
@@ -163,7 +200,8 @@ fn split(template: &str) -> Result<Vec<Piece>, String> {
 }
 
 /// What is wrong with the text between the values.
-fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<String> {
+fn problems_of_text(template: &str, pieces: &[Piece], place: Place<'_>) -> Vec<String> {
+    let target = place.target;
     let mut problems = Vec::new();
     let texts = || {
         pieces.iter().filter_map(|piece| match piece {
@@ -179,7 +217,8 @@ fn problems_of_text(template: &str, pieces: &[Piece], target: &Target) -> Vec<St
         let point = target.name();
         problems.push(format!(
             "`{{{source}}}` alone names no resource; write `\"{point}:{{{source}}}\"`, \
-             or, if the value is a whole key, `key = {source}`"
+             or, if the value is a whole key, `{}`",
+            place.written(source)
         ));
     }
     let bytes: usize = texts().map(str::len).sum();
@@ -262,9 +301,10 @@ impl Value {
     fn parse(
         source: &str,
         literal: &LitStr,
-        target: &Target,
+        place: Place<'_>,
         problems: &mut Vec<String>,
     ) -> Option<Self> {
+        let target = place.target;
         let (name, format) = split_format(source);
         if name.trim().is_empty() {
             problems.push(format!(
@@ -285,11 +325,11 @@ impl Value {
             .parse::<TokenStream>()
             .and_then(|tokens| syn::parse2::<Expr>(target.resolve(tokens)));
         let Ok(expr) = expr else {
-            problems.push(unreadable(name, target));
+            problems.push(unreadable(name, place));
             return None;
         };
         let before = problems.len();
-        check_place(&expr, name, target, problems);
+        check_place(&expr, name, place, problems);
         (problems.len() == before).then_some(Self { expr, width })
     }
 }
@@ -343,67 +383,72 @@ fn parse_width(name: &str, format: &str) -> Result<usize, String> {
     }
 }
 
-fn unreadable(name: &str, target: &Target) -> String {
+fn unreadable(name: &str, place: Place<'_>) -> String {
     let raw = format!("r#{}", name.trim());
-    if target.arguments().any(|argument| argument == raw) {
+    if place.target.arguments().any(|argument| argument == raw) {
         return format!("`{{{name}}}` is a keyword; write `{{{raw}}}`");
     }
-    format!("`{{{name}}}` is not understood; {PLACES}")
+    format!("`{{{name}}}` is not understood; {}", places(place))
 }
 
-const PLACES: &str = "a placeholder holds an argument, a path, a field, an index or a method \
-                      call; give anything else as a whole key: `key = format!(…)`";
+fn places(place: Place<'_>) -> String {
+    format!(
+        "a placeholder holds an argument, a path, a field, an index or a method call; give \
+         anything else as a whole key: `{}`",
+        place.written("format!(…)")
+    )
+}
 
 /// A placeholder names a place or asks it; it does not compute.
-fn check_place(expr: &Expr, source: &str, target: &Target, problems: &mut Vec<String>) {
+fn check_place(expr: &Expr, source: &str, place: Place<'_>, problems: &mut Vec<String>) {
     match expr {
-        Expr::Path(path) => problems.extend(unknown_name(path, target)),
+        Expr::Path(path) => problems.extend(unknown_name(path, place.target)),
         Expr::Field(field) => {
             if let Member::Named(name) = &field.member
                 && name == "await"
             {
-                problems.push(not_a_place(source));
+                problems.push(not_a_place(source, place));
                 return;
             }
-            check_place(&field.base, source, target, problems);
+            check_place(&field.base, source, place, problems);
         }
         Expr::Index(index) => {
-            check_place(&index.expr, source, target, problems);
-            check_argument(&index.index, source, target, problems);
+            check_place(&index.expr, source, place, problems);
+            check_argument(&index.index, source, place, problems);
         }
         Expr::MethodCall(ExprMethodCall { receiver, args, .. }) => {
-            check_place(receiver, source, target, problems);
+            check_place(receiver, source, place, problems);
             for argument in args {
-                check_argument(argument, source, target, problems);
+                check_argument(argument, source, place, problems);
             }
         }
         Expr::Unary(ExprUnary {
             op: UnOp::Deref(_),
             expr,
             ..
-        }) => check_place(expr, source, target, problems),
+        }) => check_place(expr, source, place, problems),
         Expr::Reference(reference) if reference.mutability.is_none() => {
-            check_place(&reference.expr, source, target, problems);
+            check_place(&reference.expr, source, place, problems);
         }
-        Expr::Paren(paren) => check_place(&paren.expr, source, target, problems),
-        Expr::Group(group) => check_place(&group.expr, source, target, problems),
+        Expr::Paren(paren) => check_place(&paren.expr, source, place, problems),
+        Expr::Group(group) => check_place(&group.expr, source, place, problems),
         Expr::Lit(_) => problems.push(format!(
             "`{{{source}}}` is not an argument; arguments are named, such as {}",
-            target.example_key()
+            place.target.example_key()
         )),
-        _ => problems.push(not_a_place(source)),
+        _ => problems.push(not_a_place(source, place)),
     }
 }
 
 /// Inside `[…]` and `(…)` a literal is as good as a place.
-fn check_argument(expr: &Expr, source: &str, target: &Target, problems: &mut Vec<String>) {
+fn check_argument(expr: &Expr, source: &str, place: Place<'_>, problems: &mut Vec<String>) {
     if !matches!(expr, Expr::Lit(_)) {
-        check_place(expr, source, target, problems);
+        check_place(expr, source, place, problems);
     }
 }
 
-fn not_a_place(source: &str) -> String {
-    format!("`{{{source}}}` computes; {PLACES}")
+fn not_a_place(source: &str, place: Place<'_>) -> String {
+    format!("`{{{source}}}` computes; {}", places(place))
 }
 
 /// A lower-case name that is no argument is a slip; others are paths.
@@ -447,7 +492,7 @@ fn not_an_argument(name: &str, target: &Target) -> String {
 }
 
 /// A literal with a placeholder where nothing fills it in.
-fn uninterpolated(expr: &Expr) -> Option<LitStr> {
+pub(crate) fn uninterpolated(expr: &Expr) -> Option<LitStr> {
     let literal = match unwrapped(expr) {
         Expr::Lit(ExprLit {
             lit: Lit::Str(literal),
@@ -463,7 +508,8 @@ fn uninterpolated(expr: &Expr) -> Option<LitStr> {
             }
             _ => return None,
         },
-        Expr::Macro(expr) if expr.mac.path.segments.last()?.ident == "concat" => {
+        Expr::Array(array) => return array.elems.iter().find_map(uninterpolated),
+        Expr::Macro(expr) if is_verbatim(&expr.mac.path.segments.last()?.ident) => {
             return expr
                 .mac
                 .tokens
@@ -482,6 +528,11 @@ fn is_copying(function: &Ident) -> bool {
     ["to_owned", "to_string", "into", "from", "as_str", "new"]
         .iter()
         .any(|name| function == name)
+}
+
+/// Macros that take literals as they are.
+fn is_verbatim(name: &Ident) -> bool {
+    name == "concat" || name == "vec"
 }
 
 fn has_placeholder(literal: &LitStr) -> bool {

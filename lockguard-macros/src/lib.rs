@@ -4,8 +4,11 @@
 
 // What the user wrote.
 mod argument;
+mod binding;
+mod choice;
 mod duration;
 mod key;
+mod keys;
 mod option;
 mod output;
 mod target;
@@ -44,6 +47,7 @@ fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let target = Target::parse(item, &mut errors);
     let arguments = Arguments::parse(options, &mut errors);
+    arguments.refuse_later(&mut errors);
     match Model::check(arguments, target, &mut errors) {
         Some(model) if errors.is_empty() => expansion::expand(&model),
         _ => expansion::refuse(&errors, item),

@@ -1,24 +1,40 @@
 //! What the attribute means, once every part of it is known to fit.
 
+use std::time::Duration;
+
+use proc_macro2::Ident;
 use syn::{Expr, ExprLit, Lit, LitStr, Path};
 
 use crate::{
     argument::{Arguments, unwrapped},
-    duration::{self, Length},
+    binding,
+    choice::{OnBusy, OnLost},
+    duration::{self, Length, written},
     error::Errors,
-    key::Key,
+    key::{Key, Place},
+    keys::Keys,
     target::Target,
 };
 
 /// A lock and the function that runs under it.
 pub(crate) struct Model {
     pub(crate) target: Target,
-    pub(crate) key: Key,
+    pub(crate) keys: Keys,
     pub(crate) ttl: Length,
-    /// Absent: the manager's default.
+    /// Absent: the manager's default, and no wait where a busy key is skipped.
     pub(crate) wait: Option<Length>,
+    /// Absent: the lease is not renewed.
+    pub(crate) max_hold: Option<Length>,
+    /// Absent: the lock is free when the body ends.
+    pub(crate) min_hold: Option<Length>,
+    /// What the body calls its fencing token.
+    pub(crate) fence: Option<Ident>,
+    /// What the body calls its lease.
+    pub(crate) bind: Option<Ident>,
+    pub(crate) on_busy: OnBusy,
     /// Absent: `Err(error.into())`.
     pub(crate) on_error: Option<Expr>,
+    pub(crate) on_lost: OnLost,
     /// Absent: the registered one.
     pub(crate) manager: Option<Expr>,
     /// Absent: the function's module and name.
@@ -41,6 +57,18 @@ impl Model {
             |value: Option<&Expr>, bounds| value.map(|value| Length::parse(value, bounds, errors));
         let ttl = length(arguments.ttl.as_ref(), &duration::TTL);
         let wait = length(arguments.wait.as_ref(), &duration::WAIT);
+        let max_hold = length(arguments.max_hold.as_ref(), &duration::MAX_HOLD).flatten();
+        let min_hold = length(arguments.min_hold.as_ref(), &duration::MIN_HOLD).flatten();
+        let ttl = ttl.flatten();
+        check_holds(
+            &arguments,
+            [&ttl, &max_hold, &min_hold].map(|length| length.as_ref()?.literal()),
+            errors,
+        );
+        let on_lost = match &arguments.on_lost {
+            Some(value) => OnLost::parse(value, errors),
+            None => Some(OnLost::Cancel),
+        };
         if let Some(handler) = &arguments.on_error {
             check_handler(handler, errors);
         }
@@ -52,16 +80,46 @@ impl Model {
             .as_ref()
             .and_then(|name| literal_name(name, errors));
         let target = target?;
-        let key = arguments
-            .key
+        let bind = arguments
+            .bind
             .as_ref()
-            .and_then(|key| Key::parse(key, &target, errors));
+            .and_then(|name| binding::parse("bind", "bind = lease", name, &target, errors));
+        let fence = arguments
+            .fence
+            .as_ref()
+            .and_then(|name| binding::parse("fence", "fence = token", name, &target, errors));
+        if let Some(name) = &fence
+            && bind.as_ref() == Some(name)
+        {
+            errors.at(
+                name,
+                format!(
+                    "`bind` and `fence` are two things, and `{name}` names one: write `fence = \
+                     {name}_token`"
+                ),
+            );
+        }
+        let on_busy = match &arguments.on_busy {
+            Some(value) => OnBusy::parse(value, &target, errors),
+            None => Some(OnBusy::Error),
+        };
+        let wait = match (&on_busy, &arguments.wait) {
+            (Some(OnBusy::Skip), None) => Some(Length::Literal(Duration::ZERO)),
+            _ => wait.flatten(),
+        };
+        let keys = keys(&arguments, &target, errors);
         Some(Self {
             target,
-            key: key?,
-            ttl: ttl??,
-            wait: wait.flatten(),
+            keys: keys?,
+            ttl: ttl?,
+            wait,
+            max_hold,
+            min_hold,
+            fence,
+            bind,
+            on_busy: on_busy?,
             on_error: arguments.on_error,
+            on_lost: on_lost?,
             manager: arguments.manager,
             name,
             crate_path: arguments.crate_path,
@@ -92,6 +150,67 @@ fn require(arguments: &Arguments, target: &Target, errors: &mut Errors) {
             "`ttl` is missing: say how long the body may take, and the lock of a crashed holder \
              stays taken, such as `ttl = \"2s\"`",
         ),
+    }
+}
+
+/// `key` or `keys`; never both.
+fn keys(arguments: &Arguments, target: &Target, errors: &mut Errors) -> Option<Keys> {
+    if let Some(name) = arguments.later_of("key", "keys") {
+        errors.at(
+            name,
+            "`key` and `keys` are both given: put all of them into `keys = […]`",
+        );
+        return None;
+    }
+    if let Some(keys) = &arguments.keys {
+        return Keys::parse(keys, target, errors);
+    }
+    let place = Place {
+        option: "key",
+        target,
+    };
+    Key::parse(arguments.key.as_ref()?, place, errors).map(Keys::One)
+}
+
+/// What literals say about each other; the runtime compares the rest.
+fn check_holds(
+    arguments: &Arguments,
+    [ttl, max_hold, min_hold]: [Option<Duration>; 3],
+    errors: &mut Errors,
+) {
+    if let (Some(ttl), Some(max_hold)) = (ttl, max_hold)
+        && max_hold < ttl
+    {
+        errors.at(
+            &arguments.max_hold,
+            format!(
+                "`max_hold` is how long a lease is renewed, and a lease lasts the `ttl` of {ttl}: \
+                 write `max_hold = \"{ttl}\"` or more, or remove it",
+                ttl = written(ttl)
+            ),
+        );
+    }
+    let Some(min_hold) = min_hold else { return };
+    match max_hold {
+        Some(max_hold) if min_hold > max_hold => errors.at(
+            &arguments.min_hold,
+            format!(
+                "`min_hold` is longer than `max_hold`, after which no lock is kept: write \
+                 `min_hold = \"{}\"` or less",
+                written(max_hold)
+            ),
+        ),
+        None if !arguments.mentions("max_hold") && ttl.is_some_and(|ttl| min_hold > ttl) => {
+            errors.at(
+                &arguments.min_hold,
+                format!(
+                    "`min_hold` is longer than `ttl`, when an unrenewed lock is free: write \
+                     `ttl = \"{min}\"` or more, or `max_hold = \"{min}\"` to renew the lease",
+                    min = written(min_hold)
+                ),
+            );
+        }
+        _ => {}
     }
 }
 

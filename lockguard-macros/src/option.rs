@@ -27,7 +27,7 @@ const OPTIONS: &[Row] = &[
     Row {
         name: "keys",
         example: "keys = [\"seat:{from}\", \"seat:{to}\"]",
-        support: Support::Later("lock one resource with `key`"),
+        support: Support::Now,
     },
     Row {
         name: "ttl",
@@ -52,20 +52,17 @@ const OPTIONS: &[Row] = &[
     Row {
         name: "fence",
         example: "fence = token",
-        support: Support::Later("remove it"),
+        support: Support::Now,
     },
     Row {
         name: "bind",
         example: "bind = lease",
-        support: Support::Later("remove it"),
+        support: Support::Now,
     },
     Row {
         name: "on_busy",
         example: "on_busy = skip",
-        support: Support::Later(
-            "`wait = \"0s\"` returns at once when the key is busy, and `on_error = |e| …` says \
-             what; ask `e.is_busy()`",
-        ),
+        support: Support::Now,
     },
     Row {
         name: "on_error",

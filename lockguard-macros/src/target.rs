@@ -59,6 +59,8 @@ struct Argument {
     name: Ident,
     /// Whether its type is a reference, so that the caller owns what it names.
     is_borrowed: bool,
+    /// Whether its type is a collection, which yields its items by reference.
+    is_list: bool,
     /// `#[cfg(…)]` on the argument; the name is there only where it holds.
     conditions: Vec<Attribute>,
 }
@@ -164,6 +166,13 @@ impl Target {
         self.arguments
             .iter()
             .map(|argument| argument.name.to_string())
+    }
+
+    /// Whether this argument is a collection that the function owns.
+    pub(crate) fn is_list(&self, name: &Ident) -> bool {
+        self.arguments
+            .iter()
+            .any(|argument| argument.name == *name && argument.is_list)
     }
 
     pub(crate) fn has_receiver(&self) -> bool {
@@ -442,10 +451,20 @@ fn arguments(signature: &Signature) -> Vec<Argument> {
         arguments.extend(names.into_iter().map(|name| Argument {
             name,
             is_borrowed: matches!(*input.ty, Type::Reference(_)),
+            is_list: is_list(&input.ty),
             conditions: conditions.clone(),
         }));
     }
     arguments
+}
+
+fn is_list(ty: &Type) -> bool {
+    let Type::Path(path) = ty else {
+        return matches!(ty, Type::Array(_));
+    };
+    let name = path.path.segments.last().map(|last| last.ident.to_string());
+    let name = name.unwrap_or_default();
+    ["Vec", "VecDeque", "BTreeSet", "HashSet", "LinkedList"].contains(&name.as_str())
 }
 
 fn bindings(pattern: &Pat, names: &mut Vec<Ident>) {

@@ -7,8 +7,14 @@ use std::sync::{Arc, LazyLock};
 
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
-    backend::BoxFuture, error::LockError, guard::LockGuard, lease::Point, manager::LockManager,
-    request::LockRequest, template::render,
+    backend::BoxFuture,
+    error::LockError,
+    fencing_token::FencingToken,
+    guard::LockGuard,
+    lease::{Lease, Point},
+    manager::LockManager,
+    request::LockRequest,
+    template::render,
 };
 
 pub use core::{
@@ -62,6 +68,44 @@ impl<T: AsRef<str> + ?Sized> RawKey for T {
 /// A key that the user has made.
 pub fn raw_key<K: RawKey + ?Sized>(key: &K) -> Key {
     Ok(key.raw_key().to_owned())
+}
+
+/// Several keys, or why there are none.
+pub type Keys = Result<Vec<String>, LockError>;
+
+/// The keys of a list: the first error, if there is one.
+pub fn keys<const N: usize>(keys: [Key; N]) -> Keys {
+    keys.into_iter().collect()
+}
+
+/// What `keys = expr` may be.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of lock keys",
+    label = "`keys` takes an `IntoIterator` of text: `&str`, `String` or `LockKey`",
+    note = "write a list, `keys = [\"seat:{{from}}\", \"seat:{{to}}\"]`, or make the keys, `keys = \
+            seats.iter().map(|seat| format!(…))`"
+)]
+pub trait RawKeys {
+    /// The keys' texts.
+    fn raw_keys(self) -> Vec<String>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<I: IntoIterator<Item: AsRef<str>>> RawKeys for I {
+    fn raw_keys(self) -> Vec<String> {
+        self.into_iter()
+            .map(|key| key.as_ref().to_owned())
+            .collect()
+    }
+}
+
+/// Keys that the user has made.
+///
+/// # Errors
+///
+/// None; it stands where [`keys`] may stand.
+pub fn raw_keys<K: RawKeys>(keys: K) -> Keys {
+    Ok(keys.raw_keys())
 }
 
 /// The manager of `lockguard::scope`, else the registered one.
@@ -129,12 +173,117 @@ pub fn request(manager: Manager, key: Key, ttl: Duration, point: &'static str) -
     LockRequest::new(target, ttl, point)
 }
 
+/// The request of a lock point for several keys; never fails.
+pub fn request_all(
+    manager: Manager,
+    keys: Keys,
+    ttl: Duration,
+    point: &'static str,
+) -> LockRequest {
+    let point = Point::Named(point.into());
+    let target = manager.and_then(|manager| {
+        let keys = manager.core().keys(keys?)?;
+        Ok((Arc::clone(manager.core()), keys))
+    });
+    LockRequest::new(target, ttl, point)
+}
+
 /// Takes the lock.
 ///
 /// Boxed, so that it is compiled once and takes sixteen bytes of the
 /// function's future.
 pub fn acquire(request: LockRequest) -> BoxFuture<'static, Result<LockGuard, LockError>> {
     Box::pin(request.acquire())
+}
+
+/// Tells a busy key, `Ok`, from what `on_busy` is not asked about, `Err`.
+///
+/// # Errors
+///
+/// Any other error, as it was.
+pub fn if_busy(error: LockError) -> Result<LockError, LockError> {
+    if error.is_busy() {
+        Ok(error)
+    } else {
+        Err(error)
+    }
+}
+
+/// A return type that can say that the function did not run.
+///
+/// Never a default value, which the caller could take for a real one.
+#[diagnostic::on_unimplemented(
+    message = "`on_busy = skip` cannot make a `{Self}` for a function that did not run",
+    label = "the caller could not tell this `{Self}` from a real one",
+    note = "return `Result<(), _>` or `Result<Option<_>, _>`, or say what to return when the key \
+            is busy: `on_busy = …`"
+)]
+pub trait SkipOutput {
+    /// The value that says so.
+    fn skipped() -> Self;
+}
+
+impl SkipOutput for () {
+    fn skipped() {}
+}
+
+impl<T> SkipOutput for Option<T> {
+    fn skipped() -> Self {
+        None
+    }
+}
+
+impl<T: SkipValue, E> SkipOutput for Result<T, E> {
+    fn skipped() -> Self {
+        Ok(T::skipped())
+    }
+}
+
+/// What a [`Result`] holds that can say that the function did not run.
+#[diagnostic::on_unimplemented(
+    message = "`on_busy = skip` cannot make a `{Self}` for a function that did not run",
+    label = "the caller could not tell this `{Self}` from a real one",
+    note = "return `Result<Option<{Self}>, _>`, or say what to return when the key is busy: \
+            `on_busy = Ok(…)`"
+)]
+pub trait SkipValue {
+    /// The value that says so.
+    fn skipped() -> Self;
+}
+
+impl SkipValue for () {
+    fn skipped() {}
+}
+
+impl<T> SkipValue for Option<T> {
+    fn skipped() -> Self {
+        None
+    }
+}
+
+/// What a function returns that was skipped.
+pub fn skipped<R: SkipOutput>() -> R {
+    R::skipped()
+}
+
+/// The lease of `bind = …`, for the body to own.
+pub fn lease(guard: &LockGuard) -> Lease {
+    guard.lease().clone()
+}
+
+/// The fencing token of `fence = …`, for the body to own.
+///
+/// # Panics
+///
+/// Never: the expansion has asked for a fenced lease.
+#[expect(
+    clippy::expect_used,
+    reason = "a fenced request is granted with a token, or not at all"
+)]
+pub fn fence(guard: &LockGuard) -> FencingToken {
+    guard
+        .fencing_token()
+        .expect("a fenced lease has a fencing token")
 }
 
 /// The release on every normal way out; boxed as [`acquire`].

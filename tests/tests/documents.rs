@@ -44,7 +44,7 @@ fn every_test_that_a_document_names_exists() {
             };
             let source = match file {
                 "backend::redis::tests" => root().join("lockguard/src/backend/redis/tests.rs"),
-                file => root().join(format!("tests/tests/{file}.rs")),
+                file => root().join(format!("tests/tests/{}.rs", file.replace("::", "/"))),
             };
             // A claim in words, and not a path of Rust's.
             if test.matches('_').count() < 3 {

@@ -7,6 +7,7 @@
 mod compile_cost;
 mod doc;
 mod examples;
+mod fuzz;
 mod msrv;
 mod redis;
 mod step;
@@ -21,6 +22,12 @@ cargo xtask <command>
          finds a Redis or Valkey server, or installs one
   doc    build the documentation, with warnings as errors
   msrv   check `lockguard` with the oldest Rust that users are promised
+  fuzz [--minutes N]
+         feed the attribute random options, items, templates and durations
+         (default: 1 minute)
+  injectivity [--pairs N]
+         show that different values never make the same key
+         (default: 10,000,000 pairs)
   compile-cost
          measure what the attribute costs the compiler, and its futures
   help   show this
@@ -34,6 +41,10 @@ fn main() -> ExitCode {
         ["doc"] => doc::run(),
         ["compile-cost"] => compile_cost::run(),
         ["msrv"] => msrv::run(),
+        ["fuzz"] => fuzz::run(fuzz::MINUTES),
+        ["fuzz", "--minutes", minutes] => number(minutes).and_then(fuzz::run),
+        ["injectivity"] => fuzz::injectivity(fuzz::PAIRS),
+        ["injectivity", "--pairs", pairs] => number(pairs).and_then(fuzz::injectivity),
         ["help" | "--help" | "-h"] | [] => {
             eprint!("{HELP}");
             Ok(())
@@ -49,5 +60,14 @@ fn main() -> ExitCode {
             eprintln!("\nerror: {problem}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A count, with or without `_` and `,` between its digits.
+fn number(text: &str) -> Result<u64, String> {
+    let digits = text.replace(['_', ','], "");
+    match digits.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("`{text}` is no number of at least 1")),
     }
 }

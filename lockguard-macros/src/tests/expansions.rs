@@ -8,7 +8,7 @@ use std::{env, fs, path::PathBuf};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-use crate::expand;
+use super::expand;
 
 /// Compares `<name>.rs` with `<name>.expanded.rs`.
 fn check(name: &str) {
@@ -77,6 +77,21 @@ fn of_a_template_and_literals() {
 #[test]
 fn of_every_option() {
     check("every_option");
+}
+
+#[test]
+fn of_a_job_that_is_skipped_when_busy() {
+    check("skip");
+}
+
+#[test]
+fn of_several_keys() {
+    check("several_keys");
+}
+
+#[test]
+fn of_a_lease_that_is_renewed_fenced_and_kept() {
+    check("held");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 
-use crate::expand;
+use super::expand;
 
 const BOOK: &str = "async fn book(&self, id: u64, order: &Order, r#type: u8) -> Result<(), E> {}";
 
@@ -39,6 +39,35 @@ fn options_come_in_any_order_and_with_any_expression() {
         "key = \"k\", ttl = \"2s\", manager = lockguard::named(\"payments\")",
         "key = \"k\", ttl = \"2s\", manager = &*self.locks[0]",
         "key = \"k\", ttl = \"2s\", name = \"nightly report\"",
+        "keys = [\"a:{id}\", \"b:{id}\"], ttl = \"2s\"",
+        "keys = [\"a:{id}\", KEY, format!(\"b:{id}\"), order.key(),], ttl = \"2s\"",
+        "keys = ([\"a\"]), ttl = \"2s\"",
+        "keys = [\"a:{id}\", \"a:{id:>04}\", \"a:{order.id}\", \"a:{id}:\"], ttl = \"2s\"",
+        "keys = order.lines.iter().map(|line| format!(\"line:{line}\")), ttl = \"2s\"",
+        "keys = &order.keys, ttl = \"2s\"",
+        "keys = vec![\"a\", \"b\"], ttl = \"2s\"",
+        "keys = [\"a\", \"b\"].into_iter(), ttl = \"2s\"",
+        "key = \"k\", ttl = \"2s\", max_hold = \"2s\"",
+        "key = \"k\", ttl = \"2s\", max_hold = \"30d\", min_hold = \"1h\"",
+        "key = \"k\", ttl = \"2s\", min_hold = \"2s\"",
+        "key = \"k\", ttl = TTL, min_hold = \"1h\"",
+        "key = \"k\", ttl = \"2s\", max_hold = self.longest(), min_hold = \"1h\"",
+        "key = \"k\", ttl = TTL, max_hold = \"2s\", min_hold = self.shortest()",
+        "key = \"k\", ttl = \"2s\", fence = token",
+        "key = \"k\", ttl = \"2s\", fence = token, bind = lease",
+        "key = \"k\", ttl = \"2s\", on_lost = cancel",
+        "key = \"k\", ttl = \"2s\", on_lost = (finish)",
+        "key = \"k\", ttl = \"2s\", bind = lease",
+        "key = \"k\", ttl = \"2s\", bind = r#match",
+        "key = \"k\", ttl = \"2s\", bind = (_lease)",
+        "key = \"k\", ttl = \"2s\", on_busy = skip",
+        "key = \"k\", ttl = \"2s\", on_busy = (error)",
+        "key = \"k\", ttl = \"2s\", on_busy = Ok(())",
+        "key = \"k\", ttl = \"2s\", on_busy = id",
+        "key = \"k\", ttl = \"2s\", on_busy = \"busy\"",
+        "key = \"k\", ttl = \"2s\", on_busy = { skipp }",
+        "key = \"k\", ttl = \"2s\", on_busy = self.queue(order).await?",
+        "key = \"k\", ttl = \"2s\", on_busy = Err(Busy { id }), wait = \"1s\", bind = lease",
         "key = \"k\", ttl = \"2s\", crate = crate",
         "key = \"k\", ttl = \"2s\", crate = ::framework::lockguard",
         "key = \"k\", ttl = \"2s\", crate = super::lockguard, name = \"n\"",

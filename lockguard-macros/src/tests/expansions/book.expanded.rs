@@ -36,7 +36,12 @@ async fn book(seat_id: u64, user: &str) -> Result<Ticket, BookingError> {
                 }
             };
             let __lockguard_body = __lockguard::pin!(__lockguard_body);
-            __lockguard::run(&__lockguard_guard, __lockguard_body).await
+            let __lockguard_value = __lockguard::run(
+                    &__lockguard_guard,
+                    __lockguard_body,
+                )
+                .await;
+            __lockguard_value
         };
         __lockguard::release(__lockguard_guard).await;
         match __lockguard_value {

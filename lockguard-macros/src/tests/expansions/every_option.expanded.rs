@@ -27,10 +27,19 @@ where
         let __lockguard_guard = match __lockguard_acquire.await {
             __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
             __lockguard::Err(__lockguard_error) => {
-                break '__lockguard_failed __lockguard_error;
+                match __lockguard::if_busy(__lockguard_error) {
+                    __lockguard::Ok(_) => {
+                        let __lockguard_value: Report = Report::later(day).await?;
+                        #[allow(unreachable_code)] return __lockguard_value;
+                    }
+                    __lockguard::Err(__lockguard_error) => {
+                        break '__lockguard_failed __lockguard_error;
+                    }
+                }
             }
         };
         let __lockguard_value = {
+            let lease = __lockguard::lease(&__lockguard_guard);
             let __lockguard_body = async move {
                 #[allow(clippy::used_underscore_binding)]
                 let _ = &_guard;
@@ -40,10 +49,15 @@ where
                 >() {
                     return __lockguard_output;
                 }
-                { self.write::<T>(&day) }
+                { self.write::<T>(&day, lease) }
             };
             let __lockguard_body = __lockguard::pin!(__lockguard_body);
-            __lockguard::run(&__lockguard_guard, __lockguard_body).await
+            let __lockguard_value = __lockguard::run(
+                    &__lockguard_guard,
+                    __lockguard_body,
+                )
+                .await;
+            __lockguard_value
         };
         __lockguard::release(__lockguard_guard).await;
         match __lockguard_value {

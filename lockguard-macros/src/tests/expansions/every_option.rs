@@ -3,6 +3,8 @@
     key = format!("report:{}", day.number()),
     ttl = self.settings.ttl(),
     wait = WAIT,
+    bind = lease,
+    on_busy = Report::later(day).await?,
     on_error = |error| Report::failed(error),
     manager = self.locks,
     name = "nightly report",
@@ -14,5 +16,5 @@ where
     T: Format,
 {
     #![allow(deprecated)]
-    self.write::<T>(&day)
+    self.write::<T>(&day, lease)
 }

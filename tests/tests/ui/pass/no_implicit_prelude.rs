@@ -8,6 +8,12 @@ async fn book(seat_id: u64) -> ::std::result::Result<u64, LockError> {
     ::std::result::Result::Ok(seat_id)
 }
 
+#[distributed_lock(key = "skipped", ttl = "2s", on_busy = skip, bind = _lease)]
+async fn skipped() -> ::std::result::Result<(), LockError> {
+    ::std::result::Result::Ok(())
+}
+
 fn main() {
+    ::std::mem::drop(skipped());
     ::std::mem::drop(book(1));
 }

@@ -29,10 +29,11 @@ fn release() {}
 fn run() {}
 fn fail() {}
 
-#[distributed_lock(key = "k:{guard}:{error}", ttl = "2s", wait = "1s")]
+#[distributed_lock(key = "k:{guard}:{error}", ttl = "2s", wait = "1s", bind = __lockguard_guard, fence = __lockguard_value)]
 async fn book(guard: u8, error: u8, value: u8, body: u8) -> Result<u8, LockError> {
     const POINT: u8 = 1;
     let lockguard = POINT;
+    let _ = (__lockguard_guard.is_held(), __lockguard_value.get());
     Ok(guard + error + value + body + lockguard)
 }
 

@@ -30,6 +30,21 @@ pub async fn book(seat_id: u64, user: &str, _owned: String) -> Result<u64, LockE
     Ok(seat_id)
 }
 
+#[distributed_lock(key = "bound", ttl = "2s", bind = lease)]
+async fn bound() -> Result<bool, LockError> { Ok(lease.is_held()) }
+
+#[distributed_lock(key = "skipped", ttl = "2s", on_busy = skip, on_error = drop)]
+async fn skipped() {}
+
+#[distributed_lock(key = "queued", ttl = "2s", on_busy = unreachable!("nobody else has {id}"))]
+async fn queued(id: u8) -> Result<u8, LockError> { Ok(id) }
+
+#[distributed_lock(key = "nothing", ttl = "2s", on_busy = (), on_error = drop)]
+async fn unit() {}
+
+#[distributed_lock(keys = ["several", "fenced"], ttl = "2s", fence = token)]
+async fn fenced() -> Result<u64, LockError> { Ok(token.get()) }
+
 #[distributed_lock(key = "one", ttl = "2s", on_error = |_| 0)]
 async fn one_line() -> u8 { 1 }
 
@@ -49,5 +64,5 @@ async fn loops() -> Result<(), LockError> {
 }
 
 fn main() {
-    drop((book(1, "", String::new()), one_line(), nothing(), panics(), loops()));
+    drop((book(1, "", String::new()), bound(), skipped(), queued(1), unit(), fenced(), one_line(), nothing(), panics(), loops()));
 }

@@ -1,13 +1,10 @@
 use lockguard::{LockError, distributed_lock};
 
 #[distributed_lock(
-    keys = ["a", "b"],
+    key = "k",
     ttl = "2s",
     max_hold = "1m",
     min_hold = "1s",
-    fence = token,
-    bind = lease,
-    on_busy = skip,
     on_lost = finish
 )]
 async fn book(seat_id: u64, user: &str) -> Result<(), LockError> {

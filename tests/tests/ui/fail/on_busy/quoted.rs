@@ -1,0 +1,8 @@
+use lockguard::{LockError, distributed_lock};
+
+#[distributed_lock(key = "k", ttl = "2s", on_busy = "skip")]
+async fn book(seat_id: u64) -> Result<u64, LockError> {
+    Ok(seat_id)
+}
+
+fn main() {}
