@@ -11,7 +11,7 @@ use syn::{
 use crate::{
     duration,
     error::Errors,
-    option::{self, Row, Support, row, unknown},
+    option::{self, Row, row, unknown},
 };
 
 /// The options as they were written: names are known, values are not looked at.
@@ -54,18 +54,6 @@ impl Arguments {
             .iter()
             .filter(|(row, _)| row.name == one || row.name == other);
         both.nth(1).map(|(_, name)| name)
-    }
-
-    /// Answers options of a later version, which are read all the same.
-    pub(crate) fn refuse_later(&self, errors: &mut Errors) {
-        for (row, name) in &self.given {
-            if let Support::Later(instead) = row.support {
-                errors.at(
-                    name,
-                    format!("`{}` is not supported yet: {instead}", row.name),
-                );
-            }
-        }
     }
 
     /// Reads all options; a mistake in one does not hide the next.

@@ -47,7 +47,6 @@ fn expand(options: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let target = Target::parse(item, &mut errors);
     let arguments = Arguments::parse(options, &mut errors);
-    arguments.refuse_later(&mut errors);
     match Model::check(arguments, target, &mut errors) {
         Some(model) if errors.is_empty() => expansion::expand(&model),
         _ => expansion::refuse(&errors, item),

@@ -7,14 +7,6 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// A use of it, which messages show.
     pub(crate) example: &'static str,
-    pub(crate) support: Support,
-}
-
-/// Whether an option can be used in this version.
-pub(crate) enum Support {
-    Now,
-    /// Not yet; what to do instead.
-    Later(&'static str),
 }
 
 /// Every option, in the order of the reference page.
@@ -22,72 +14,58 @@ const OPTIONS: &[Row] = &[
     Row {
         name: "key",
         example: "key = \"seat:{seat_id}\"",
-        support: Support::Now,
     },
     Row {
         name: "keys",
         example: "keys = [\"seat:{from}\", \"seat:{to}\"]",
-        support: Support::Now,
     },
     Row {
         name: "ttl",
         example: "ttl = \"2s\"",
-        support: Support::Now,
     },
     Row {
         name: "wait",
         example: "wait = \"5s\"",
-        support: Support::Now,
     },
     Row {
         name: "max_hold",
         example: "max_hold = \"1m\"",
-        support: Support::Later("choose a `ttl` that the body fits into"),
     },
     Row {
         name: "min_hold",
         example: "min_hold = \"10s\"",
-        support: Support::Later("the lock is free when the body ends"),
     },
     Row {
         name: "fence",
         example: "fence = token",
-        support: Support::Now,
     },
     Row {
         name: "bind",
         example: "bind = lease",
-        support: Support::Now,
     },
     Row {
         name: "on_busy",
         example: "on_busy = skip",
-        support: Support::Now,
     },
     Row {
         name: "on_error",
         example: "on_error = |e| Err(e.into())",
-        support: Support::Now,
     },
     Row {
         name: "on_lost",
         example: "on_lost = finish",
-        support: Support::Later("the body is dropped when its lease is lost"),
     },
     Row {
         name: "manager",
         example: "manager = self.locks",
-        support: Support::Now,
     },
     Row {
         name: "name",
         example: "name = \"booking\"",
-        support: Support::Now,
     },
     Row {
         name: "crate",
         example: "crate = my_framework::lockguard",
-        support: Support::Now,
     },
 ];
 
@@ -126,13 +104,6 @@ pub(crate) fn row(name: &str) -> Option<&'static Row> {
     OPTIONS.iter().find(|row| row.name == name)
 }
 
-fn supported() -> impl Iterator<Item = &'static str> {
-    OPTIONS
-        .iter()
-        .filter(|row| matches!(row.support, Support::Now))
-        .map(|row| row.name)
-}
-
 /// A use of some option.
 pub(crate) fn example() -> &'static str {
     OPTIONS.first().map_or("", |row| row.example)
@@ -145,16 +116,10 @@ pub(crate) fn unknown(given: &str) -> (String, Option<&'static str>) {
         .find(|(_, names)| names.contains(&given))
         .and_then(|(ours, _)| row(ours));
     if let Some(row) = foreign {
-        let message = match row.support {
-            Support::Now => format!(
-                "`{given}` is called `{}` here: write `{}`",
-                row.name, row.example
-            ),
-            Support::Later(instead) => format!(
-                "`{given}` is called `{}` here, which is not supported yet: {instead}",
-                row.name
-            ),
-        };
+        let message = format!(
+            "`{given}` is called `{}` here: write `{}`",
+            row.name, row.example
+        );
         return (message, Some(row.name));
     }
     match closest(given, OPTIONS.iter().map(|row| row.name)).and_then(row) {
@@ -165,7 +130,7 @@ pub(crate) fn unknown(given: &str) -> (String, Option<&'static str>) {
         None => (
             format!(
                 "there is no option `{given}`; the options are {}",
-                listed(supported())
+                listed(OPTIONS.iter().map(|row| row.name))
             ),
             None,
         ),

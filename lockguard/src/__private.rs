@@ -25,7 +25,7 @@ pub use core::{
     time::Duration,
 };
 
-pub use crate::run::run;
+pub use crate::{OnLost, run::run};
 
 /// A key, or why there is none.
 pub type Key = Result<String, LockError>;

@@ -8,7 +8,7 @@ use std::{env, fs, path::PathBuf};
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-use super::expand;
+use crate::expand;
 
 /// Compares `<name>.rs` with `<name>.expanded.rs`.
 fn check(name: &str) {

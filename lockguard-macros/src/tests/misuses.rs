@@ -99,10 +99,10 @@ const OPTIONS: &[Misuse] = &[
         ("@", r#"`ttl` is not understood: write `ttl = "2s"` (expected an expression)"#),
     ]),
     ("unknown_option", r#"key = "seat:{seat_id}", ttl = "2s", colour = "red""#, BOOK, &[
-        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `fence`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
     ]),
     ("unknown_flag", r#"key = "seat:{seat_id}", ttl = "2s", colour"#, BOOK, &[
-        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `fence`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
     ]),
     ("misspelt_key", r#"kye = "seat:{seat_id}", ttl = "2s""#, BOOK, &[
         ("kye", "there is no option `kye`; did you mean `key`?"),
@@ -121,26 +121,12 @@ const OPTIONS: &[Misuse] = &[
     ]),
     ("all_mistakes_at_once", r#"key = "seat:{seatid}", ttl = "2", wait = 5, colour = "red", manager = "m", name = 1"#, "fn book(seat_id: u64) {}", &[
         ("fn", "`book` is not async, and taking a lock waits: write `async fn book`; blocking code calls it as `handle.block_on(book(…))`, where `handle` is a `tokio::runtime::Handle`"),
-        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `fence`, `bind`, `on_busy`, `on_error`, `manager`, `name` and `crate`"),
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
         (r#""2""#, r#"`ttl = "2"`: the unit is missing; did you mean `"2s"` or `"2ms"`?"#),
         ("5", r#"`wait` takes text with a unit: write `wait = "5s"` or `wait = "5ms"`"#),
         (r#""m""#, r#"`manager` takes a manager, not its name: write `manager = lockguard::named("m")`"#),
         ("1", r#"`name` takes text that does not change from call to call: write `name = "…"`"#),
         (r#""seat:{seatid}""#, "`key`: `seatid` is not an argument of `book`; did you mean `seat_id`?"),
-    ]),
-];
-
-/// Options of a later version.
-#[rustfmt::skip]
-const NOT_YET: &[Misuse] = &[
-    ("max_hold_set", r#"key = "seat:{seat_id}", ttl = "2s", max_hold = "1m""#, BOOK, &[
-        ("max_hold", "`max_hold` is not supported yet: choose a `ttl` that the body fits into"),
-    ]),
-    ("min_hold_set", r#"key = "seat:{seat_id}", ttl = "2s", min_hold = "10s""#, BOOK, &[
-        ("min_hold", "`min_hold` is not supported yet: the lock is free when the body ends"),
-    ]),
-    ("on_lost_set", r#"key = "seat:{seat_id}", ttl = "2s", on_lost = finish"#, BOOK, &[
-        ("on_lost", "`on_lost` is not supported yet: the body is dropped when its lease is lost"),
     ]),
 ];
 
@@ -154,7 +140,7 @@ const FOREIGN_NAMES: &[Misuse] = &[
         ("lock_at_most_for", r#"`lock_at_most_for` is called `ttl` here: write `ttl = "2s"`"#),
     ]),
     ("lock_at_least_for_of_shedlock", r#"key = "seat:{seat_id}", ttl = "2s", lock_at_least_for = "8s""#, BOOK, &[
-        ("lock_at_least_for", "`lock_at_least_for` is called `min_hold` here, which is not supported yet: the lock is free when the body ends"),
+        ("lock_at_least_for", r#"`lock_at_least_for` is called `min_hold` here: write `min_hold = "10s"`"#),
     ]),
     ("lease_time_of_redisson", r#"key = "k", lease_time = "8s""#, BOOK, &[
         ("lease_time", r#"`lease_time` is called `ttl` here: write `ttl = "2s"`"#),
@@ -175,13 +161,13 @@ const FOREIGN_NAMES: &[Misuse] = &[
         ("retry_count", r#"`retry_count` is called `wait` here: write `wait = "5s"`"#),
     ]),
     ("renew_flag", r#"key = "seat:{seat_id}", ttl = "2s", renew"#, BOOK, &[
-        ("renew", "`renew` is called `max_hold` here, which is not supported yet: choose a `ttl` that the body fits into"),
+        ("renew", r#"`renew` is called `max_hold` here: write `max_hold = "1m"`"#),
     ]),
     ("watchdog_of_redisson", r#"key = "seat:{seat_id}", ttl = "2s", watchdog = true"#, BOOK, &[
-        ("watchdog", "`watchdog` is called `max_hold` here, which is not supported yet: choose a `ttl` that the body fits into"),
+        ("watchdog", r#"`watchdog` is called `max_hold` here: write `max_hold = "1m"`"#),
     ]),
     ("auto_extend_value", r#"key = "seat:{seat_id}", ttl = "2s", auto_extend = true"#, BOOK, &[
-        ("auto_extend", "`auto_extend` is called `max_hold` here, which is not supported yet: choose a `ttl` that the body fits into"),
+        ("auto_extend", r#"`auto_extend` is called `max_hold` here: write `max_hold = "1m"`"#),
     ]),
     ("skip_flag", r#"key = "seat:{seat_id}", ttl = "2s", skip"#, BOOK, &[
         ("skip", "`skip` is called `on_busy` here: write `on_busy = skip`"),
@@ -970,15 +956,6 @@ fn answers(options: &str, item: &str) -> Vec<(String, String)> {
     underlined(&errors)
 }
 
-/// The same, for options that are read and cannot be used yet.
-fn answers_of_this_version(options: &str) -> Vec<(String, String)> {
-    let options: TokenStream = options.parse().expect("the options are tokens");
-    let mut errors = Errors::default();
-    let arguments = Arguments::parse(options, &mut errors);
-    arguments.refuse_later(&mut errors);
-    underlined(&errors)
-}
-
 fn underlined(errors: &Errors) -> Vec<(String, String)> {
     errors
         .iter()
@@ -990,10 +967,6 @@ fn underlined(errors: &Errors) -> Vec<(String, String)> {
 }
 
 fn assert_answered(misuses: &[Misuse]) {
-    assert_each(misuses, answers);
-}
-
-fn assert_each(misuses: &[Misuse], answers: fn(&str, &str) -> Vec<(String, String)>) {
     let mut wrong = Vec::new();
     for (name, options, item, expected) in misuses {
         let answers = answers(options, item);
@@ -1011,11 +984,6 @@ fn assert_each(misuses: &[Misuse], answers: fn(&str, &str) -> Vec<(String, Strin
 #[test]
 fn mistakes_in_options_are_answered() {
     assert_answered(OPTIONS);
-}
-
-#[test]
-fn options_of_a_later_version_are_answered() {
-    assert_each(NOT_YET, |options, _| answers_of_this_version(options));
 }
 
 #[test]
@@ -1089,7 +1057,6 @@ fn a_text_as_long_as_a_key_is_accepted() {
 fn each_misuse_has_a_name_of_its_own() {
     let all = [
         OPTIONS,
-        NOT_YET,
         FOREIGN_NAMES,
         KEYS,
         DURATIONS,

@@ -10,11 +10,8 @@ use std::{
 
 use proc_macro2::TokenStream;
 
-use super::{
-    dice::{Dice, asked},
-    expand,
-};
-use crate::duration;
+use super::dice::{Dice, asked};
+use crate::{duration, expand};
 
 #[rustfmt::skip]
 const OPTION_WORDS: &[&str] = &[

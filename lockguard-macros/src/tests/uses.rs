@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 
-use super::expand;
+use crate::expand;
 
 const BOOK: &str = "async fn book(&self, id: u64, order: &Order, r#type: u8) -> Result<(), E> {}";
 

@@ -16,6 +16,7 @@ mod busy;
 mod drops;
 mod error_types;
 mod futures;
+mod holds;
 mod keys;
 mod methods;
 mod nested;

@@ -8,7 +8,7 @@ async fn book(seat_id: u64) -> ::std::result::Result<u64, LockError> {
     ::std::result::Result::Ok(seat_id)
 }
 
-#[distributed_lock(key = "skipped", ttl = "2s", on_busy = skip, bind = _lease)]
+#[distributed_lock(key = "skipped", ttl = "2s", on_busy = skip, bind = _lease, on_lost = finish, max_hold = "1m")]
 async fn skipped() -> ::std::result::Result<(), LockError> {
     ::std::result::Result::Ok(())
 }

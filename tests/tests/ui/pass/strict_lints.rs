@@ -42,6 +42,9 @@ async fn queued(id: u8) -> Result<u8, LockError> { Ok(id) }
 #[distributed_lock(key = "nothing", ttl = "2s", on_busy = (), on_error = drop)]
 async fn unit() {}
 
+#[distributed_lock(key = "held", ttl = "2s", max_hold = "1m", min_hold = "1s", on_lost = finish)]
+async fn held() -> Result<(), LockError> { Ok(()) }
+
 #[distributed_lock(keys = ["several", "fenced"], ttl = "2s", fence = token)]
 async fn fenced() -> Result<u64, LockError> { Ok(token.get()) }
 
@@ -64,5 +67,5 @@ async fn loops() -> Result<(), LockError> {
 }
 
 fn main() {
-    drop((book(1, "", String::new()), bound(), skipped(), queued(1), unit(), fenced(), one_line(), nothing(), panics(), loops()));
+    drop((book(1, "", String::new()), bound(), skipped(), queued(1), unit(), held(), fenced(), one_line(), nothing(), panics(), loops()));
 }

@@ -1,0 +1,9 @@
+use lockguard::{LockError, distributed_lock};
+
+#[distributed_lock(key = "seat:{seat_id}", ttl = "2s", on_lost = |_| ())]
+async fn book(seat_id: u64, user: &str) -> Result<(), LockError> {
+    println!("{seat_id} {user}");
+    Ok(())
+}
+
+fn main() {}
