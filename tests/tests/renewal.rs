@@ -674,9 +674,10 @@ async fn ten_thousand_leases_are_renewed_in_a_few_large_batches() {
 /// A renewed body that says when it is inside, and how it ended.
 async fn held_until_lost(
     manager: &LockManager,
+    ttl: Duration,
     inside: impl AsyncFnOnce(Lease),
 ) -> (LostCause, Instant) {
-    let request = manager.lock("k", TTL).max_hold(MINUTE);
+    let request = manager.lock("k", ttl).max_hold(MINUTE);
     let result = request.run(async |lease| {
         inside(lease).await;
         sleep(MINUTE).await;
@@ -687,7 +688,7 @@ async fn held_until_lost(
 over_1_3_5_nodes!(a_body_on_servers_outlives_several_ttls(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let other = LockManager::connect(servers.urls()).await.unwrap();
-    let ttl = ms(500);
+    let ttl = ms(1000);
     let request = manager.lock("k", ttl).max_hold(MINUTE);
     let body = request.run(async |_| {
         for _ in 0..20 {
@@ -702,17 +703,17 @@ over_1_3_5_nodes!(a_body_on_servers_outlives_several_ttls(servers) {
 over_1_3_5_nodes!(max_hold_ends_a_body_on_servers(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let start = Instant::now();
-    let request = manager.lock("k", ms(500)).max_hold(ms(1500));
+    let request = manager.lock("k", ms(1000)).max_hold(ms(2500));
     let cause = lost_cause(request.run(async |_| sleep(MINUTE).await).await);
     assert_eq!(cause, LostCause::MaxHold);
-    assert!(start.elapsed() >= ms(1500) && start.elapsed() < MINUTE / 2);
+    assert!(start.elapsed() >= ms(2500) && start.elapsed() < MINUTE / 2);
     eventually(MINUTE, || servers.iter().all(|server| server.keys().is_empty())).await;
 });
 
 over_1_3_5_nodes!(a_key_deleted_by_force_on_a_quorum_is_taken_at_the_next_renewal(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let mut deleted = Instant::now();
-    let (cause, lost) = held_until_lost(&manager, async |_| {
+    let (cause, lost) = held_until_lost(&manager, TTL, async |_| {
         sleep(TTL + TTL / 2).await;
         deleted = Instant::now();
         for server in servers.iter().take(servers.len() / 2 + 1) {
@@ -722,14 +723,14 @@ over_1_3_5_nodes!(a_key_deleted_by_force_on_a_quorum_is_taken_at_the_next_renewa
     .await;
     assert_eq!(cause, LostCause::Taken);
     let noticed = lost.duration_since(deleted);
-    // A renewal that was on its way, another, and a busy machine.
-    assert!(noticed < FIRST_RENEWAL + ms(500), "{noticed:?}");
+    // On a busy machine, and still well before the deadline.
+    assert!(noticed < FIRST_RENEWAL + ms(1000), "{noticed:?}");
 });
 
 over_1_3_5_nodes!(a_majority_that_hangs_is_a_loss_at_the_deadline_and_not_before(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let mut deadline = Instant::now();
-    let (cause, lost) = held_until_lost(&manager, async |lease| {
+    let (cause, lost) = held_until_lost(&manager, TTL, async |lease| {
         sleep(TTL / 2).await;
         for server in servers.iter().take(servers.len() / 2 + 1) {
             server.stop();
@@ -796,7 +797,7 @@ async fn a_minority_that_is_killed_and_restarts_costs_a_renewed_body_nothing() {
 async fn a_single_server_that_restarts_empty_ends_a_renewed_body() {
     let servers = Servers::start(1);
     let manager = LockManager::connect(servers.urls()).await.unwrap();
-    let (cause, _) = held_until_lost(&manager, async |_| servers[0].restart()).await;
+    let (cause, _) = held_until_lost(&manager, 5 * TTL, async |_| servers[0].restart()).await;
     assert_eq!(cause, LostCause::Taken);
 }
 

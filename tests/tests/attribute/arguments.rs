@@ -112,7 +112,10 @@ async fn future<T>(work: impl Future<Output = T>) -> Result<T, LockError> {
 
 #[tokio::test]
 async fn a_future_is_an_argument_and_runs_under_the_lock() {
-    alone(async { assert!(future(Box::pin(is_held("future"))).await.unwrap()) }).await;
+    Box::pin(alone(async {
+        assert!(future(is_held("future")).await.unwrap());
+    }))
+    .await;
 }
 
 #[distributed_lock(key = "arrays:{N}:{NAMED}", ttl = "2s")]
