@@ -481,6 +481,12 @@ fn not_an_argument(name: &str, target: &Target) -> String {
         Some(meant) => {
             format!("`{name}` is not an argument of `{point}`; did you mean `{meant}`?")
         }
+        None if target.has_receiver() => {
+            format!(
+                "`{name}` is not an argument of `{point}`; a field of `self` is written \
+                 `{{self.{name}}}`"
+            )
+        }
         None if arguments().next().is_none() => {
             format!("`{name}` is not an argument of `{point}`, which has none")
         }

@@ -255,6 +255,9 @@ const KEYS: &[Misuse] = &[
     ("placeholder_of_a_function_without_arguments", r#"key = "seat:{order}", ttl = "2s""#, "async fn sweep() -> R {}", &[
         (r#""seat:{order}""#, "`key`: `order` is not an argument of `sweep`, which has none"),
     ]),
+    ("placeholder_of_a_field_without_self", r#"key = "seat:{region}:{seat}", ttl = "2s""#, "async fn take(&self, seat: u64) -> R {}", &[
+        (r#""seat:{region}:{seat}""#, "`key`: `region` is not an argument of `take`; a field of `self` is written `{self.region}`"),
+    ]),
     ("placeholder_field_of_an_unknown_argument", r#"key = "seat:{order.id}", ttl = "2s""#, BOOK, &[
         (r#""seat:{order.id}""#, "`key`: `order` is not an argument of `book`; its arguments are `seat_id` and `user`"),
     ]),
