@@ -1,26 +1,23 @@
 //! The job, and the count of its runs.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt};
 
 use lockguard::{LockError, distributed_lock};
 use lockguard_examples::Failure;
 use redis::{AsyncCommands as _, RedisError, aio::MultiplexedConnection};
-use tokio::time::sleep;
 
-/// Removes what is old; `None` where another replica is at it.
+/// Removes what is old; `None` where another replica does, or has done, it.
 ///
-/// A lock keeps two from running at the same time. That nobody runs after
-/// somebody has run holds as long as the job takes longer than the clocks
-/// differ.
+/// The job is over in a moment, and the clocks of the replicas differ by more:
+/// `min_hold` keeps the night's lock until the last of them has looked.
 #[distributed_lock(
-    key = "job:{runs.name}:clean_up",
+    key = "job:{runs.name}:clean_up:{night}",
     ttl = "30s",
-    wait = "0s",
-    on_error = |error| if error.is_busy() { Ok(None) } else { Err(error.into()) },
+    min_hold = "10s",
+    on_busy = skip,
 )]
 pub(crate) async fn clean_up(runs: Runs, night: u32) -> Result<Option<u32>, JobError> {
     runs.count(night).await?;
-    sleep(Duration::from_secs(1)).await;
     Ok(Some(night * 7))
 }
 

@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const REPLICA: &str = "replica";
 
 /// By how many milliseconds the clocks of the replicas are late: two start at
-/// the same time, and one comes when the job runs already.
+/// the same time, and one comes when the job is over.
 const SKEWS: [&str; 3] = ["0", "0", "60"];
 
 const NIGHTS: u32 = 3;
