@@ -1,0 +1,71 @@
+//! The managers that are registered once for the whole program.
+//!
+//! One test walks through the default manager, since a program has one.
+
+#![expect(clippy::expect_used, reason = "helpers of tests panic as tests do")]
+
+use std::time::Duration;
+
+use lockguard::{LockManager, manager, named, register, register_named, scope};
+
+const TTL: Duration = Duration::from_secs(2);
+
+/// A manager that is told by its prefix.
+async fn told_by(prefix: &str) -> LockManager {
+    let builder = LockManager::builder().memory().prefix(prefix);
+    builder.build().await.expect("a memory manager")
+}
+
+/// The key as the manager that is found stores it.
+async fn stored_by(found: &LockManager) -> String {
+    let guard = found.lock("k", TTL).acquire().await.expect("a free key");
+    guard.keys().first().expect("one key").to_string()
+}
+
+#[tokio::test]
+async fn the_default_manager_is_missing_then_found_registered_once_and_overridden_by_scopes() {
+    let error = manager().unwrap_err().to_string();
+    assert!(error.contains("lockguard::register("), "{error}");
+
+    register(told_by("default:").await).unwrap();
+    assert_eq!(stored_by(&manager().unwrap()).await, "default:k");
+
+    let error = register(told_by("second:").await).unwrap_err();
+    assert!(error.to_string().contains("registered already"), "{error}");
+    assert_eq!(stored_by(&manager().unwrap()).await, "default:k");
+
+    let inner = scope(told_by("inner:").await, async {
+        stored_by(&manager().unwrap()).await
+    });
+    let outer = scope(told_by("outer:").await, async {
+        let spawned = tokio::spawn(async { stored_by(&manager().unwrap()).await });
+        let handed_on = scope(manager().unwrap(), async {
+            stored_by(&manager().unwrap()).await
+        });
+        [
+            stored_by(&manager().unwrap()).await,
+            inner.await,
+            spawned.await.unwrap(),
+            tokio::spawn(handed_on).await.unwrap(),
+        ]
+    });
+    assert_eq!(outer.await, ["outer:k", "inner:k", "default:k", "outer:k"]);
+    assert_eq!(stored_by(&manager().unwrap()).await, "default:k");
+}
+
+#[tokio::test]
+async fn a_named_manager_is_missing_with_the_line_to_write() {
+    let error = named("nowhere").unwrap_err().to_string();
+    assert!(error.contains("register_named(\"nowhere\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_name_is_registered_once_and_no_scope_overrides_it() {
+    register_named("payments", told_by("payments:").await).unwrap();
+    let error = register_named("payments", told_by("second:").await).unwrap_err();
+    assert!(error.to_string().contains("`payments`"), "{error}");
+    let found = scope(told_by("scope:").await, async {
+        stored_by(&named("payments").unwrap()).await
+    });
+    assert_eq!(found.await, "payments:k");
+}
