@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
@@ -13,7 +12,7 @@ use std::{
 
 use tokio::{runtime::Handle, task::AbortHandle};
 
-use crate::backend::BoxFuture;
+use crate::{backend::BoxFuture, clock::all};
 
 /// Runs futures to their end after their callers have gone: late grants,
 /// give-backs, and the releases of dropped guards.
@@ -107,18 +106,12 @@ impl Background {
     }
 
     /// Runs all these futures to their end, whatever they come to.
-    pub(crate) fn finish_all<T: 'static>(&self, mut futures: Vec<BoxFuture<'static, T>>) {
-        if futures.is_empty() {
-            return;
+    pub(crate) fn finish_all<T: Send + 'static>(&self, futures: Vec<BoxFuture<'static, T>>) {
+        if !futures.is_empty() {
+            self.finish(Box::pin(async move {
+                all(futures).await;
+            }));
         }
-        self.finish(Box::pin(poll_fn(move |cx| {
-            futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
-            if futures.is_empty() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })));
     }
 
     /// How many futures are still running.
