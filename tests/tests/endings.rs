@@ -2,8 +2,8 @@
 
 use std::{future::pending, time::Duration};
 
-use lockguard::{LockError, LockManager};
-use lockguard_tests::{Servers, eventually, over_1_3_5_nodes};
+use lockguard::{LockError, LockManager, distributed_lock};
+use lockguard_tests::{Server, Servers, eventually, over_1_3_5_nodes};
 use tokio::time::{sleep, timeout};
 
 const TTL: Duration = Duration::from_secs(2);
@@ -172,3 +172,40 @@ over_1_3_5_nodes!(a_lock_is_on_every_node_and_not_on_a_quorum_only(servers) {
     }
     gone(servers).await;
 });
+
+#[distributed_lock(
+    keys = ["from:{n}", "to:{n}"],
+    ttl = "10m",
+    wait = "1s",
+    max_hold = "20m",
+    fence = token,
+    manager = manager,
+)]
+async fn transfer(manager: &LockManager, n: u64) -> Result<u64, LockError> {
+    sleep(Duration::from_millis(1)).await;
+    Ok(token.get() / n)
+}
+
+/// Fences stay for a day; locks must not.
+fn no_lock_is_left(servers: &Servers) -> bool {
+    let mut keys = servers.iter().flat_map(Server::keys);
+    keys.all(|key| key.ends_with(" fence"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_with_every_option_dropped_while_nodes_stop_and_go_on_leaves_nothing() {
+    let servers = Servers::start(3);
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    for stopped in [0, 1, 2, 0, 1, 2] {
+        servers[stopped].stop();
+        for round in 1..20_u64 {
+            if round == 10 {
+                servers[stopped].cont();
+            }
+            // Spread over what taking, running and giving back take.
+            let instant = Duration::from_micros((round * 7919) % 4000);
+            let _ = timeout(instant, transfer(&manager, round % 4 + 1)).await;
+        }
+    }
+    eventually(Duration::from_secs(20), || no_lock_is_left(&servers)).await;
+}
