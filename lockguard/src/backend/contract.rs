@@ -102,18 +102,44 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// ```
 pub trait Backend: Send + Sync + 'static {
     /// Takes the keys for the token, if nobody holds any of them.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError`]; unless the runtime is gone, the caller releases.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the keys may be taken; the caller releases.
     fn acquire(
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>>;
 
     /// Lengthens leases; one answer for each request, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError`], for each request by itself: the key may be kept longer
+    /// or not.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, each key may be kept longer or not.
     fn extend(
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>>;
 
     /// Gives the key back, if the token holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError`]: the key is free by its ttl at the latest.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the key may be given back or not, and the
+    /// release can be repeated.
     fn release(
         &self,
         request: ReleaseRequest,
@@ -125,6 +151,10 @@ pub trait Backend: Send + Sync + 'static {
     /// A release that keeps a rest may wake as well: the waiter learns the
     /// rest.
     /// A wake is a hint: whoever is woken acquires like anybody else.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, its waiter is forgotten.
     fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
         let _ = key;
         None
