@@ -24,10 +24,11 @@ use crate::{
     key::LockKey,
     keys::LockKeys,
     lease::{Lease, Point},
+    line::InLine,
     queue::{LocalHolder, Places, Turn},
     terms::Terms,
     token::OwnerToken,
-    validity::{FAR, TTL_RANGE, longest_attempt},
+    validity::{FAR, TTL_RANGE, longest_attempt, node_budget},
 };
 
 /// How long a waiter that is woken by releases goes without a look: a key may
@@ -209,6 +210,8 @@ struct Contest<'a> {
     hasty: u32,
     /// Rounds since the votes were first split, and when that was.
     split: Option<(u32, Instant)>,
+    /// The place in the servers' line, where they have one.
+    line: Option<InLine>,
 }
 
 impl<'a> Contest<'a> {
@@ -227,7 +230,29 @@ impl<'a> Contest<'a> {
             busy: 0,
             hasty: 0,
             split: None,
+            line: None,
         }
+        .with_a_line()
+    }
+
+    /// With a place in the servers' line, if it is of any use: whoever wants
+    /// several keys holds nothing while it waits, not even a reservation.
+    fn with_a_line(mut self) -> Self {
+        let Want {
+            keys,
+            ttl,
+            patience,
+            label,
+            ..
+        } = self.want;
+        let may_wait = match patience {
+            Patience::Wait(wait) => !wait.is_zero(),
+            Patience::Tries { tries, .. } => *tries > 1,
+        };
+        if may_wait && keys.as_slice().len() == 1 && !self.core.backend.is_immediate() {
+            self.line = Some(InLine::new(self.core, keys.first(), label, *ttl));
+        }
+        self
     }
 
     /// Whether this caller stands in line; others attempt at once.
@@ -236,7 +261,7 @@ impl<'a> Contest<'a> {
     }
 
     /// Waits for the turn; without one the caller looks all the same.
-    async fn line_up(&self) -> Option<Turn> {
+    async fn line_up(&mut self) -> Option<Turn> {
         if !self.is_in_line() {
             return None;
         }
@@ -247,12 +272,17 @@ impl<'a> Contest<'a> {
 
     /// While a lease of ours holds one of the keys the servers need not be
     /// asked: its release wakes us.
-    async fn wait_for_local_holders(&self) -> Result<(), LockError> {
+    async fn wait_for_local_holders(&mut self) -> Result<(), LockError> {
         if !self.is_in_line() || self.core.background.is_homeless() {
             return Ok(());
         }
-        self.places.look();
-        for place in self.places.iter() {
+        // The servers tell us of that release as of any other.
+        if self.line.as_ref().is_some_and(InLine::is_entered) {
+            return Ok(());
+        }
+        let places = self.places;
+        places.look();
+        for place in places.iter() {
             let unseen = Instant::now() + LONGEST_UNSEEN;
             // Asked again after each wait: the holder may have been renewed,
             // or be given back but for a rest.
@@ -272,9 +302,8 @@ impl<'a> Contest<'a> {
     }
 
     /// One attempt with a token of its own.
-    async fn attempt(&self) -> Result<Attempt, LockError> {
-        let token = OwnerToken::with_label(&self.want.label);
-        let request = self.request(&token);
+    async fn attempt(&mut self) -> Result<Attempt, LockError> {
+        let (token, request) = self.request();
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
         // The lease counts from here, before the first byte is sent.
@@ -292,19 +321,8 @@ impl<'a> Contest<'a> {
                 Err(self.late_error())
             }
             Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
-            Ok(AcquireReply::Granted) => Ok(Attempt::Granted(Grant {
-                undo,
-                start,
-                fencing_token: None,
-            })),
-            Ok(AcquireReply::GrantedWith(token)) => {
-                self.core.fences.saw(&self.want.keys, token);
-                Ok(Attempt::Granted(Grant {
-                    undo,
-                    start,
-                    fencing_token: Some(token),
-                }))
-            }
+            Ok(AcquireReply::Granted) => Ok(self.granted(undo, start, None)),
+            Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(undo, start, Some(token))),
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
                 if let Some(fence) = holder.fence() {
@@ -320,24 +338,59 @@ impl<'a> Contest<'a> {
                 if matches!(error, BackendError::RuntimeGone) {
                     // Nothing was granted, and nothing can be given back.
                     undo.disarm();
+                    self.close_line();
                 }
                 Err(lock_error(self.want.keys.first(), error))
             }
         }
     }
 
-    fn request(&self, token: &OwnerToken) -> AcquireRequest {
-        let Want { keys, ttl, .. } = self.want;
-        let request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
-        if !self.want.is_fenced {
-            return request;
+    fn granted(
+        &mut self,
+        undo: Undo,
+        start: Instant,
+        fencing_token: Option<FencingToken>,
+    ) -> Attempt {
+        self.close_line();
+        if let Some(token) = fencing_token {
+            self.core.fences.saw(&self.want.keys, token);
         }
-        let greatest = self.core.fences.greatest(keys);
-        let longest = self.want.terms.longest(*ttl);
-        request.fenced(
-            fence::proposal(greatest, wall_clock()),
-            fence::life(longest),
-        )
+        Attempt::Granted(Grant {
+            undo,
+            start,
+            fencing_token,
+        })
+    }
+
+    /// No server needs to be told that we left its line.
+    fn close_line(&mut self) {
+        if let Some(line) = self.line.take() {
+            line.close();
+        }
+    }
+
+    /// What to ask for, with which token.
+    fn request(&mut self) -> (OwnerToken, AcquireRequest) {
+        let Want { keys, ttl, .. } = self.want;
+        let (token, waiter) = match self.line.as_mut().and_then(InLine::begin) {
+            Some((token, waiter)) => (token, Some(waiter)),
+            None => {
+                // Nobody would be told: out of the line, if we were in it.
+                self.line = None;
+                (OwnerToken::with_label(&self.want.label), None)
+            }
+        };
+        let mut request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
+        request.waiter = waiter;
+        if self.want.is_fenced {
+            let greatest = self.core.fences.greatest(keys);
+            let longest = self.want.terms.longest(*ttl);
+            request = request.fenced(
+                fence::proposal(greatest, wall_clock()),
+                fence::life(longest),
+            );
+        }
+        (token, request)
     }
 
     /// Waits until another attempt is worth making, or says that none is.
@@ -347,15 +400,28 @@ impl<'a> Contest<'a> {
         self.busy = met.saturating_add(1);
         let now = Instant::now();
         let key = self.key_of(&holder).clone();
+        if holder.place().is_none() {
+            // The servers did not let us into the line.
+            self.line = None;
+        }
         match self.want.patience {
             Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),
             Patience::Tries { delay, jitter, .. } => {
-                let wake = self.wake(&key).await;
                 let pause = delay.min(FAR).mul_f64(1.0 - jitter * draw());
-                until(now + pause, self.freed(&key, wake)).await;
+                if let Some(line) = &mut self.line {
+                    until(now + pause, line.passed()).await;
+                } else {
+                    let wake = self.wake(&key).await;
+                    until(now + pause, Self::freed(self.places, &key, wake)).await;
+                }
                 Ok(())
             }
             Patience::Wait(_) if now >= self.deadline => Err(self.busy_error(&holder)),
+            Patience::Wait(_) if let Some(line) = &mut self.line => {
+                let look = now + line.pause(&holder, met, draw());
+                until(look.min(self.deadline), line.passed()).await;
+                self.unless_over(&holder)
+            }
             Patience::Wait(_) => {
                 let wake = self.wake(&key).await;
                 let pause = match &wake {
@@ -366,13 +432,18 @@ impl<'a> Contest<'a> {
                     None => busy_pause(met, holder.expires_in(), draw()),
                 };
                 let look = (now + pause).min(self.deadline);
-                until(look, self.freed(&key, wake)).await;
-                if Instant::now() < self.deadline {
-                    Ok(())
-                } else {
-                    Err(self.busy_error(&holder))
-                }
+                until(look, Self::freed(self.places, &key, wake)).await;
+                self.unless_over(&holder)
             }
+        }
+    }
+
+    /// Whether the wait is over.
+    fn unless_over(&self, holder: &Holder) -> Result<(), LockError> {
+        if Instant::now() < self.deadline {
+            Ok(())
+        } else {
+            Err(self.busy_error(holder))
         }
     }
 
@@ -380,11 +451,19 @@ impl<'a> Contest<'a> {
     async fn pause_split(&mut self) -> Result<(), LockError> {
         let now = Instant::now();
         let (rounds, since) = self.split.unwrap_or((0, now));
-        if now >= self.deadline.max(since + SETTLE_LIMIT) {
+        let end = self.deadline.max(since + SETTLE_LIMIT);
+        if now >= end {
             return Err(LockError::busy(self.want.keys.first(), self.waited()));
         }
         self.split = Some((rounds.saturating_add(1), since));
-        sleep(split_pause(rounds, draw())).await;
+        if let Some(line) = &mut self.line {
+            // The lowest ticket is passed what the others give back.
+            let reserved = node_budget(self.want.ttl).saturating_mul(2);
+            let look = now + line.pause_split(reserved, draw());
+            until(look.min(end), line.passed()).await;
+        } else {
+            sleep(split_pause(rounds, draw())).await;
+        }
         Ok(())
     }
 
@@ -404,8 +483,8 @@ impl<'a> Contest<'a> {
     }
 
     /// A release of this key by one of ours, or one that the backend tells of.
-    async fn freed(&self, key: &LockKey, mut by_backend: Option<BoxFuture<'static, ()>>) {
-        let mut by_place = pin!(self.places.of(key).freed());
+    async fn freed(places: &Places, key: &LockKey, mut by_backend: Option<BoxFuture<'static, ()>>) {
+        let mut by_place = pin!(places.of(key).freed());
         poll_fn(|cx| {
             let told = by_backend
                 .as_mut()

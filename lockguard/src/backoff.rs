@@ -10,6 +10,22 @@ use std::{ops::RangeInclusive, time::Duration};
 /// than 4 commands a second, two for each look, once they have grown.
 const BUSY_PAUSE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(700);
 
+/// The pauses between two looks of the first in line at a key that another
+/// library holds, whose release wakes nobody.
+const FOREIGN_PAUSE: RangeInclusive<Duration> =
+    Duration::from_millis(20)..=Duration::from_millis(200);
+
+/// How long a waiter that stands in line waits unheard: a third of its ttl,
+/// within these.
+///
+/// Few enough looks for API line 37: at most 4 commands a second, and a key that
+/// was deleted by hand is noticed within 10 s.
+const LONGEST_UNHEARD: RangeInclusive<Duration> =
+    Duration::from_millis(250)..=Duration::from_secs(5);
+
+/// Between the looks of two waiters that stand one after the other.
+const PLACE: Duration = Duration::from_millis(2);
+
 /// The pauses between two rounds whose votes were split.
 ///
 /// The first is about as long as a round of five nodes takes on one machine;
@@ -37,6 +53,39 @@ pub(crate) fn busy_pause(attempt: u32, holder_expires_in: Option<Duration>, draw
         None => pause,
     };
     pause.max(SHORTEST_PAUSE)
+}
+
+/// The pause before a look at a key of which a waiter in line has heard
+/// nothing: a message may be lost, a holder crashed, a key deleted by hand.
+///
+/// When the holder's ttl has passed (`None`: unknown or endless), later by
+/// chance and by the waiter's `place`, so that not all look at once; at the
+/// latest as [`LONGEST_UNHEARD`] says.
+/// `unheard` is how many looks in a row nobody has asked for: only the first
+/// may come sooner than the shortest of that range.
+pub(crate) fn unheard_pause(
+    ttl: Duration,
+    holder_expires_in: Option<Duration>,
+    place: u32,
+    unheard: u32,
+    draw: f64,
+) -> Duration {
+    let (shortest, longest) = (*LONGEST_UNHEARD.start(), *LONGEST_UNHEARD.end());
+    let parting = PLACE.saturating_mul(place.min(50)) + PLACE.mul_f64(draw.clamp(0.0, 1.0));
+    let latest = (ttl / 3).clamp(shortest, longest);
+    let pause = holder_expires_in.map_or(latest, |left| left.min(latest));
+    let soonest = if unheard == 0 {
+        SHORTEST_PAUSE
+    } else {
+        shortest
+    };
+    pause.max(soonest).saturating_add(parting)
+}
+
+/// The pause before look `met + 1` of the first in line at a key that another
+/// library holds.
+pub(crate) fn foreign_pause(met: u32, draw: f64) -> Duration {
+    jittered(&FOREIGN_PAUSE, met, draw, 0.25)
 }
 
 /// The pause before another round after `rounds` split ones.
@@ -82,6 +131,34 @@ mod tests {
             let pause = busy_pause(attempt, Some(left), draw);
             prop_assert!(pause <= left.max(SHORTEST_PAUSE));
             prop_assert!(pause >= SHORTEST_PAUSE);
+        }
+
+        #[test]
+        fn who_hears_nothing_looks_within_ten_seconds_and_four_times_a_second(
+            ttl in 10_u64..86_400_000,
+            left in proptest::option::of(0_u64..10_000),
+            place: u32,
+            unheard: u32,
+            draw in 0.0..=1.0_f64,
+        ) {
+            let (ttl, left) = (Duration::from_millis(ttl), left.map(Duration::from_millis));
+            let pause = unheard_pause(ttl, left, place, unheard, draw);
+            prop_assert!(pause <= Duration::from_secs(6));
+            let soonest = if unheard == 0 { 1 } else { 250 };
+            prop_assert!(pause >= Duration::from_millis(soonest));
+        }
+
+        #[test]
+        fn who_stands_behind_looks_later(place in 0_u32..50, a in 0.0..=1.0_f64, b in 0.0..=1.0_f64) {
+            let left = Some(Duration::from_millis(100));
+            let pause = |place, draw| unheard_pause(Duration::from_secs(2), left, place, 0, draw);
+            prop_assert!(pause(place, a) <= pause(place + 1, b));
+        }
+
+        #[test]
+        fn a_foreign_holder_is_looked_at_within_200_ms(met: u32, draw in 0.0..=1.0_f64) {
+            let pause = foreign_pause(met, draw);
+            prop_assert!((Duration::from_millis(15)..=Duration::from_millis(200)).contains(&pause));
         }
 
         #[test]

@@ -76,6 +76,7 @@ mod current;
 mod fences;
 mod guard;
 mod lease;
+mod line;
 mod manager;
 mod queue;
 mod renewal;

@@ -56,7 +56,9 @@ pub(crate) fn decide_acquire(votes: &[Vote<AcquireReply>]) -> Decision<AcquireRe
         && held >= tally.quorum
     {
         let expires_in = free_at_the_latest(votes, tally.quorum.saturating_sub(granted));
-        return Decision::Reply(AcquireReply::Busy(holder.clone().with_expiry(expires_in)));
+        let holder = holder.clone().with_expiry(expires_in);
+        let holder = holder.with_place(foremost_place(votes));
+        return Decision::Reply(AcquireReply::Busy(holder));
     }
     let most = granted.max(held).saturating_add(tally.pending);
     tally.settle(most >= tally.quorum, || AcquireReply::Split)
@@ -108,6 +110,7 @@ pub(crate) fn decide_fenced(votes: &[Vote<AcquireReply>]) -> Decision<Fenced> {
         let holder = holder
             .clone()
             .with_expiry(expires_in)
+            .with_place(foremost_place(votes))
             .with_fence(fences.chain(tokens(votes)).max());
         return Decision::Reply(Fenced::Refused(AcquireReply::Busy(holder)));
     }
@@ -252,6 +255,11 @@ pub(crate) fn leading_holder(votes: &[Vote<AcquireReply>]) -> Option<(&Holder, u
             (holder, same.count())
         })
         .max_by_key(|(_, votes)| *votes)
+}
+
+/// The place in line of a waiter that every node counts by itself.
+fn foremost_place(votes: &[Vote<AcquireReply>]) -> Option<u32> {
+    holders(votes).filter_map(Holder::place).min()
 }
 
 /// When `missing` more nodes may grant, unless somebody extends: the

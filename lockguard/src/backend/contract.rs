@@ -3,7 +3,11 @@
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use crate::{
-    backend::Holder, error::NodeError, fencing_token::FencingToken, key::LockKey, keys::LockKeys,
+    backend::{Holder, Standing, Ticket, Waiter},
+    error::NodeError,
+    fencing_token::FencingToken,
+    key::LockKey,
+    keys::LockKeys,
     token::OwnerToken,
 };
 
@@ -36,6 +40,15 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 ///   nothing.
 /// - A reply other than [`AcquireReply::Granted`] leaves nothing behind for
 ///   long: what was taken is being given back.
+/// - Where [`passed`](Backend::passed) is to be had, a refused acquire of one
+///   key that [waits](AcquireRequest::waiting) enters the waiter into the key's
+///   line.
+///   A key that is given back is reserved for the lowest ticket in its line,
+///   for a short time, and refused to everybody else; `passed` resolves, and
+///   the waiter's next acquire is granted with the whole ttl.
+///   It takes the ticket out of the line, and so does a release by which the
+///   waiter [leaves](Standing::Leaves).
+///   A reservation that nobody claims runs out, and the next in line has it.
 /// - After an error, or when the future is dropped, the outcome is unknown:
 ///   the caller releases, and that release takes effect after the acquire.
 /// - Every future resolves within a bounded time.
@@ -160,6 +173,23 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Resolves when a key has been reserved for this ticket since this call,
+    /// or when the ticket may have fallen out of line; `None` where keys have
+    /// no line, or nobody can be told.
+    ///
+    /// A hint: whoever is woken acquires with its ticket and the token that it
+    /// left in line, and only that is a grant.
+    /// To be called before each acquire that waits, so that nothing that
+    /// happens during that acquire is missed.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, it is forgotten; the ticket stays in line.
+    fn passed(&self, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
+        let _ = ticket;
+        None
+    }
+
     /// Whether every future of this backend is ready at its first poll and
     /// needs no runtime, so that a release can be done inside `Drop`.
     fn is_immediate(&self) -> bool {
@@ -198,6 +228,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         (**self).freed(key)
     }
 
+    fn passed(&self, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
+        (**self).passed(ticket)
+    }
+
     fn is_immediate(&self) -> bool {
         (**self).is_immediate()
     }
@@ -219,6 +253,8 @@ pub struct AcquireRequest {
     pub ttl: Duration,
     /// Asks for a fencing token, if it is there.
     pub fence: Option<FenceRequest>,
+    /// Who waits in the key's line, if it is refused.
+    pub waiter: Option<Waiter>,
 }
 
 impl AcquireRequest {
@@ -229,7 +265,16 @@ impl AcquireRequest {
             token,
             ttl,
             fence: None,
+            waiter: None,
         }
+    }
+
+    /// The same for a waiter, who is entered into the key's line if it is
+    /// refused; for one key.
+    #[must_use]
+    pub fn waiting(mut self, waiter: Waiter) -> Self {
+        self.waiter = Some(waiter);
+        self
     }
 
     /// The same, with a fencing token.
@@ -247,9 +292,10 @@ impl AcquireRequest {
     }
 
     /// The same fenced request once more, to raise what was granted to this
-    /// token.
+    /// token; nobody waits for that.
     #[must_use]
     pub fn raised(mut self, to: FencingToken) -> Self {
+        self.waiter = None;
         if let Some(fence) = &mut self.fence {
             fence.proposal = to;
             fence.is_raise = true;
@@ -300,6 +346,8 @@ pub struct ReleaseRequest {
     pub token: OwnerToken,
     /// What is kept of its ttl, from now on; `None`: the key is free at once.
     pub keep: Option<Duration>,
+    /// Whose ticket leaves the key's line, or stays, if somebody waited.
+    pub standing: Option<Standing>,
 }
 
 impl ReleaseRequest {
@@ -309,7 +357,23 @@ impl ReleaseRequest {
             key,
             token,
             keep: None,
+            standing: None,
         }
+    }
+
+    /// Takes this ticket out of the key's line as well.
+    #[must_use]
+    pub fn leaving(mut self, ticket: Ticket) -> Self {
+        self.standing = Some(Standing::Leaves(ticket));
+        self
+    }
+
+    /// Leaves the waiter in the key's line, with its next token; the key goes
+    /// to a lower ticket, or to nobody.
+    #[must_use]
+    pub fn staying(mut self, waiter: Waiter) -> Self {
+        self.standing = Some(Standing::Stays(waiter));
+        self
     }
 
     /// Leaves the key taken for `rest` from now, and not longer than it would

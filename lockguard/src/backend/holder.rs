@@ -14,6 +14,7 @@ pub struct Holder {
     expires_in: Option<Duration>,
     key: Option<LockKey>,
     fence: Option<FencingToken>,
+    place: Option<u32>,
 }
 
 impl Holder {
@@ -27,6 +28,7 @@ impl Holder {
             expires_in,
             key: None,
             fence: None,
+            place: None,
         }
     }
 
@@ -53,6 +55,20 @@ impl Holder {
     /// that were asked for; `None` for none, or where nobody asked.
     pub fn fence(&self) -> Option<FencingToken> {
         self.fence
+    }
+
+    /// The same, with how many stand in the key's line before the waiter that
+    /// was refused.
+    #[must_use]
+    pub fn with_place(mut self, place: Option<u32>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// How many stand in the key's line before the waiter that was refused;
+    /// `None` where it stands in none.
+    pub fn place(&self) -> Option<u32> {
+        self.place
     }
 
     /// The holder's label; `None` for a client of another library.
@@ -84,6 +100,7 @@ impl fmt::Debug for Holder {
             .field("expires_in", &self.expires_in)
             .field("key", &self.key)
             .field("fence", &self.fence)
+            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }

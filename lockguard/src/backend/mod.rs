@@ -9,6 +9,7 @@ mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod redlock;
+mod ticket;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisNode;
@@ -20,4 +21,5 @@ pub use self::{
     holder::Holder,
     memory::Memory,
     redlock::Redlock,
+    ticket::{Standing, Ticket, Waiter},
 };

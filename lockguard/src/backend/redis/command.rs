@@ -11,17 +11,21 @@ use std::{
 use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
-use super::{failure, fence_key::fence_key};
+use super::{
+    failure,
+    helper_key::{fence_key, line_key},
+};
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, FenceRequest,
-        Holder, ReleaseReply, ReleaseRequest,
+        Holder, ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
     },
     error::NodeError,
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
     token::OwnerToken,
+    validity::node_budget,
 };
 
 /// Where the answer to a command goes.
@@ -39,6 +43,8 @@ pub(super) struct Command {
     /// How many connections broke with it before its answer came.
     repeats: u32,
     form: Form,
+    /// Whether the server lets us see the line beside the lock.
+    knows_line: bool,
     /// Counts it as unanswered while it lives.
     _counted: Option<Counted>,
 }
@@ -68,7 +74,7 @@ pub(super) enum Task {
 }
 
 /// What is asked about an acquire.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
     /// A single key, first.
     IsItMine,
@@ -78,17 +84,42 @@ pub(super) enum Question {
     AreTheyMine,
     /// One key or several, with a fencing token.
     AreTheyMineAt(FenceRequest),
+    /// A single key, or else a place in its line.
+    IsItMyTurn,
+    /// The same, with a fencing token.
+    IsItMyTurnAt(FenceRequest),
 }
 
 impl Question {
     /// The first to ask.
     pub(super) fn first(request: &AcquireRequest) -> Self {
-        match (request.fence, request.keys.as_slice()) {
-            (Some(fence), _) => Self::AreTheyMineAt(fence),
-            (None, [_]) => Self::IsItMine,
-            (None, _) => Self::AreTheyMine,
+        let stands = |waiter: &&Waiter| !waiter.is_newcomer;
+        let waiter = waiter_of(request).filter(stands);
+        match (request.fence, request.keys.as_slice(), waiter) {
+            (Some(fence), _, Some(_)) => Self::IsItMyTurnAt(fence),
+            (Some(fence), ..) => Self::AreTheyMineAt(fence),
+            (None, _, Some(_)) => Self::IsItMyTurn,
+            (None, [_], None) => Self::IsItMine,
+            (None, ..) => Self::AreTheyMine,
         }
     }
+
+    /// What to ask where this one was refused, if anything.
+    fn next(self, request: &AcquireRequest) -> Option<Self> {
+        let is_waiting = waiter_of(request).is_some();
+        match self {
+            Self::IsItMine if is_waiting => Some(Self::IsItMyTurn),
+            Self::IsItMine => Some(Self::WhoseIsIt),
+            Self::AreTheyMineAt(fence) if is_waiting => Some(Self::IsItMyTurnAt(fence)),
+            _ => None,
+        }
+    }
+}
+
+/// Who waits in the line of the one key that is asked for.
+fn waiter_of(request: &AcquireRequest) -> Option<&Waiter> {
+    let is_one = request.keys.as_slice().len() == 1;
+    request.waiter.as_ref().filter(|_| is_one)
 }
 
 /// How a script is named.
@@ -105,6 +136,7 @@ impl Command {
             is_sent: false,
             repeats: 0,
             form: Form::ByHash,
+            knows_line: true,
             _counted: counted,
         }
     }
@@ -116,6 +148,13 @@ impl Command {
             answer: None,
         };
         Self::new(task, None)
+    }
+
+    /// Takes a ticket out of a line that it was entered into after its waiter
+    /// had gone.
+    fn leave(request: &AcquireRequest, waiter: &Waiter) -> Self {
+        let release = ReleaseRequest::new(request.keys.first().clone(), waiter.next.clone());
+        Self::owed(release.leaving(waiter.ticket.clone()))
     }
 
     /// Whether its caller has gone, and it is no release: it need not be sent
@@ -150,8 +189,8 @@ impl Command {
         }
     }
 
-    /// The command as the server reads it.
-    pub(super) fn to_wire(&self) -> Cmd {
+    /// The command as the server reads it, who tells waiters by this channel.
+    pub(super) fn to_wire(&self, channel: Option<&str>) -> Cmd {
         match &self.task {
             Task::Acquire {
                 request,
@@ -167,19 +206,31 @@ impl Command {
                 request,
                 question: Question::AreTheyMineAt(fence),
                 ..
+            } => self.fenced(request, *fence, None),
+            Task::Acquire {
+                request,
+                question: Question::IsItMyTurnAt(fence),
+                ..
             } => {
-                let fences: Vec<_> = request.keys.iter().map(fence_key).collect();
-                let locks = request.keys.iter().map(LockKey::as_str);
-                let keys: Vec<_> = locks.chain(fences.iter().map(String::as_str)).collect();
-                let mut acquire = self.script(&ACQUIRE_FENCED, &keys);
+                let line = line_key(request.keys.first());
+                let mut acquire = self.fenced(request, *fence, Some(&line));
+                if let Some(waiter) = &request.waiter {
+                    add_waiter(&mut acquire, waiter, channel);
+                }
                 acquire
-                    .arg(request.token.expose())
-                    // Nobody hands a lock on inside this process yet.
-                    .arg("")
-                    .arg(millis(request.ttl))
-                    .arg(fence.proposal.get())
-                    .arg(millis(fence.keep));
-                acquire
+            }
+            Task::Acquire {
+                request,
+                question: Question::IsItMyTurn,
+                ..
+            } => {
+                let key = request.keys.first();
+                let mut claim = self.script(&CLAIM, &[key.as_str(), &line_key(key)]);
+                claim.arg(request.token.expose()).arg(millis(request.ttl));
+                if let Some(waiter) = &request.waiter {
+                    add_waiter(&mut claim, waiter, channel);
+                }
+                claim
             }
             Task::Acquire {
                 request,
@@ -202,14 +253,42 @@ impl Command {
                 extend
             }
             Task::Release { request, .. } => {
-                let mut release = self.script(&RELEASE, &[request.key.as_str()]);
+                let (key, line) = (request.key.as_str(), line_key(&request.key));
+                let keys = [key, line.as_str()];
+                let seen = if self.knows_line {
+                    &keys[..]
+                } else {
+                    &keys[..1]
+                };
+                let mut release = self.script(&RELEASE, seen);
                 release.arg(request.token.expose());
-                if let Some(rest) = request.keep {
-                    release.arg(millis(rest));
+                match request.keep {
+                    Some(rest) => release.arg(millis(rest)),
+                    None => release.arg(""),
+                };
+                match &request.standing {
+                    Some(Standing::Leaves(ticket)) => add_ticket(&mut release, ticket),
+                    Some(Standing::Stays(waiter)) => add_waiter(&mut release, waiter, channel),
+                    None => {}
                 }
                 release
             }
         }
+    }
+
+    fn fenced(&self, request: &AcquireRequest, fence: FenceRequest, line: Option<&str>) -> Cmd {
+        let fences: Vec<_> = request.keys.iter().map(fence_key).collect();
+        let locks = request.keys.iter().map(LockKey::as_str);
+        let keys = locks.chain(fences.iter().map(String::as_str)).chain(line);
+        let mut acquire = self.script(&ACQUIRE_FENCED, &keys.collect::<Vec<_>>());
+        acquire
+            .arg(request.token.expose())
+            // Nobody hands a lock on inside this process yet.
+            .arg("")
+            .arg(millis(request.ttl))
+            .arg(fence.proposal.get())
+            .arg(millis(fence.keep));
+        acquire
     }
 
     fn script(&self, script: &Script, keys: &[&str]) -> Cmd {
@@ -229,7 +308,8 @@ impl Command {
     /// that must be sent next.
     ///
     /// What is sent next may be overtaken by commands that are on their way.
-    /// The second question of an acquire only reads.
+    /// The second question of an acquire only reads, or is asked by a waiter
+    /// that is still there: what it sends when it leaves comes later.
     /// A release that comes later than an acquire of the same key lets that
     /// acquire be refused once, and compares its own token, so it can never
     /// free the lock of another.
@@ -238,24 +318,33 @@ impl Command {
             self.form = Form::InFull;
             return Some(self);
         }
+        if is_denied(&reply) && self.forget_line() {
+            return (!self.is_abandoned()).then_some(self);
+        }
         match self.task {
             Task::Acquire {
-                ref request,
+                ref mut request,
                 ref mut question,
                 ..
             } => {
                 let heard = match question {
                     Question::IsItMine => set_reply(reply),
                     Question::WhoseIsIt => Some(holder_reply(reply, &request.token)),
+                    Question::IsItMyTurn => Some(claim_reply(reply)),
                     Question::AreTheyMine => Some(several_reply(reply, &request.keys)),
-                    Question::AreTheyMineAt(_) => Some(fenced_reply(reply, &request.keys)),
+                    Question::AreTheyMineAt(_) | Question::IsItMyTurnAt(_) => {
+                        Some(fenced_reply(reply, &request.keys))
+                    }
                 };
-                let Some(heard) = heard else {
-                    *question = Question::WhoseIsIt;
+                let is_refused = matches!(heard, None | Some(Ok(AcquireReply::Busy(_))));
+                if is_refused && let Some(next) = question.next(request) {
+                    *question = next;
+                    self.form = Form::ByHash;
                     // Only the caller wants to know.
                     return (!self.is_abandoned()).then_some(self);
-                };
-                self.settle_acquire(heard.map_err(|failure| failure.at(node)));
+                }
+                let heard = heard.unwrap_or(Ok(AcquireReply::Split));
+                return self.settle_acquire(heard.map_err(|failure| failure.at(node)));
             }
             Task::Extend { answer, .. } => {
                 let heard = script_reply(&reply).map(|verdict| match verdict {
@@ -268,8 +357,9 @@ impl Command {
             Task::Release { answer, .. } => {
                 let heard = script_reply(&reply).map(|verdict| match verdict {
                     Verdict::Done => ReleaseReply::Freed,
-                    // The first try may have freed it, and its answer was lost.
-                    Verdict::Nobody if self.repeats > 0 => ReleaseReply::Freed,
+                    // The first try may have freed it, or have passed it on,
+                    // and its answer was lost.
+                    Verdict::Nobody | Verdict::Other if self.repeats > 0 => ReleaseReply::Freed,
                     Verdict::Nobody => ReleaseReply::NotHeld,
                     Verdict::Other => ReleaseReply::NotOwner,
                 });
@@ -281,9 +371,40 @@ impl Command {
         None
     }
 
-    fn settle_acquire(self, answer_is: Result<AcquireReply, BackendError>) {
-        if let Task::Acquire { answer, .. } = self.task {
-            let _ = answer.send(answer_is);
+    /// Answers the caller of an acquire; where it has gone, and its ticket is
+    /// in line all the same, gives back what takes it out.
+    fn settle_acquire(self, reply: Result<AcquireReply, BackendError>) -> Option<Self> {
+        let Task::Acquire {
+            answer,
+            request,
+            question,
+        } = self.task
+        else {
+            return None;
+        };
+        let stands = matches!(question, Question::IsItMyTurn | Question::IsItMyTurnAt(_))
+            && matches!(reply, Ok(AcquireReply::Busy(_)));
+        let is_heard = answer.send(reply).is_ok();
+        let waiter = request.waiter.as_ref();
+        let waiter = waiter.filter(|waiter| stands && !is_heard && waiter.ticket.is_closed())?;
+        Some(Self::leave(&request, waiter))
+    }
+
+    /// Asks without the line, which the server does not let us see; whether
+    /// that was asked for.
+    fn forget_line(&mut self) -> bool {
+        match &mut self.task {
+            Task::Acquire {
+                request, question, ..
+            } if matches!(question, Question::IsItMyTurn | Question::IsItMyTurnAt(_)) => {
+                // Its token cannot have been left in a line here.
+                request.waiter = None;
+                *question = Question::first(request);
+                self.form = Form::ByHash;
+                true
+            }
+            Task::Release { .. } => std::mem::take(&mut self.knows_line),
+            _ => false,
         }
     }
 
@@ -304,10 +425,45 @@ impl Command {
                 if let Some(answer) = answer {
                     let _ = answer.send(Err(error));
                 }
-                Some(request)
+                Some(without_staying(request))
             }
         }
     }
+}
+
+/// A release that is owed: by the time that it is sent, whoever stayed in line
+/// has entered it again, or has gone.
+fn without_staying(mut release: ReleaseRequest) -> ReleaseRequest {
+    if let Some(Standing::Stays(waiter)) = release.standing {
+        release.standing = Some(Standing::Leaves(waiter.ticket));
+    }
+    release
+}
+
+fn add_ticket(script: &mut Cmd, ticket: &Ticket) {
+    script.arg(ticket.stamp()).arg(hex(ticket));
+}
+
+/// The ticket, the waiter as it stands in a line, and how long the line is
+/// kept.
+///
+/// A lock is reserved for twice what a node is waited for, so that a waiter
+/// that is there has time to claim it on all.
+fn add_waiter(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>) {
+    let window = node_budget(waiter.ttl).saturating_mul(2).min(waiter.ttl);
+    let entry = format!(
+        "{} {} {} {}",
+        hex(&waiter.ticket),
+        millis(window),
+        channel.unwrap_or("-"),
+        waiter.next.expose()
+    );
+    add_ticket(script, &waiter.ticket);
+    script.arg(entry).arg(millis(waiter.ttl.saturating_mul(2)));
+}
+
+fn hex(ticket: &Ticket) -> String {
+    format!("{:016x}", ticket.number())
 }
 
 /// Adds one to a number while it lives.
@@ -342,19 +498,27 @@ impl Script {
     }
 }
 
+/// A script behind what it needs to know of lines.
+macro_rules! with_line {
+    ($script:literal) => {
+        concat!(include_str!("scripts/line.lua"), include_str!($script))
+    };
+}
+
 static ACQUIRE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/acquire.lua")));
 static ACQUIRE_FENCED: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/acquire_fenced.lua")));
+    LazyLock::new(|| Script::new(with_line!("scripts/acquire_fenced.lua")));
+static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(with_line!("scripts/claim.lua")));
 static HOLDER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/holder.lua")));
 static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
-static RELEASE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/release.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(with_line!("scripts/release.lua")));
 
 /// The code of every script, to be loaded when a server is connected to.
-pub(super) fn scripts() -> [&'static str; 5] {
+pub(super) fn scripts() -> [&'static str; 6] {
     [
         ACQUIRE.code,
+        CLAIM.code,
         ACQUIRE_FENCED.code,
         HOLDER.code,
         EXTEND.code,
@@ -418,6 +582,11 @@ fn is_noscript(reply: &Value) -> bool {
     matches!(reply, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
 
+/// Whether the user lacks a right.
+fn is_denied(reply: &Value) -> bool {
+    matches!(reply, Value::ServerError(error) if error.code() == "NOPERM")
+}
+
 /// The reply to `SET … NX`; `None` when the key is taken.
 fn set_reply(reply: Value) -> Option<Result<AcquireReply, Failure>> {
     match reply {
@@ -438,6 +607,28 @@ fn holder_reply(reply: Value, token: &OwnerToken) -> Result<AcquireReply, Failur
         Value::BulkString(kind) => Err(Failure::NoLock(None, kind_name(&kind))),
         reply => Err(Failure::of(&reply)),
     }
+}
+
+/// The reply to `claim.lua`.
+fn claim_reply(reply: Value) -> Result<AcquireReply, Failure> {
+    match reply {
+        Value::Int(1) => Ok(AcquireReply::Granted),
+        Value::BulkString(kind) => Err(Failure::NoLock(None, kind_name(&kind))),
+        Value::SimpleString(kind) => Err(Failure::NoLock(None, kind_name(kind.as_bytes()))),
+        Value::Array(parts) => match <[Value; 3]>::try_from(parts) {
+            Ok([Value::BulkString(value), Value::Int(left), Value::Int(at)]) => {
+                let holder = Holder::new(value, expiry(left)).with_place(place(at));
+                Ok(AcquireReply::Busy(holder))
+            }
+            _ => Err(Failure::nonsense()),
+        },
+        reply => Err(Failure::of(&reply)),
+    }
+}
+
+/// A place in line; below zero is none.
+fn place(at: i64) -> Option<u32> {
+    u32::try_from(at).ok()
 }
 
 /// The reply to `acquire.lua`.
@@ -471,16 +662,22 @@ fn fenced_reply(reply: Value, keys: &LockKeys) -> Result<AcquireReply, Failure> 
         Value::Array(parts) => match &parts[..] {
             [Value::Int(nth)] => Err(Failure::SpoiltFence(nth_key(*nth, keys)?)),
             [of @ .., Value::BulkString(fence)] if of.len() == 3 => {
-                match several_reply(Value::Array(of.to_vec()), keys)? {
-                    AcquireReply::Busy(holder) => {
-                        Ok(AcquireReply::Busy(holder.with_fence(fencing_token(fence))))
-                    }
-                    _ => Err(Failure::nonsense()),
-                }
+                Ok(AcquireReply::Busy(fenced_holder(of, fence, keys)?))
+            }
+            [of @ .., Value::BulkString(fence), Value::Int(at)] if of.len() == 3 => {
+                let holder = fenced_holder(of, fence, keys)?;
+                Ok(AcquireReply::Busy(holder.with_place(place(*at))))
             }
             _ => several_reply(Value::Array(parts), keys),
         },
         reply => Err(Failure::of(&reply)),
+    }
+}
+
+fn fenced_holder(of: &[Value], fence: &[u8], keys: &LockKeys) -> Result<Holder, Failure> {
+    match several_reply(Value::Array(of.to_vec()), keys)? {
+        AcquireReply::Busy(holder) => Ok(holder.with_fence(fencing_token(fence))),
+        _ => Err(Failure::nonsense()),
     }
 }
 
@@ -569,7 +766,7 @@ mod tests {
             answer,
             question: Question::IsItMine,
         };
-        let wire = Command::new(task, None).to_wire();
+        let wire = Command::new(task, None).to_wire(None);
         let mut expected = redis::cmd("SET");
         expected.arg(&["seat:1", token.expose(), "NX", "PX", "2000"]);
         assert_eq!(wire.get_packed_command(), expected.get_packed_command());

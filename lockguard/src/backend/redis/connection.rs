@@ -1,19 +1,21 @@
 //! Makes a connection to a node, and asks who is there.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline,
-    RedisConnectionInfo, RedisError, RedisResult, Value,
+    ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, RedisResult, Value,
     aio::MultiplexedConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     address::{Address, Place},
     command, failure,
     probe::NodeFacts,
+    push::Pushes,
 };
 
 /// A connection that has been logged in to, and what is at its other end.
@@ -21,6 +23,11 @@ pub(super) struct Opened {
     pub(super) connection: MultiplexedConnection,
     pub(super) facts: NodeFacts,
     pub(super) identity: Option<Identity>,
+    /// Why waiters are not told by it, if they are not.
+    pub(super) mute: Option<String>,
+    /// Resolves when the connection has been lost; at once where that cannot
+    /// be told.
+    pub(super) lost: oneshot::Receiver<()>,
 }
 
 /// A connection as the server knows it.
@@ -55,24 +62,32 @@ pub(super) async fn open(
     address: Address,
     limit: Duration,
     lingering: Option<Identity>,
+    pushes: Arc<Pushes>,
 ) -> Result<Opened, Refused> {
-    match timeout(limit, open_unbounded(&address, lingering)).await {
+    match timeout(limit, open_unbounded(&address, lingering, pushes)).await {
         Ok(opened) => opened,
         Err(_) => Err(Refused::ForNow(format!("no connection within {limit:?}"))),
     }
 }
 
-async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Result<Opened, Refused> {
-    let client = client(address)?;
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config())
-        .await?;
-
+async fn open_unbounded(
+    address: &Address,
+    lingering: Option<Identity>,
+    pushes: Arc<Pushes>,
+) -> Result<Opened, Refused> {
+    let Dialled {
+        mut connection,
+        lost,
+        mut mute,
+    } = dial(address, &pushes).await?;
     let mut greeting = Pipeline::new();
     greeting.cmd("INFO");
     greeting.cmd("CLIENT").arg("ID");
     for script in command::scripts() {
         greeting.cmd("SCRIPT").arg("LOAD").arg(script);
+    }
+    if mute.is_none() {
+        greeting.cmd("SUBSCRIBE").arg(pushes.channel());
     }
     let replies = connection
         .send_packed_commands(&greeting, 0, greeting.len())
@@ -101,6 +116,12 @@ async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Resul
         }),
         _ => None,
     };
+    if mute.is_none() {
+        mute = match replies.next_back() {
+            Some(Value::ServerError(error)) => Some(failure::of_reply(&error)),
+            _ => None,
+        };
+    }
     if let (Some(old), Some(new)) = (lingering, &identity)
         // Another run gives the same numbers to other clients.
         && old.run_id == new.run_id
@@ -114,10 +135,59 @@ async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Resul
         connection,
         facts,
         identity,
+        mute,
+        lost,
     })
 }
 
-fn client(address: &Address) -> RedisResult<Client> {
+/// A connection on which nothing has been said yet.
+struct Dialled {
+    connection: MultiplexedConnection,
+    lost: oneshot::Receiver<()>,
+    mute: Option<String>,
+}
+
+/// Connects and logs in, by the protocol that carries pushes, or where the
+/// server refuses that by the one before.
+async fn dial(address: &Address, pushes: &Arc<Pushes>) -> RedisResult<Dialled> {
+    let (tell, lost) = oneshot::channel();
+    let (pushes, tell) = (Arc::clone(pushes), Mutex::new(Some(tell)));
+    let with_pushes = config().set_push_sender(move |push: PushInfo| {
+        if push.kind == PushKind::Disconnection {
+            drop(tell.lock().take());
+        } else {
+            pushes.receive(&push);
+        }
+        Ok::<_, ()>(())
+    });
+    let connecting = client(address, ProtocolVersion::RESP3)?;
+    let connected = connecting
+        .get_multiplexed_async_connection_with_config(&with_pushes)
+        .await;
+    let refusal = match connected {
+        Ok(connection) => {
+            return Ok(Dialled {
+                connection,
+                lost,
+                mute: None,
+            });
+        }
+        Err(error) if error.is_io_error() => return Err(error),
+        Err(error) => failure::of_connection(&error),
+    };
+    // Whoever refuses the greeting may refuse the login as well, and says so.
+    let connecting = client(address, ProtocolVersion::RESP2)?;
+    let connection = connecting
+        .get_multiplexed_async_connection_with_config(&config())
+        .await?;
+    Ok(Dialled {
+        connection,
+        lost,
+        mute: Some(refusal),
+    })
+}
+
+fn client(address: &Address, protocol: ProtocolVersion) -> RedisResult<Client> {
     let place = match address.place.clone() {
         Place::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
         Place::Tls { host, port } => ConnectionAddr::TcpTls {
@@ -135,6 +205,7 @@ fn client(address: &Address) -> RedisResult<Client> {
     }
     let mut login = RedisConnectionInfo::default()
         .set_db(address.database)
+        .set_protocol(protocol)
         .set_lib_name("lockguard", env!("CARGO_PKG_VERSION"));
     if let Some(user) = &address.user {
         login = login.set_username(user);

@@ -13,7 +13,7 @@ use std::{
 use rand::Rng as _;
 use redis::{Pipeline, Value, aio::MultiplexedConnection};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -25,6 +25,7 @@ use super::{
     failure,
     owed::Owed,
     probe::NodeFacts,
+    push::Pushes,
 };
 use crate::{
     backend::{AcquireRequest, BoxFuture},
@@ -98,6 +99,8 @@ pub(super) struct Link {
     /// The connection before, if something of it may still be at the server.
     lingering: Option<Identity>,
     has_warned: bool,
+    pushes: Arc<Pushes>,
+    has_warned_of_mute: bool,
     /// Every `RedisNode` is gone: nothing comes in any more.
     is_closing: bool,
 }
@@ -118,6 +121,11 @@ enum Next {
 struct Session {
     connection: MultiplexedConnection,
     identity: Option<Identity>,
+    /// Where waiters are told; `None` where they cannot be.
+    channel: Option<Arc<str>>,
+    /// Tells of the connection's end, where somebody waits to be told.
+    lost: Option<oneshot::Receiver<()>>,
+    is_lost: bool,
     /// Oldest first; they are answered in this order.
     batches: VecDeque<Batch>,
 }
@@ -142,12 +150,14 @@ impl Link {
         timeouts: Timeouts,
         inbox: mpsc::UnboundedReceiver<Command>,
         contact: watch::Sender<Contact>,
+        pushes: Arc<Pushes>,
     ) -> Self {
         let timeouts = Timeouts {
             connect: timeouts.connect.min(LONGEST_TIMEOUT),
             response: timeouts.response.min(LONGEST_TIMEOUT),
         };
-        let attempt = connection::open(address.clone(), timeouts.connect, None);
+        let attempt =
+            connection::open(address.clone(), timeouts.connect, None, Arc::clone(&pushes));
         Self {
             node: Arc::clone(address.name()),
             address,
@@ -166,6 +176,8 @@ impl Link {
             attempts: 1,
             lingering: None,
             has_warned: false,
+            pushes,
+            has_warned_of_mute: false,
             is_closing: false,
         }
     }
@@ -261,6 +273,7 @@ impl Link {
             self.address.clone(),
             self.timeouts.connect,
             lingering,
+            Arc::clone(&self.pushes),
         )))
     }
 
@@ -269,6 +282,8 @@ impl Link {
             connection,
             facts,
             identity,
+            mute,
+            lost,
         } = opened;
         if let Some(policy) = facts.dangerous_eviction()
             && !mem::replace(&mut self.has_warned, true)
@@ -280,11 +295,25 @@ impl Link {
                  set maxmemory-policy to noeviction"
             );
         }
+        if let Some(reason) = &mute
+            && !mem::replace(&mut self.has_warned_of_mute, true)
+        {
+            tracing::warn!(
+                node = &*self.node,
+                reason,
+                "the server tells nobody here when a lock is given back, and who waits asks again \
+                 and again; it takes RESP3 (`HELLO 3`) and the right to `&lockguard:*`"
+            );
+        }
         self.contact.send_replace(Some(Ok(facts)));
         self.lingering = None;
+        let channel = mute.is_none().then(|| self.pushes.channel().into());
         self.line = Line::Up(Session {
             connection,
             identity,
+            channel,
+            lost: Some(lost),
+            is_lost: false,
             batches: VecDeque::new(),
         });
         // Before anything else, so that the node keeps nothing of ours.
@@ -301,6 +330,7 @@ impl Link {
         if owes_nothing {
             self.recover();
         }
+        self.pushes.connected(mute.is_none());
     }
 
     /// The node answers.
@@ -344,6 +374,13 @@ impl Link {
                 Answered::Replies(commands, replies) => self.answer(commands, replies),
                 Answered::Broken(reason) => self.break_off(reason),
             }
+        }
+        if let Line::Up(session) = &mut self.line
+            && session.is_found_lost(cx)
+            && self.pushes.are_awaited()
+        {
+            has_moved = true;
+            self.break_off("connection closed".to_owned());
         }
         has_moved
     }
@@ -520,7 +557,7 @@ impl Session {
                 // Also where the caller has gone: a quorum that has decided
                 // still wants its lock on every node.
                 command.is_sent = true;
-                pipeline.add_command(command.to_wire());
+                pipeline.add_command(command.to_wire(self.channel.as_deref()));
                 commands.push(command);
             }
             self.batches.push_back(Batch {
@@ -541,6 +578,21 @@ impl Session {
                 batch.replies = Some(replies);
             }
         }
+    }
+
+    /// Whether the connection has ended while nothing was on its way: what is
+    /// on its way finds out by itself.
+    fn is_found_lost(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.channel.is_none() || !self.batches.is_empty() {
+            return false;
+        }
+        if let Some(lost) = &mut self.lost
+            && Pin::new(lost).poll(cx).is_ready()
+        {
+            self.lost = None;
+            self.is_lost = true;
+        }
+        self.is_lost
     }
 
     /// The oldest batch, if it is answered; where the connection is broken

@@ -4,10 +4,11 @@ mod address;
 mod command;
 mod connection;
 mod failure;
-mod fence_key;
+mod helper_key;
 mod link;
 mod owed;
 mod probe;
+mod push;
 #[cfg(test)]
 mod tests;
 
@@ -30,11 +31,12 @@ pub(crate) use self::{address::Address, link::NoContact, probe::NodeFacts};
 use self::{
     command::{Answer, Command, Counted, Question, Task},
     link::{Contact, Link},
+    push::Pushes,
 };
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        ReleaseReply, ReleaseRequest, Ticket,
     },
     clock::until,
     error::NodeError,
@@ -72,6 +74,7 @@ pub struct RedisNode {
     commands: mpsc::UnboundedSender<Command>,
     contact: watch::Receiver<Contact>,
     unanswered: Arc<AtomicUsize>,
+    pushes: Arc<Pushes>,
     name: Arc<str>,
 }
 
@@ -127,14 +130,16 @@ impl RedisNode {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (report, contact) = watch::channel(None);
         let name = Arc::clone(address.name());
+        let pushes = Arc::new(Pushes::new());
         if let Ok(runtime) = Handle::try_current() {
-            let mut link = Link::new(address, timeouts, inbox, report);
+            let mut link = Link::new(address, timeouts, inbox, report, Arc::clone(&pushes));
             runtime.spawn(unconstrained(poll_fn(move |cx| link.poll(cx))));
         }
         Self {
             commands,
             contact,
             unanswered: Arc::default(),
+            pushes,
             name,
         }
     }
@@ -239,6 +244,10 @@ impl Backend for RedisNode {
             answer: Some(answer),
         });
         Box::pin(async move { reply?.within(LONGEST_NODE_BUDGET).await })
+    }
+
+    fn passed(&self, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
+        self.pushes.passed(ticket)
     }
 
     fn address(&self) -> Cow<'_, str> {

@@ -2,19 +2,27 @@
 
 mod round;
 
-use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use self::round::{Round, summary};
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        ReleaseReply, ReleaseRequest, Ticket,
     },
     background::Background,
     fencing_token::FencingToken,
     key::LockKey,
     quorum::{
         Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
+        quorum,
     },
     validity::{LONGEST_NODE_BUDGET, node_budget},
 };
@@ -77,7 +85,10 @@ impl Redlock {
         match round.decide(node_budget(request.ttl), decide_acquire).await {
             // The questions that are still open are dropped: a node that has
             // been asked may grant yet, and its release comes after.
-            Decision::Reply(AcquireReply::Granted) => Ok(AcquireReply::Granted),
+            Decision::Reply(AcquireReply::Granted) => {
+                self.leave_lines(&round, &request);
+                Ok(AcquireReply::Granted)
+            }
             Decision::Reply(refused) => {
                 self.give_back(round, &request);
                 Ok(refused)
@@ -100,6 +111,7 @@ impl Redlock {
         for _ in 0..=MOST_RAISES {
             match round.decide(node_budget(request.ttl), decide_fenced).await {
                 Decision::Reply(Fenced::Agreed(token)) => {
+                    self.leave_lines(&round, &request);
                     return Ok(AcquireReply::GrantedWith(token));
                 }
                 Decision::Reply(Fenced::Raise(token)) => {
@@ -128,7 +140,27 @@ impl Redlock {
         Ok(AcquireReply::Split)
     }
 
-    /// Gives back what single nodes have granted, or may have.
+    /// Takes the waiter, who has the keys, out of the lines of the nodes that
+    /// had refused it; those that are late are told by themselves.
+    fn leave_lines(&self, round: &Round<AcquireReply>, request: &AcquireRequest) {
+        let Some(waiter) = &request.waiter else {
+            return;
+        };
+        waiter.ticket.close();
+        let refused = self.nodes.iter().zip(round.votes()).filter(|(_, vote)| {
+            matches!(
+                vote,
+                Vote::Reply(AcquireReply::Busy(_) | AcquireReply::Split)
+            )
+        });
+        let leave = ReleaseRequest::new(request.keys.first().clone(), waiter.next.clone())
+            .leaving(waiter.ticket.clone());
+        let leaves = refused.map(|(node, _)| node.release(leave.clone()));
+        self.background.finish_all(leaves.collect());
+    }
+
+    /// Gives back what single nodes have granted, or may have; a waiter stays
+    /// in their lines.
     fn give_back(&self, round: Round<AcquireReply>, request: &AcquireRequest) {
         // The open questions are dropped first, and the releases asked for
         // now, so that each comes after its acquire and before our next one.
@@ -142,7 +174,10 @@ impl Redlock {
         for node in nodes {
             for key in &request.keys {
                 let release = ReleaseRequest::new(key.clone(), request.token.clone());
-                releases.push(node.release(release));
+                releases.push(node.release(match &request.waiter {
+                    Some(waiter) => release.staying(waiter.clone()),
+                    None => release,
+                }));
             }
         }
         self.background.finish_all(releases);
@@ -229,23 +264,15 @@ impl Backend for Redlock {
 
     /// Wakes as soon as one node does; `None` unless all nodes can tell.
     fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
-        let mut wakes: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|node| node.freed(key))
-            .collect::<Option<_>>()?;
-        Some(Box::pin(poll_fn(move |cx| {
-            let mut is_freed = false;
-            // Every one is polled, so that every one knows its waker.
-            for wake in &mut wakes {
-                is_freed |= wake.as_mut().poll(cx).is_ready();
-            }
-            if is_freed {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })))
+        let wakes = self.nodes.iter().map(|node| node.freed(key));
+        Some(first_of(wakes.collect::<Option<_>>()?))
+    }
+
+    /// Wakes as soon as one node does; `None` unless a quorum can tell.
+    fn passed(&self, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
+        let wakes = self.nodes.iter().filter_map(|node| node.passed(ticket));
+        let wakes: Vec<_> = wakes.collect();
+        (wakes.len() >= quorum(self.nodes.len())).then(|| first_of(wakes))
     }
 
     fn is_immediate(&self) -> bool {
@@ -264,6 +291,23 @@ impl fmt::Debug for Redlock {
             .field("nodes", &self.address())
             .finish_non_exhaustive()
     }
+}
+
+/// Resolves when one of these has.
+fn first_of(mut wakes: Vec<BoxFuture<'static, ()>>) -> BoxFuture<'static, ()> {
+    let poll = move |cx: &mut Context<'_>| {
+        let mut is_woken = false;
+        // Every one is polled, so that every one knows its waker.
+        for wake in &mut wakes {
+            is_woken |= wake.as_mut().poll(cx).is_ready();
+        }
+        if is_woken {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    };
+    Box::pin(poll_fn(poll))
 }
 
 /// How often nodes are asked to raise a token before the attempt counts as

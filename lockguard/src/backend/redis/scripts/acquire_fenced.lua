@@ -6,18 +6,24 @@
 -- which is a raise or a repeat, it rises to the proposal.
 -- Executed twice it answers the same token.
 --
--- Keys:      the locks, then the fence of each
+-- For a waiter, who waits for one lock, it does what `claim.lua` does with the
+-- line: a free lock goes to the lowest ticket, and who is refused enters.
+--
+-- Keys:      the locks, then the fence of each, then the line for a waiter
 -- Arguments: 1 the owner token, 2 an owner token of our own process that may
 --            be replaced, or nothing, 3 the milliseconds to keep the locks,
---            4 the proposed fencing token, 5 the milliseconds to keep fences
+--            4 the proposed fencing token, 5 the milliseconds to keep fences;
+--            for a waiter also 6 the stamp and 7 the number of its ticket,
+--            8 the waiter to enter, 9 the milliseconds to keep the line
 -- Replies:   the fencing token;
 --            {n, value, milliseconds left or -1, greatest fence} when the nth
---            lock is another's;
+--            lock is another's, and a waiter's place in line or -1 after it;
 --            {n, type} when the nth is no lock;
 --            {n} when the fence of the nth is spoilt.
 -- Numbers are texts: a script's own conversion loses digits above 10^14.
 local limit = 9007199254740000 -- 2^53 - 992
-local count = #KEYS / 2
+local count = math.floor(#KEYS / 2)
+local line = KEYS[2 * count + 1]
 local token, from = ARGV[1], ARGV[2]
 local proposal = tonumber(ARGV[4])
 
@@ -47,8 +53,15 @@ for n = 1, count do
     end
     return held
   end
+  local left
   if held and held ~= token and (from == '' or held ~= from) then
-    return {n, held, redis.call('PTTL', KEYS[n]), string.format('%.0f', greatest)}
+    left = redis.call('PTTL', KEYS[n])
+  elseif not held and line then
+    held, left = pass(KEYS[n], line, tonumber(ARGV[6]), ARGV[7])
+  end
+  if left then
+    local place = line and enter(line, ARGV[6], ARGV[7], ARGV[8], ARGV[9])
+    return {n, held, left, string.format('%.0f', greatest), place}
   end
   local f
   if held == token then
@@ -92,5 +105,8 @@ if failure then
     end
   end
   return failure
+end
+if line then
+  leave(line, ARGV[6], ARGV[7])
 end
 return answer

@@ -1,28 +1,46 @@
 -- Frees a lock, if the owner token holds it: at once, or when a rest of its
--- time has passed.
+-- time has passed. What is free is reserved for the first in line.
 --
+-- A waiter gives back what an attempt took: its ticket stays in line, and the
+-- lock goes to a lower one or to nobody. One that gives up takes its ticket out.
 -- Executed twice it finds nothing the second time, or another owner, whom it
 -- leaves alone; a rest never lengthens the lock's time.
 --
--- Keys:      1 the lock
--- Arguments: 1 the owner token, 2 the milliseconds to keep it from now, if any
+-- Keys:      1 the lock, 2 its line, where the user has a right to it
+-- Arguments: 1 the owner token, 2 the milliseconds to keep it from now, if any,
+--            3 the stamp and 4 the number of a ticket to take out, if any,
+--            5 the waiter to enter in its place and 6 the milliseconds to keep
+--            the line, if it stays
 -- Replies:   1 freed, 0 nobody holds it, -1 something else does.
-local held = redis.pcall('GET', KEYS[1])
-if held == ARGV[1] then
-  if not ARGV[2] then
-    redis.call('DEL', KEYS[1])
-    return 1
+local lock, line, token = KEYS[1], KEYS[2], ARGV[1]
+local rest, number, waiter = tonumber(ARGV[2]), ARGV[4], ARGV[5]
+local held = redis.pcall('GET', lock)
+if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
+  return held
+end
+if line and waiter then
+  enter(line, ARGV[3], number, waiter, ARGV[6])
+elseif line and number then
+  leave(line, ARGV[3], number)
+end
+if held and held ~= token then
+  return -1
+end
+if held and rest then
+  local left = redis.pcall('PTTL', lock)
+  if type(left) == 'number' and (left < 0 or left > rest) then
+    left = redis.pcall('PEXPIRE', lock, ARGV[2])
   end
-  local left = redis.call('PTTL', KEYS[1])
-  if left < 0 or left > tonumber(ARGV[2]) then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  if line then
+    tell_first(line)
   end
-  return 1
+  return type(left) == 'table' and left or 1
+end
+if line and pass(lock, line, waiter and tonumber(ARGV[3]), number) then
+  return held and 1 or 0
 end
 if not held then
   return 0
 end
-if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
-  return held
-end
-return -1
+local freed = redis.pcall('DEL', lock)
+return type(freed) == 'table' and freed or 1

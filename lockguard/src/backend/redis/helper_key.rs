@@ -1,4 +1,4 @@
-//! Where a key's fence is.
+//! Where a key's fence and its line are.
 
 use crate::key::LockKey;
 
@@ -12,11 +12,20 @@ use crate::key::LockKey;
 /// A key with a `}` that closes no tag cannot be made a tag, and its fence need
 /// not be in its slot.
 pub(super) fn fence_key(key: &LockKey) -> String {
+    beside(key, "fence")
+}
+
+/// The name of the line of waiters beside a lock, made like that of its fence.
+pub(super) fn line_key(key: &LockKey) -> String {
+    beside(key, "line")
+}
+
+fn beside(key: &LockKey, what: &str) -> String {
     let key = key.as_str();
     if key.contains('}') {
-        format!("{key} tagged fence")
+        format!("{key} tagged {what}")
     } else {
-        format!("{{{key}}} fence")
+        format!("{{{key}}} {what}")
     }
 }
 
@@ -42,6 +51,13 @@ mod tests {
     fn the_fence_stands_beside_its_lock() {
         assert_eq!(of("seat:17"), "{seat:17} fence");
         assert_eq!(of("{shop}:seat"), "{shop}:seat tagged fence");
+    }
+
+    #[test]
+    fn the_line_stands_beside_its_lock() {
+        let of = |key| line_key(&LockKey::new(key).unwrap());
+        assert_eq!(of("seat:17"), "{seat:17} line");
+        assert_eq!(of("{shop}:seat"), "{shop}:seat tagged line");
     }
 
     proptest! {

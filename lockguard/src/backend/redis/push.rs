@@ -1,0 +1,219 @@
+//! Who waits for a message of a node, and the channel that it comes by.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use parking_lot::Mutex;
+use rand::Rng as _;
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::oneshot;
+
+use crate::backend::{BoxFuture, Ticket};
+
+/// The waiters of this process that a node can tell something, and the channel
+/// by which it does.
+///
+/// A message is the number of a ticket.
+/// It is a hint: whoever forges one makes a waiter ask, and nothing else.
+pub(super) struct Pushes {
+    channel: Arc<str>,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    /// `None` before the first connection.
+    is_had: Option<bool>,
+    /// By the number of the ticket, and the number of the question.
+    waiters: BTreeMap<(u64, u64), oneshot::Sender<()>>,
+    questions: u64,
+}
+
+impl Pushes {
+    /// With a channel that nobody else has.
+    pub(super) fn new() -> Self {
+        let number: u128 = rand::rng().random();
+        Self {
+            channel: format!("lockguard:{number:032x}").into(),
+            told: Mutex::default(),
+        }
+    }
+
+    /// What this process listens to on every connection to the node.
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Resolves at the next message for this ticket, or when a connection has
+    /// been made; `None` where the node's connection carries no messages.
+    pub(super) fn passed(self: &Arc<Self>, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
+        let mut told = self.told.lock();
+        if told.is_had == Some(false) {
+            return None;
+        }
+        let (tell, message) = oneshot::channel();
+        told.questions = told.questions.wrapping_add(1);
+        let of = (ticket.number(), told.questions);
+        told.waiters.insert(of, tell);
+        Some(Box::pin(Passed {
+            pushes: Arc::clone(self),
+            of,
+            message,
+        }))
+    }
+
+    /// Whether anybody waits for a message.
+    pub(super) fn are_awaited(&self) -> bool {
+        !self.told.lock().waiters.is_empty()
+    }
+
+    /// A connection has been made, which carries messages or does not.
+    ///
+    /// All waiters are woken: what was told meanwhile is lost, and the node
+    /// may have forgotten them.
+    pub(super) fn connected(&self, is_had: bool) {
+        let mut told = self.told.lock();
+        told.is_had = Some(is_had);
+        for (_, waiter) in std::mem::take(&mut told.waiters) {
+            let _ = waiter.send(());
+        }
+    }
+
+    /// Takes in what the node has sent unasked.
+    pub(super) fn receive(&self, push: &PushInfo) {
+        if push.kind != PushKind::Message {
+            return;
+        }
+        let Some(Value::BulkString(number)) = push.data.get(1) else {
+            return;
+        };
+        let number = std::str::from_utf8(number).ok();
+        let Some(number) = number.and_then(|hex| u64::from_str_radix(hex, 16).ok()) else {
+            return;
+        };
+        let mut told = self.told.lock();
+        while let Some((of, _)) = told.waiters.range((number, 0)..=(number, u64::MAX)).next() {
+            let of = *of;
+            if let Some(waiter) = told.waiters.remove(&of) {
+                let _ = waiter.send(());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pushes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pushes").finish_non_exhaustive()
+    }
+}
+
+/// One waiter's question; forgotten when it is dropped.
+struct Passed {
+    pushes: Arc<Pushes>,
+    of: (u64, u64),
+    message: oneshot::Receiver<()>,
+}
+
+impl Future for Passed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // A sender that is gone is a wake, too: nobody can be told by it.
+        Pin::new(&mut self.message).poll(cx).map(|_| ())
+    }
+}
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        self.pushes.told.lock().waiters.remove(&self.of);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use super::*;
+
+    fn message(payload: &str) -> PushInfo {
+        PushInfo {
+            kind: PushKind::Message,
+            data: vec![
+                Value::BulkString(b"lockguard:x".to_vec()),
+                Value::BulkString(payload.as_bytes().to_vec()),
+            ],
+        }
+    }
+
+    fn number(ticket: &Ticket) -> String {
+        format!("{:016x}", ticket.number())
+    }
+
+    async fn is_told(passed: &mut BoxFuture<'static, ()>) -> bool {
+        poll_fn(|cx| Poll::Ready(passed.as_mut().poll(cx).is_ready())).await
+    }
+
+    #[tokio::test]
+    async fn a_message_wakes_its_ticket_and_no_other() {
+        let pushes = Arc::new(Pushes::new());
+        let (mine, other) = (Ticket::draw(), Ticket::draw());
+        let mut mine_passed = pushes.passed(&mine).unwrap();
+        let mut other_passed = pushes.passed(&other).unwrap();
+        pushes.receive(&message(&number(&mine)));
+        assert!(is_told(&mut mine_passed).await);
+        assert!(!is_told(&mut other_passed).await);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_before_anybody_looks_is_kept() {
+        let pushes = Arc::new(Pushes::new());
+        let ticket = Ticket::draw();
+        let mut passed = pushes.passed(&ticket).unwrap();
+        pushes.receive(&message(&number(&ticket)));
+        assert!(is_told(&mut passed).await);
+        let mut again = pushes.passed(&ticket).unwrap();
+        assert!(!is_told(&mut again).await);
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_wakes_everybody() {
+        let pushes = Arc::new(Pushes::new());
+        let mut passed = pushes.passed(&Ticket::draw()).unwrap();
+        pushes.connected(true);
+        assert!(is_told(&mut passed).await);
+        assert!(!pushes.are_awaited());
+    }
+
+    #[test]
+    fn who_leaves_is_forgotten() {
+        let pushes = Arc::new(Pushes::new());
+        let passed = pushes.passed(&Ticket::draw());
+        assert!(pushes.are_awaited());
+        drop(passed);
+        assert!(!pushes.are_awaited());
+    }
+
+    #[test]
+    fn nobody_is_promised_a_message_where_there_are_none() {
+        let pushes = Arc::new(Pushes::new());
+        pushes.connected(false);
+        assert!(pushes.passed(&Ticket::draw()).is_none());
+    }
+
+    #[test]
+    fn other_messages_are_ignored() {
+        let pushes = Pushes::new();
+        for payload in ["", "no number", "\u{fffd}", "fffffffffffffffff"] {
+            pushes.receive(&message(payload));
+        }
+        pushes.receive(&PushInfo {
+            kind: PushKind::Disconnection,
+            data: Vec::new(),
+        });
+    }
+}

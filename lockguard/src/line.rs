@@ -1,0 +1,123 @@
+//! A waiter's place in the servers' line for a key.
+
+use std::{future::poll_fn, mem, sync::Arc, time::Duration};
+
+use crate::{
+    backend::{BoxFuture, Holder, ReleaseRequest, Ticket, Waiter},
+    backoff::{foreign_pause, unheard_pause},
+    core::Core,
+    key::LockKey,
+    token::OwnerToken,
+};
+
+/// A waiter's place in the servers' line for a key; dropping it leaves the
+/// line.
+///
+/// The token of the next attempt stands in line, and a key that is given back
+/// is reserved for it.
+/// So no plain acquire may use that token: it would be granted for as long as
+/// the reservation lasts, and not for the ttl.
+pub(crate) struct InLine {
+    core: Arc<Core>,
+    key: LockKey,
+    ticket: Ticket,
+    label: String,
+    ttl: Duration,
+    next: OwnerToken,
+    /// Resolves when the key has been reserved for this waiter since the last
+    /// attempt was begun.
+    passed: Option<BoxFuture<'static, ()>>,
+    /// Whether servers may know the ticket.
+    is_entered: bool,
+    /// How often in a row nobody told us anything.
+    unheard: u32,
+}
+
+impl InLine {
+    /// A place for whoever may wait for this key; it is taken by an attempt.
+    pub(crate) fn new(core: &Arc<Core>, key: &LockKey, label: &str, ttl: Duration) -> Self {
+        Self {
+            core: Arc::clone(core),
+            key: key.clone(),
+            ticket: Ticket::draw(),
+            label: label.to_owned(),
+            ttl,
+            next: OwnerToken::with_label(label),
+            passed: None,
+            is_entered: false,
+            unheard: 0,
+        }
+    }
+
+    /// The token of an attempt that begins now, and who waits if it is refused;
+    /// `None` where the backend can tell nobody.
+    pub(crate) fn begin(&mut self) -> Option<(OwnerToken, Waiter)> {
+        // Before the attempt, so that no message is missed.
+        self.passed = Some(self.core.backend.passed(&self.ticket)?);
+        let token = mem::replace(&mut self.next, OwnerToken::with_label(&self.label));
+        let waiter = Waiter::new(self.ticket.clone(), self.next.clone(), self.ttl);
+        if mem::replace(&mut self.is_entered, true) {
+            Some((token, waiter))
+        } else {
+            Some((token, waiter.newcomer()))
+        }
+    }
+
+    /// Whether servers may know the ticket.
+    pub(crate) fn is_entered(&self) -> bool {
+        self.is_entered
+    }
+
+    /// How long to wait for a message before asking by oneself.
+    ///
+    /// `met` is how often another holder was met, `draw` uniform in 0…1.
+    pub(crate) fn pause(&self, holder: &Holder, met: u32, draw: f64) -> Duration {
+        let place = holder.place().unwrap_or_default();
+        let unheard = unheard_pause(self.ttl, holder.expires_in(), place, self.unheard, draw);
+        // Another library's release wakes nobody.
+        if holder.label().is_none() && place == 0 {
+            unheard.min(foreign_pause(met, draw))
+        } else {
+            unheard
+        }
+    }
+
+    /// The same where nobody holds the key, and others may have parts of it
+    /// reserved.
+    pub(crate) fn pause_split(&self, reserved: Duration, draw: f64) -> Duration {
+        unheard_pause(self.ttl, Some(reserved), 0, self.unheard, draw)
+    }
+
+    /// Resolves when the key has been reserved for us since the last attempt
+    /// was begun.
+    pub(crate) async fn passed(&mut self) {
+        self.unheard = self.unheard.saturating_add(1);
+        let Some(passed) = &mut self.passed else {
+            return;
+        };
+        poll_fn(|cx| passed.as_mut().poll(cx)).await;
+        self.passed = None;
+        self.unheard = 0;
+    }
+
+    /// The waiter has the key: the attempt that was granted took it out of the
+    /// line.
+    pub(crate) fn close(mut self) {
+        self.is_entered = false;
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        self.ticket.close();
+        if self.is_entered {
+            let leave = ReleaseRequest::new(self.key.clone(), self.next.clone());
+            let leave = self
+                .core
+                .backend
+                .release(leave.leaving(self.ticket.clone()));
+            // Dropping it hands it to the background.
+            drop(self.core.background.uncancelled(leave));
+        }
+    }
+}
