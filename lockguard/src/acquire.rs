@@ -47,6 +47,18 @@ pub(crate) struct Want {
     pub(crate) is_fenced: bool,
 }
 
+impl Want {
+    /// Whether a place in the servers' line is of any use: whoever wants
+    /// several keys holds nothing while it waits, not even a reservation.
+    fn may_stand(&self) -> bool {
+        let may_wait = match self.patience {
+            Patience::Wait(wait) => !wait.is_zero(),
+            Patience::Tries { tries, .. } => tries > 1,
+        };
+        may_wait && self.keys.as_slice().len() == 1
+    }
+}
+
 /// How long to try.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
@@ -210,7 +222,9 @@ struct Contest<'a> {
     hasty: u32,
     /// Rounds since the votes were first split, and when that was.
     split: Option<(u32, Instant)>,
-    /// The place in the servers' line, where they have one.
+    /// Whether the servers' line is of use.
+    may_stand: bool,
+    /// The place in the servers' line, from the first attempt on.
     line: Option<InLine>,
 }
 
@@ -230,29 +244,9 @@ impl<'a> Contest<'a> {
             busy: 0,
             hasty: 0,
             split: None,
+            may_stand: want.may_stand() && !core.backend.is_immediate(),
             line: None,
         }
-        .with_a_line()
-    }
-
-    /// With a place in the servers' line, if it is of any use: whoever wants
-    /// several keys holds nothing while it waits, not even a reservation.
-    fn with_a_line(mut self) -> Self {
-        let Want {
-            keys,
-            ttl,
-            patience,
-            label,
-            ..
-        } = self.want;
-        let may_wait = match patience {
-            Patience::Wait(wait) => !wait.is_zero(),
-            Patience::Tries { tries, .. } => *tries > 1,
-        };
-        if may_wait && keys.as_slice().len() == 1 && !self.core.backend.is_immediate() {
-            self.line = Some(InLine::new(self.core, keys.first(), label, *ttl));
-        }
-        self
     }
 
     /// Whether this caller stands in line; others attempt at once.
@@ -369,14 +363,23 @@ impl<'a> Contest<'a> {
         }
     }
 
+    /// From here on we ask again and again.
+    fn leave_line(&mut self) {
+        self.may_stand = false;
+        self.line = None;
+    }
+
     /// What to ask for, with which token.
     fn request(&mut self) -> (OwnerToken, AcquireRequest) {
         let Want { keys, ttl, .. } = self.want;
+        if self.may_stand && self.line.is_none() {
+            self.line = Some(InLine::new(self.core, keys.first(), &self.want.label, *ttl));
+        }
         let (token, waiter) = match self.line.as_mut().and_then(InLine::begin) {
             Some((token, waiter)) => (token, Some(waiter)),
             None => {
-                // Nobody would be told: out of the line, if we were in it.
-                self.line = None;
+                // Nobody would be told.
+                self.leave_line();
                 (OwnerToken::with_label(&self.want.label), None)
             }
         };
@@ -402,7 +405,7 @@ impl<'a> Contest<'a> {
         let key = self.key_of(&holder).clone();
         if holder.place().is_none() {
             // The servers did not let us into the line.
-            self.line = None;
+            self.leave_line();
         }
         match self.want.patience {
             Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),

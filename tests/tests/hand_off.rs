@@ -3,16 +3,28 @@
 //! Each manager has connections and a queue of its own, as a process has.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use lockguard::LockManager;
-use lockguard_tests::{Server, Servers, over_1_3_5_nodes};
-use tokio::time::{Instant, sleep};
+use lockguard::{LockManager, RetryPolicy};
+use lockguard_tests::{
+    Flow, Proxy, Server, Servers, Warnings, Witness, Worker, eventually, over_1_3_5_nodes,
+};
+use parking_lot::Mutex;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 const TTL: Duration = Duration::from_secs(10);
 
+/// For tests that wait for a ttl or a share of it.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a hand-off may take on a busy machine, and no poll would.
-const SOON: Duration = Duration::from_millis(100);
+const SOON: Duration = Duration::from_millis(500);
 
 async fn managers<const N: usize>(servers: &Servers) -> [LockManager; N] {
     let mut managers = Vec::new();
@@ -22,13 +34,36 @@ async fn managers<const N: usize>(servers: &Servers) -> [LockManager; N] {
     managers.try_into().unwrap()
 }
 
-/// How many commands clients have sent to the server, those in scripts not
-/// counted.
-fn sent_to(server: &Server) -> u64 {
-    ["evalsha", "eval"]
-        .map(|command| server.command_count(command))
-        .iter()
-        .sum()
+/// How often clients have asked for a lock, or given one back; `SET` is counted
+/// in scripts as well.
+fn asked(server: &Server) -> u64 {
+    let scripts = ["evalsha", "eval"].map(|command| server.command_count(command));
+    scripts.iter().sum::<u64>() + server.command_count("set")
+}
+
+/// How many waiters stand in line for `k`.
+fn standing(server: &Server) -> usize {
+    server.cli(&["ZCARD", "{k} line"])
+}
+
+/// How many clients listen to a channel.
+fn listening(server: &Server) -> usize {
+    let channels: Vec<String> = server.cli(&["PUBSUB", "CHANNELS", "lockguard:*"]);
+    channels.len()
+}
+
+/// No key is left, once what is on its way has arrived.
+async fn assert_nothing_left(servers: &Servers) {
+    for server in servers {
+        eventually(PATIENCE, || server.keys().is_empty()).await;
+    }
+}
+
+/// A process that waits for `k`.
+fn wait_in_a_process(servers: &Servers) -> Worker {
+    let ttl = SHORT.as_millis().to_string();
+    let worker = env!("CARGO_BIN_EXE_worker");
+    Worker::start(worker, &["hold", &servers.urls(), "k", &ttl])
 }
 
 over_1_3_5_nodes!(a_release_wakes_a_waiter_of_another_process(servers) {
@@ -52,10 +87,436 @@ over_1_3_5_nodes!(a_waiter_asks_for_nothing_while_the_lock_is_held(servers) {
     let held = holder.lock("k", TTL).acquire().await.unwrap();
     let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
     sleep(Duration::from_millis(200)).await;
-    let before: Vec<_> = servers.iter().map(sent_to).collect();
+    let before: Vec<_> = servers.iter().map(asked).collect();
     sleep(Duration::from_secs(2)).await;
-    let after: Vec<_> = servers.iter().map(sent_to).collect();
+    let after: Vec<_> = servers.iter().map(asked).collect();
     assert_eq!(before, after);
     held.release().await.unwrap();
     waiting.await.unwrap().unwrap().release().await.unwrap();
 });
+
+over_1_3_5_nodes!(sixteen_processes_hand_on_without_polling(servers) {
+    const PROCESSES: usize = 16;
+    const SECTIONS: usize = 4;
+    let witness = Witness::new();
+    let mut managers = Vec::new();
+    for _ in 0..PROCESSES {
+        managers.push(LockManager::connect(servers.urls()).await.unwrap());
+    }
+    let before: Vec<_> = servers.iter().map(asked).collect();
+    let workers: Vec<_> = managers
+        .into_iter()
+        .map(|manager| {
+            let witness = witness.clone();
+            tokio::spawn(async move {
+                for _ in 0..SECTIONS {
+                    let guard = manager.lock("k", TTL).wait(PATIENCE).acquire().await.unwrap();
+                    let section = witness.enter("k");
+                    sleep(Duration::from_millis(2)).await;
+                    section.leave();
+                    guard.release().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    witness.assert_exclusive(PROCESSES * SECTIONS);
+    for (server, before) in servers.iter().zip(before) {
+        let asked = asked(server) - before;
+        let sections = u64::try_from(PROCESSES * SECTIONS).unwrap();
+        assert!(asked <= 8 * sections, "{asked} commands for {sections} sections");
+    }
+    assert_nothing_left(servers).await;
+});
+
+over_1_3_5_nodes!(of_many_waiters_none_is_starved(servers) {
+    const PROCESSES: usize = 16;
+    const WAITERS: usize = 16;
+    let managers: [_; PROCESSES] = managers(servers).await;
+    let mut waiters = JoinSet::new();
+    for manager in &managers {
+        for _ in 0..WAITERS {
+            waiters.spawn(manager.lock("k", TTL).wait(PATIENCE).run(async |_| ()));
+        }
+    }
+    while let Some(served) = waiters.join_next().await {
+        served.unwrap().unwrap();
+    }
+    assert_nothing_left(servers).await;
+});
+
+over_1_3_5_nodes!(waiters_of_several_processes_are_served_in_order(servers) {
+    const PROCESSES: usize = 5;
+    let managers: [_; PROCESSES] = managers(servers).await;
+    let [holder] = self::managers(servers).await;
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut waiters = Vec::new();
+    for (n, manager) in managers.iter().enumerate() {
+        let (request, served) = (manager.lock("k", TTL).wait(PATIENCE), Arc::clone(&served));
+        waiters.push(tokio::spawn(async move {
+            let body = async |_| served.lock().push(n);
+            request.run(body).await
+        }));
+        for server in servers {
+            eventually(PATIENCE, || standing(server) == n + 1).await;
+        }
+    }
+    held.release().await.unwrap();
+    for waiter in waiters {
+        waiter.await.unwrap().unwrap();
+    }
+    assert_eq!(*served.lock(), (0..PROCESSES).collect::<Vec<_>>());
+});
+
+over_1_3_5_nodes!(a_process_that_releases_goes_behind_those_that_wait(servers) {
+    let [first, second] = managers(servers).await;
+    let held = first.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(second.lock("k", TTL).wait(PATIENCE).acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    held.release().await.unwrap();
+    let busy = first.lock("k", TTL).try_acquire().await.unwrap_err();
+    assert!(busy.is_busy(), "{busy}");
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+});
+
+over_1_3_5_nodes!(a_waiter_that_gives_up_leaves_nothing(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let wait = Duration::from_millis(100);
+    let busy = waiter.lock("k", TTL).wait(wait).acquire().await.unwrap_err();
+    assert!(busy.is_busy(), "{busy}");
+    let cancelled = tokio::spawn(waiter.lock("k", TTL).acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    cancelled.abort();
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 0).await;
+    }
+    held.release().await.unwrap();
+    assert_nothing_left(servers).await;
+    waiter.lock("k", TTL).try_acquire().await.unwrap().release().await.unwrap();
+});
+
+over_1_3_5_nodes!(a_waiter_that_gives_up_with_a_pass_hands_it_on(servers) {
+    let [holder, first, second] = managers(servers).await;
+    for _ in 0..10 {
+        let held = holder.lock("k", TTL).acquire().await.unwrap();
+        let cancelled = tokio::spawn(first.lock("k", TTL).acquire());
+        for server in servers {
+            eventually(PATIENCE, || standing(server) == 1).await;
+        }
+        let waiting = tokio::spawn(second.lock("k", TTL).acquire());
+        for server in servers {
+            eventually(PATIENCE, || standing(server) == 2).await;
+        }
+        drop(held);
+        cancelled.abort();
+        let start = Instant::now();
+        waiting.await.unwrap().unwrap().release().await.unwrap();
+        assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+        let _ = cancelled.await;
+    }
+});
+
+over_1_3_5_nodes!(a_waiter_that_was_killed_in_line_costs_the_next_nothing(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let killed = wait_in_a_process(servers);
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    killed.kill();
+    let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 2).await;
+        // A connection that is gone hears nothing.
+        eventually(PATIENCE, || listening(server) == 2).await;
+    }
+    let start = Instant::now();
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert_nothing_left(servers).await;
+});
+
+over_1_3_5_nodes!(a_waiter_that_hangs_with_a_pass_delays_the_next_by_its_window(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let held = holder.lock("k", SHORT).max_hold(TTL).acquire().await.unwrap();
+    let hung = wait_in_a_process(servers);
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    let waiting = tokio::spawn(waiter.lock("k", SHORT).wait(PATIENCE).acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 2).await;
+    }
+    hung.stop();
+    let start = Instant::now();
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    // Its window is half of its ttl of a second; then the timer looks.
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+});
+
+over_1_3_5_nodes!(a_line_that_is_lost_is_entered_again(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let held = holder.lock("k", SHORT).max_hold(TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock("k", SHORT).wait(PATIENCE).acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+        assert!(server.del("{k} line"));
+    }
+    for server in servers {
+        eventually(Duration::from_secs(1), || standing(server) == 1).await;
+    }
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+});
+
+over_1_3_5_nodes!(a_key_deleted_by_hand_is_noticed_with_few_commands(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let _held = holder.lock("k", 10 * TTL).acquire().await.unwrap();
+    let before: Vec<_> = servers.iter().map(asked).collect();
+    let start = Instant::now();
+    let waiting = tokio::spawn(waiter.lock("k", 10 * TTL).wait(PATIENCE).acquire());
+    sleep(Duration::from_secs(1)).await;
+    for server in servers {
+        server.del("k");
+    }
+    let deleted = Instant::now();
+    let guard = waiting.await.unwrap().unwrap();
+    assert!(deleted.elapsed() < Duration::from_secs(10), "{:?}", deleted.elapsed());
+    for (server, before) in servers.iter().zip(before) {
+        let asked = asked(server) - before;
+        let allowed = 4 * (start.elapsed().as_secs() + 1);
+        assert!(asked <= allowed, "{asked} commands in {:?}", start.elapsed());
+    }
+    guard.release().await.unwrap();
+});
+
+over_1_3_5_nodes!(a_connection_that_broke_is_listened_to_again(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+        server.client_kill();
+    }
+    for server in servers {
+        eventually(Duration::from_secs(2), || listening(server) >= 1).await;
+        eventually(Duration::from_secs(2), || standing(server) == 1).await;
+    }
+    let start = Instant::now();
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_lost_is_made_up_for_by_the_timer() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port()).await;
+    let holder = LockManager::connect(server.url()).await.unwrap();
+    let waiter = LockManager::connect(proxy.url()).await.unwrap();
+    let held = holder
+        .lock("k", SHORT)
+        .max_hold(TTL)
+        .acquire()
+        .await
+        .unwrap();
+    let waiting = tokio::spawn(waiter.lock("k", SHORT).wait(PATIENCE).acquire());
+    eventually(PATIENCE, || standing(&server) == 1).await;
+    proxy.set_to_client(Flow::Swallow);
+    held.release().await.unwrap();
+    sleep(Duration::from_millis(20)).await;
+    proxy.set_to_client(Flow::Pass);
+    let start = Instant::now();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+async fn hand_off_with_one_of(nodes: usize) {
+    let servers = Servers::start(nodes);
+    let [holder, waiter] = managers(&servers).await;
+    for _ in 0..3 {
+        let held = holder.lock("k", TTL).acquire().await.unwrap();
+        let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
+        for server in servers.iter().skip(1) {
+            eventually(PATIENCE, || standing(server) == 1).await;
+        }
+        servers[0].stop();
+        let start = Instant::now();
+        held.release().await.unwrap();
+        let guard = waiting.await.unwrap().unwrap();
+        assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+        servers[0].cont();
+        guard.release().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_three_that_is_stopped_delays_no_hand_off() {
+    hand_off_with_one_of(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_five_that_is_stopped_delays_no_hand_off() {
+    hand_off_with_one_of(5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_dies_while_it_passes_delays_no_hand_off() {
+    let servers = Servers::start(3);
+    let [holder, waiter] = managers(&servers).await;
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
+    for server in &servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    let start = Instant::now();
+    let releasing = tokio::spawn(held.release());
+    servers[0].kill();
+    releasing.await.unwrap().unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(start.elapsed() < 5 * SOON, "{:?}", start.elapsed());
+}
+
+over_1_3_5_nodes!(min_hold_is_waited_for_and_not_longer(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let rest = Duration::from_millis(400);
+    let request = holder.lock("k", TTL).min_hold(rest);
+    let start = Instant::now();
+    let held = request.acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    held.release().await.unwrap();
+    let guard = waiting.await.unwrap().unwrap();
+    let took = start.elapsed();
+    assert!(took >= rest, "{took:?}");
+    assert!(took < rest + 3 * SOON, "{took:?}");
+    guard.release().await.unwrap();
+});
+
+over_1_3_5_nodes!(a_fenced_lock_is_handed_on_with_a_greater_token(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let held = holder.lock("k", TTL).fenced().acquire().await.unwrap();
+    let first = held.fencing_token();
+    let waiting = tokio::spawn(waiter.lock("k", TTL).fenced().acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    let start = Instant::now();
+    held.release().await.unwrap();
+    let guard = waiting.await.unwrap().unwrap();
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert!(guard.fencing_token() > first);
+    guard.release().await.unwrap();
+});
+
+over_1_3_5_nodes!(a_waiter_with_tries_is_woken_before_its_delay(servers) {
+    let [holder] = managers(servers).await;
+    let retry = RetryPolicy::tries(3).delay(TTL).jitter(0.0);
+    let builder = LockManager::builder().nodes(servers.iter().map(Server::url));
+    let waiter = builder.retry(retry).build().await.unwrap();
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(async move { waiter.acquire("k", TTL).await });
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    let start = Instant::now();
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap();
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+});
+
+/// A user that may do everything but this.
+fn restricted(server: &Server, but: &[&str]) -> String {
+    let user = ["ACL", "SETUSER", "app", "on", ">p", "~*", "&*", "+@all"];
+    server.cli::<()>(&[&user[..], but].concat());
+    format!("redis://app:p@{}", server.address())
+}
+
+async fn polls_and_warns_once(server: &Server, url: String) {
+    let holder = LockManager::connect(server.url()).await.unwrap();
+    let warnings = Warnings::collect();
+    let waiter = LockManager::connect(url).await.unwrap();
+    for _ in 0..3 {
+        let held = holder.lock("k", TTL).acquire().await.unwrap();
+        let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
+        sleep(Duration::from_millis(100)).await;
+        let start = Instant::now();
+        held.release().await.unwrap();
+        waiting.await.unwrap().unwrap().release().await.unwrap();
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+    assert_eq!(warnings.containing("HELLO").len(), 1, "{warnings:?}");
+}
+
+#[tokio::test]
+async fn without_a_right_to_channels_a_waiter_polls_and_warns_once() {
+    let server = Server::start();
+    polls_and_warns_once(&server, restricted(&server, &["resetchannels"])).await;
+}
+
+#[tokio::test]
+async fn without_resp3_a_waiter_polls_and_warns_once() {
+    let server = Server::start();
+    // Who names a user is greeted before it is one.
+    server.cli::<()>(&["ACL", "SETUSER", "default", "-hello"]);
+    polls_and_warns_once(&server, server.url()).await;
+}
+
+#[tokio::test]
+async fn without_a_right_to_the_line_a_lock_is_taken_waited_for_and_given_back() {
+    let server = Server::start();
+    let url = restricted(&server, &["resetkeys", "~k"]);
+    let holder = LockManager::connect(&url).await.unwrap();
+    let waiter = LockManager::connect(&url).await.unwrap();
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
+    sleep(Duration::from_millis(100)).await;
+    let start = Instant::now();
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(server.keys(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_may_not_publish_frees_the_lock_all_the_same() {
+    let server = Server::start();
+    let holder = LockManager::connect(restricted(&server, &["resetchannels"]));
+    let holder = holder.await.unwrap();
+    let waiter = LockManager::connect(server.url()).await.unwrap();
+    let held = holder.lock("k", SHORT).acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock("k", SHORT).wait(PATIENCE).acquire());
+    eventually(PATIENCE, || standing(&server) == 1).await;
+    let start = Instant::now();
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+}

@@ -19,6 +19,7 @@ pub mod contention;
 pub mod expiry;
 pub mod extend;
 pub mod fencing;
+pub mod line;
 pub mod model;
 pub mod nature;
 pub mod release;
@@ -180,6 +181,24 @@ macro_rules! contract_cases {
                 "`freed` resolves when the key is given back, where the backend can tell.";
             wake::a_waiter_that_left_takes_no_wake_along
                 "A waiter that gave up does not take another one's wake along.";
+            line::a_key_that_is_given_back_is_reserved_for_who_waits
+                "A key that is given back is reserved for who waits in line, and refused to others.";
+            line::a_reserved_key_is_granted_for_the_whole_ttl
+                "The waiter's next acquire is granted with the whole ttl.";
+            line::the_lowest_ticket_is_the_first
+                "The lowest ticket in line is the first, whoever entered first.";
+            line::a_waiter_that_left_has_no_place_in_line
+                "A release by which a waiter leaves takes its ticket out of the line.";
+            line::a_waiter_that_leaves_gives_its_reservation_on
+                "A waiter that leaves gives its reservation to the next in line.";
+            line::what_an_attempt_took_is_given_back_and_its_waiter_stays
+                "A release by which a waiter stays leaves it in line, with its next token.";
+            line::a_granted_waiter_is_out_of_the_line
+                "A grant takes the ticket out of the line.";
+            line::a_reservation_that_nobody_claims_runs_out
+                "A reservation that nobody claims runs out, and the next in line has it.";
+            line::a_fenced_waiter_gets_a_greater_token
+                "A fenced waiter gets a token greater than every one before.";
             nature::an_immediate_backend_answers_at_the_first_poll
                 "Every future of an immediate backend is ready at its first poll, without a runtime.";
             nature::the_address_names_the_backend

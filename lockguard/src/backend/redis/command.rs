@@ -601,7 +601,7 @@ fn holder_reply(reply: Value, token: &OwnerToken) -> Result<AcquireReply, Failur
     match reply {
         Value::Nil => Ok(AcquireReply::Split),
         Value::Array(parts) => match <[Value; 2]>::try_from(parts) {
-            Ok([Value::BulkString(value), Value::Int(left)]) => Ok(held_by(value, left, token)),
+            Ok([Value::BulkString(value), Value::Int(left)]) => Ok(held_by(&value, left, token)),
             _ => Err(Failure::nonsense()),
         },
         Value::BulkString(kind) => Err(Failure::NoLock(None, kind_name(&kind))),
@@ -617,7 +617,7 @@ fn claim_reply(reply: Value) -> Result<AcquireReply, Failure> {
         Value::SimpleString(kind) => Err(Failure::NoLock(None, kind_name(kind.as_bytes()))),
         Value::Array(parts) => match <[Value; 3]>::try_from(parts) {
             Ok([Value::BulkString(value), Value::Int(left), Value::Int(at)]) => {
-                let holder = Holder::new(value, expiry(left)).with_place(place(at));
+                let holder = Holder::new(owner(&value), expiry(left)).with_place(place(at));
                 Ok(AcquireReply::Busy(holder))
             }
             _ => Err(Failure::nonsense()),
@@ -644,7 +644,7 @@ fn several_reply(reply: Value, keys: &LockKeys) -> Result<AcquireReply, Failure>
     let key = nth_key(*nth, keys)?;
     match &parts[..] {
         [_, Value::BulkString(value), Value::Int(left)] => {
-            let holder = Holder::new(&value[..], expiry(*left)).of_key(key);
+            let holder = Holder::new(owner(value), expiry(*left)).of_key(key);
             Ok(AcquireReply::Busy(holder))
         }
         [_, Value::BulkString(kind)] => Err(Failure::NoLock(Some(key), kind_name(kind))),
@@ -708,11 +708,16 @@ fn expiry(left: i64) -> Option<Duration> {
     u64::try_from(left).ok().map(Duration::from_millis)
 }
 
-fn held_by(value: Vec<u8>, left: i64, token: &OwnerToken) -> AcquireReply {
+/// The owner whose value this is, or for whom the lock is reserved by it.
+fn owner(value: &[u8]) -> &[u8] {
+    value.strip_suffix(b" reserved").unwrap_or(value)
+}
+
+fn held_by(value: &[u8], left: i64, token: &OwnerToken) -> AcquireReply {
     if value == token.expose().as_bytes() {
         return AcquireReply::Granted;
     }
-    AcquireReply::Busy(Holder::new(value, expiry(left)))
+    AcquireReply::Busy(Holder::new(owner(value), expiry(left)))
 }
 
 /// What `extend.lua` and `release.lua` reply.

@@ -25,6 +25,9 @@ local limit = 9007199254740000 -- 2^53 - 992
 local count = math.floor(#KEYS / 2)
 local line = KEYS[2 * count + 1]
 local token, from = ARGV[1], ARGV[2]
+if line then
+  from = reserved(token)
+end
 local proposal = tonumber(ARGV[4])
 
 local fences, greatest = {}, 0

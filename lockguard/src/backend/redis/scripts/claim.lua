@@ -24,7 +24,7 @@ end
 local left
 if not held then
   held, left = pass(lock, line, stamp, number)
-elseif held ~= token then
+elseif held ~= token and held ~= reserved(token) then
   left = redis.call('PTTL', lock)
 end
 if left then

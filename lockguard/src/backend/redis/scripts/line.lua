@@ -7,7 +7,14 @@
 -- hex digits, for how long a lock is reserved for it, where it is told so ("-":
 -- it asks by itself), and the owner token of its next attempt.
 --
+-- A lock that is reserved holds the waiter's token and " reserved": its claim is
+-- a new owner's, which a fence must tell from a repeat.
+--
 -- Nothing in here ends a script half-way: each command's error is looked at.
+
+local function reserved(token)
+  return token .. ' reserved'
+end
 
 -- The first in line, and its stamp.
 local function first_of(line)
@@ -71,7 +78,7 @@ local function tell_first(line)
 end
 
 -- Reserves the lock for the first in line that hears of it, if its ticket is
--- lower than this one; the token and the milliseconds that it is reserved for.
+-- lower than this one; what the lock holds then, and for how many milliseconds.
 local function pass(lock, line, stamp, number)
   for _ = 1, 16 do
     local waiter, at = first_of(line)
@@ -90,10 +97,10 @@ local function pass(lock, line, stamp, number)
       return nil
     end
     if told > 0 then
-      if redis.pcall('SET', lock, token, 'PX', milliseconds).err then
+      if redis.pcall('SET', lock, reserved(token), 'PX', milliseconds).err then
         return nil
       end
-      return token, tonumber(milliseconds)
+      return reserved(token), tonumber(milliseconds)
     end
   end
 end

@@ -23,7 +23,7 @@ if line and waiter then
 elseif line and number then
   leave(line, ARGV[3], number)
 end
-if held and held ~= token then
+if held and held ~= token and held ~= reserved(token) then
   return -1
 end
 if held and rest then

@@ -1,0 +1,240 @@
+//! Waiters in line, where keys have one and waiters can be told.
+
+use std::time::Duration;
+
+use lockguard::{
+    LockKey, OwnerToken,
+    backend::{
+        AcquireReply, AcquireRequest, BoxFuture, ReleaseReply, ReleaseRequest, Ticket, Waiter,
+    },
+};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::fixture::{Fixture, LONG, PRECISION, SHORT, SOON, fresh_key, fresh_token};
+
+/// A waiter as a manager is one: a ticket, and the token of its next attempt.
+struct Waiting {
+    ticket: Ticket,
+    next: OwnerToken,
+    ttl: Duration,
+    is_newcomer: bool,
+    passed: Option<BoxFuture<'static, ()>>,
+}
+
+impl Waiting {
+    /// `None` where keys have no line.
+    fn new(on: &Fixture, ttl: Duration) -> Option<Self> {
+        let ticket = Ticket::draw();
+        drop(on.backend.passed(&ticket)?);
+        Some(Self {
+            ticket,
+            next: fresh_token(),
+            ttl,
+            is_newcomer: true,
+            passed: None,
+        })
+    }
+
+    /// Tries once; the token that it tried with, and the reply.
+    async fn attempt(&mut self, on: &Fixture, key: &LockKey) -> (OwnerToken, AcquireReply) {
+        self.passed = on.backend.passed(&self.ticket);
+        let token = std::mem::replace(&mut self.next, fresh_token());
+        let waiter = self.waiter();
+        let request = AcquireRequest::new(key.clone(), token.clone(), self.ttl);
+        let waiter = if std::mem::replace(&mut self.is_newcomer, false) {
+            waiter.newcomer()
+        } else {
+            waiter
+        };
+        let reply = on.backend.acquire(request.waiting(waiter)).await;
+        (token, reply.expect("an answer to an acquire"))
+    }
+
+    /// Steps into the line of a key that is held.
+    async fn stand(&mut self, on: &Fixture, key: &LockKey) -> OwnerToken {
+        let (token, reply) = self.attempt(on, key).await;
+        assert!(matches!(reply, AcquireReply::Busy(_)), "{reply:?}");
+        token
+    }
+
+    async fn assert_passed(&mut self) {
+        let passed = self.passed.as_mut().expect("an attempt");
+        timeout(SOON, passed).await.expect("a wake");
+    }
+
+    async fn assert_granted(&mut self, on: &Fixture, key: &LockKey) -> OwnerToken {
+        let (token, reply) = self.attempt(on, key).await;
+        assert_eq!(reply, AcquireReply::Granted);
+        token
+    }
+
+    async fn leave(self, on: &Fixture, key: &LockKey) {
+        let leave = ReleaseRequest::new(key.clone(), self.next).leaving(self.ticket);
+        let reply = on.backend.release(leave).await;
+        assert!(reply.is_ok(), "{reply:?}");
+    }
+
+    fn waiter(&self) -> Waiter {
+        Waiter::new(self.ticket.clone(), self.next.clone(), self.ttl)
+    }
+}
+
+pub async fn a_key_that_is_given_back_is_reserved_for_who_waits(on: Fixture) {
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    waiting.stand(&on, &key).await;
+    assert_eq!(on.release(&key, &held).await, ReleaseReply::Freed);
+    waiting.assert_passed().await;
+    let refused = on.acquire(&key, &fresh_token(), LONG).await;
+    assert!(
+        !matches!(refused, AcquireReply::Granted),
+        "a newcomer took a lock that was reserved"
+    );
+    let token = waiting.assert_granted(&on, &key).await;
+    on.assert_held(&key, &token).await;
+}
+
+pub async fn a_reserved_key_is_granted_for_the_whole_ttl(on: Fixture) {
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    waiting.stand(&on, &key).await;
+    on.release(&key, &held).await;
+    waiting.assert_passed().await;
+    let token = waiting.assert_granted(&on, &key).await;
+    let left = on.left_of(&key, &token).await;
+    assert!(left > LONG - SOON, "{left:?}");
+}
+
+pub async fn the_lowest_ticket_is_the_first(on: Fixture) {
+    let key = fresh_key();
+    let (Some(mut first), Some(mut second)) = (Waiting::new(&on, LONG), Waiting::new(&on, LONG))
+    else {
+        return;
+    };
+    if second.ticket < first.ticket {
+        std::mem::swap(&mut first, &mut second);
+    }
+    let held = on.take(&key, LONG).await;
+    // Who came first steps into line last.
+    second.stand(&on, &key).await;
+    first.stand(&on, &key).await;
+    on.release(&key, &held).await;
+    first.assert_passed().await;
+    let held = first.assert_granted(&on, &key).await;
+    on.release(&key, &held).await;
+    second.assert_passed().await;
+    second.assert_granted(&on, &key).await;
+}
+
+pub async fn a_waiter_that_left_has_no_place_in_line(on: Fixture) {
+    let key = fresh_key();
+    let (Some(mut left), Some(mut stayed)) = (Waiting::new(&on, LONG), Waiting::new(&on, LONG))
+    else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    left.stand(&on, &key).await;
+    stayed.stand(&on, &key).await;
+    left.leave(&on, &key).await;
+    on.release(&key, &held).await;
+    stayed.assert_passed().await;
+    let held = stayed.assert_granted(&on, &key).await;
+    on.release(&key, &held).await;
+    on.assert_free(&key).await;
+}
+
+pub async fn a_waiter_that_leaves_gives_its_reservation_on(on: Fixture) {
+    let key = fresh_key();
+    let (Some(mut first), Some(mut second)) = (Waiting::new(&on, LONG), Waiting::new(&on, LONG))
+    else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    if second.ticket < first.ticket {
+        std::mem::swap(&mut first, &mut second);
+    }
+    first.stand(&on, &key).await;
+    second.stand(&on, &key).await;
+    on.release(&key, &held).await;
+    first.assert_passed().await;
+    first.leave(&on, &key).await;
+    second.assert_passed().await;
+    second.assert_granted(&on, &key).await;
+}
+
+pub async fn what_an_attempt_took_is_given_back_and_its_waiter_stays(on: Fixture) {
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    let tried = waiting.stand(&on, &key).await;
+    waiting.next = fresh_token();
+    let back = ReleaseRequest::new(key.clone(), tried).staying(waiting.waiter());
+    on.backend.release(back).await.expect("an answer");
+    on.release(&key, &held).await;
+    waiting.assert_passed().await;
+    waiting.assert_granted(&on, &key).await;
+}
+
+pub async fn a_granted_waiter_is_out_of_the_line(on: Fixture) {
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    waiting.stand(&on, &key).await;
+    on.release(&key, &held).await;
+    waiting.assert_passed().await;
+    let held = waiting.assert_granted(&on, &key).await;
+    on.release(&key, &held).await;
+    on.assert_free(&key).await;
+}
+
+pub async fn a_reservation_that_nobody_claims_runs_out(on: Fixture) {
+    let key = fresh_key();
+    let (Some(mut gone), Some(mut next)) = (Waiting::new(&on, SHORT), Waiting::new(&on, SHORT))
+    else {
+        return;
+    };
+    if next.ticket < gone.ticket {
+        std::mem::swap(&mut gone, &mut next);
+    }
+    let held = on.take(&key, LONG).await;
+    gone.stand(&on, &key).await;
+    next.stand(&on, &key).await;
+    on.release(&key, &held).await;
+    gone.assert_passed().await;
+    // No reservation is longer than the ttl of whoever it is for.
+    sleep_until(Instant::now() + SHORT + PRECISION).await;
+    next.assert_granted(&on, &key).await;
+}
+
+pub async fn a_fenced_waiter_gets_a_greater_token(on: Fixture) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let (held, keys) = (fresh_token(), [key.clone()]);
+    let first = on.acquiring_fenced(&keys, &held, 1000, LONG).await;
+    let Ok(AcquireReply::GrantedWith(first)) = first else {
+        panic!("no fencing token: {first:?}");
+    };
+    waiting.stand(&on, &key).await;
+    on.release(&key, &held).await;
+    waiting.assert_passed().await;
+    let token = std::mem::replace(&mut waiting.next, fresh_token());
+    let claim = AcquireRequest::new(key.clone(), token, LONG).waiting(waiting.waiter());
+    let second = on.backend.acquire(claim.fenced(first, DAY)).await;
+    let Ok(AcquireReply::GrantedWith(second)) = second else {
+        panic!("no fencing token: {second:?}");
+    };
+    assert!(second > first, "{second} after {first}");
+}
