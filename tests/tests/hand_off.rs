@@ -476,9 +476,7 @@ async fn without_a_right_to_channels_a_waiter_polls_and_warns_once() {
 
 #[tokio::test]
 async fn without_resp3_a_waiter_polls_and_warns_once() {
-    let server = Server::start();
-    // Who names a user is greeted before it is one.
-    server.cli::<()>(&["ACL", "SETUSER", "default", "-hello"]);
+    let server = Server::start_with(&["--rename-command", "HELLO", "NO-HELLO"]);
     polls_and_warns_once(&server, server.url()).await;
 }
 
