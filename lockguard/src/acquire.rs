@@ -12,7 +12,9 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::{
-    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
+    backend::{
+        AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder, ReleaseRequest, Waiter,
+    },
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
     clock::{sleep, until, wall_clock},
     core::Core,
@@ -94,6 +96,8 @@ struct Undo {
     core: Arc<Core>,
     keys: LockKeys,
     token: OwnerToken,
+    /// Who goes on, and stays in line.
+    waiter: Option<Waiter>,
     is_armed: bool,
 }
 
@@ -103,6 +107,7 @@ impl Undo {
             core: Arc::clone(core),
             keys: keys.clone(),
             token: token.clone(),
+            waiter: None,
             is_armed: true,
         }
     }
@@ -116,9 +121,14 @@ impl Undo {
 impl Drop for Undo {
     fn drop(&mut self) {
         if self.is_armed {
-            // Dropping a release hands it to the background.
             for key in &self.keys {
-                drop(self.core.release(key.clone(), self.token.clone()));
+                let mut release = ReleaseRequest::new(key.clone(), self.token.clone());
+                if let Some(waiter) = self.waiter.take() {
+                    release = release.staying(waiter);
+                }
+                // Dropping a release hands it to the background.
+                let release = self.core.backend.release(release);
+                drop(self.core.background.uncancelled(release));
             }
         }
     }
@@ -244,7 +254,7 @@ impl<'a> Contest<'a> {
             busy: 0,
             hasty: 0,
             split: None,
-            may_stand: want.may_stand() && !core.backend.is_immediate(),
+            may_stand: want.may_stand() && core.backend.has_line(),
             line: None,
         }
     }
@@ -306,7 +316,22 @@ impl<'a> Contest<'a> {
         // A later grant would be none: no backend is waited for longer,
         // whatever it does.
         let longest = longest_attempt(self.want.ttl);
-        let reply = until(start + longest, self.core.backend.acquire(request)).await;
+        let waiter = request.waiter.clone();
+        let acquire = self.core.backend.acquire(request);
+        let reply = match &mut self.line {
+            Some(line) => until(start + longest, line.unless_overtaken(start, acquire)).await,
+            None => until(start + longest, acquire).await.map(Some),
+        };
+        let reply = match (reply, waiter) {
+            (Some(Some(reply)), _) => Some(reply),
+            // The key is reserved for the next attempt already, where this one
+            // was refused, and other nodes are silent: those may be so for long.
+            (Some(None), waiter) => {
+                undo.waiter = waiter;
+                return Ok(Attempt::Split);
+            }
+            (None, _) => None,
+        };
         match reply.unwrap_or_else(|| Err(self.core.no_answer(longest))) {
             // Given back by `undo`, both of them.
             Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
@@ -375,13 +400,9 @@ impl<'a> Contest<'a> {
         if self.may_stand && self.line.is_none() {
             self.line = Some(InLine::new(self.core, keys.first(), &self.want.label, *ttl));
         }
-        let (token, waiter) = match self.line.as_mut().and_then(InLine::begin) {
+        let (token, waiter) = match self.line.as_mut().map(InLine::begin) {
             Some((token, waiter)) => (token, Some(waiter)),
-            None => {
-                // Nobody would be told.
-                self.leave_line();
-                (OwnerToken::with_label(&self.want.label), None)
-            }
+            None => (OwnerToken::with_label(&self.want.label), None),
         };
         let mut request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
         request.waiter = waiter;
@@ -462,7 +483,7 @@ impl<'a> Contest<'a> {
         if let Some(line) = &mut self.line {
             // The lowest ticket is passed what the others give back.
             let reserved = node_budget(self.want.ttl).saturating_mul(2);
-            let look = now + line.pause_split(reserved, draw());
+            let look = now + line.pause_split(reserved, rounds, draw());
             until(look.min(end), line.passed()).await;
         } else {
             sleep(split_pause(rounds, draw())).await;

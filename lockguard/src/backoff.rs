@@ -15,6 +15,15 @@ const BUSY_PAUSE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration
 const FOREIGN_PAUSE: RangeInclusive<Duration> =
     Duration::from_millis(20)..=Duration::from_millis(200);
 
+/// The longest pause between two looks of a waiter in line whom nobody can tell.
+#[cfg(feature = "redis")]
+pub(crate) const LONGEST_UNTOLD_PAUSE: Duration = *UNTOLD_PAUSE.end();
+
+/// The pauses between two looks of a waiter in line whom nobody can tell, one
+/// command each: at no more than 4 a second, once they have grown.
+const UNTOLD_PAUSE: RangeInclusive<Duration> =
+    Duration::from_millis(5)..=Duration::from_millis(350);
+
 /// How long a waiter that stands in line waits unheard: a third of its ttl,
 /// within these.
 ///
@@ -80,6 +89,11 @@ pub(crate) fn unheard_pause(
         shortest
     };
     pause.max(soonest).saturating_add(parting)
+}
+
+/// The pause before look `met + 1` of a waiter in line whom nobody can tell.
+pub(crate) fn untold_pause(met: u32, draw: f64) -> Duration {
+    jittered(&UNTOLD_PAUSE, met, draw, 0.5)
 }
 
 /// The pause before look `met + 1` of the first in line at a key that another

@@ -1,14 +1,26 @@
 //! A waiter's place in the servers' line for a key.
 
-use std::{future::poll_fn, mem, sync::Arc, time::Duration};
+use std::{
+    future::{pending, poll_fn, ready},
+    mem,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 use crate::{
     backend::{BoxFuture, Holder, ReleaseRequest, Ticket, Waiter},
-    backoff::{foreign_pause, unheard_pause},
+    backoff::{foreign_pause, unheard_pause, untold_pause},
+    clock::until,
     core::Core,
     key::LockKey,
     token::OwnerToken,
 };
+
+/// How long an attempt that was overtaken is waited for at least.
+const SHORTEST_GRACE: Duration = Duration::from_millis(1);
 
 /// A waiter's place in the servers' line for a key; dropping it leaves the
 /// line.
@@ -24,8 +36,7 @@ pub(crate) struct InLine {
     label: String,
     ttl: Duration,
     next: OwnerToken,
-    /// Resolves when the key has been reserved for this waiter since the last
-    /// attempt was begun.
+    /// Resolves when the key has been reserved for the next attempt.
     passed: Option<BoxFuture<'static, ()>>,
     /// Whether servers may know the ticket.
     is_entered: bool,
@@ -49,17 +60,16 @@ impl InLine {
         }
     }
 
-    /// The token of an attempt that begins now, and who waits if it is refused;
-    /// `None` where the backend can tell nobody.
-    pub(crate) fn begin(&mut self) -> Option<(OwnerToken, Waiter)> {
+    /// The token of an attempt that begins now, and who waits if it is refused.
+    pub(crate) fn begin(&mut self) -> (OwnerToken, Waiter) {
         // Before the attempt, so that no message is missed.
-        self.passed = Some(self.core.backend.passed(&self.ticket)?);
         let token = mem::replace(&mut self.next, OwnerToken::with_label(&self.label));
+        self.passed = self.core.backend.passed(&self.next);
         let waiter = Waiter::new(self.ticket.clone(), self.next.clone(), self.ttl);
         if mem::replace(&mut self.is_entered, true) {
-            Some((token, waiter))
+            (token, waiter)
         } else {
-            Some((token, waiter.newcomer()))
+            (token, waiter.newcomer())
         }
     }
 
@@ -72,6 +82,9 @@ impl InLine {
     ///
     /// `met` is how often another holder was met, `draw` uniform in 0…1.
     pub(crate) fn pause(&self, holder: &Holder, met: u32, draw: f64) -> Duration {
+        if self.passed.is_none() {
+            return untold_pause(met, draw);
+        }
         let place = holder.place().unwrap_or_default();
         let unheard = unheard_pause(self.ttl, holder.expires_in(), place, self.unheard, draw);
         // Another library's release wakes nobody.
@@ -84,20 +97,58 @@ impl InLine {
 
     /// The same where nobody holds the key, and others may have parts of it
     /// reserved.
-    pub(crate) fn pause_split(&self, reserved: Duration, draw: f64) -> Duration {
+    pub(crate) fn pause_split(&self, reserved: Duration, met: u32, draw: f64) -> Duration {
+        if self.passed.is_none() {
+            return untold_pause(met, draw);
+        }
         unheard_pause(self.ttl, Some(reserved), 0, self.unheard, draw)
     }
 
-    /// Resolves when the key has been reserved for us since the last attempt
-    /// was begun.
+    /// Resolves when the key has been reserved for the next attempt; never where
+    /// nobody can tell us.
     pub(crate) async fn passed(&mut self) {
         self.unheard = self.unheard.saturating_add(1);
         let Some(passed) = &mut self.passed else {
-            return;
+            return pending().await;
         };
         poll_fn(|cx| passed.as_mut().poll(cx)).await;
         self.passed = None;
         self.unheard = 0;
+    }
+
+    /// What the attempt comes to, or `None` where the key has been reserved for
+    /// the next one, and this one is not decided after twice the time.
+    ///
+    /// A server has refused it then, and reserved the key afterwards.
+    /// Others may still decide it; but one that hangs would be waited for.
+    pub(crate) async fn unless_overtaken<T>(
+        &mut self,
+        start: Instant,
+        attempt: BoxFuture<'static, T>,
+    ) -> Option<T> {
+        let Some(passed) = &mut self.passed else {
+            return Some(attempt.await);
+        };
+        let mut attempt = attempt;
+        let mut is_passed = false;
+        let first = poll_fn(|cx| {
+            if let Poll::Ready(value) = attempt.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            is_passed = passed.as_mut().poll(cx).is_ready();
+            if is_passed {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        });
+        if let Some(value) = first.await {
+            return Some(value);
+        }
+        // It has resolved, and is there at once for whoever waits for it.
+        self.passed = Some(Box::pin(ready(())));
+        let grace = start.elapsed().max(SHORTEST_GRACE);
+        until(Instant::now() + grace, attempt).await
     }
 
     /// The waiter has the key: the attempt that was granted took it out of the

@@ -55,6 +55,14 @@ impl OwnerToken {
         label_of(&self.0).unwrap_or_default()
     }
 
+    /// The random part: as much of a secret as the token.
+    #[cfg(feature = "redis")]
+    pub(crate) fn random(&self) -> u128 {
+        let digits = self.0.rsplit(':').next();
+        let random = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
+        random.unwrap_or_default()
+    }
+
     /// The whole token, random part included: a secret while the lease lasts.
     pub fn expose(&self) -> &str {
         &self.0
@@ -161,6 +169,13 @@ mod tests {
             prop_assert_eq!(token.label(), &label);
             prop_assert_eq!(token.expose().parse::<OwnerToken>().unwrap(), token);
         }
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_random_part_is_the_digits_at_the_end() {
+        let token: OwnerToken = "lg1:a:b:0000000000000000000000000000002a".parse().unwrap();
+        assert_eq!(token.random(), 42);
     }
 
     proptest! {

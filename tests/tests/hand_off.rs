@@ -7,12 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use lockguard::{LockManager, RetryPolicy};
 use lockguard_tests::{
-    Flow, Proxy, Server, Servers, Warnings, Witness, Worker, eventually, over_1_3_5_nodes,
+    Flow, Proxy, Server, Servers, Warnings, Witness, Worker, eventually, eventually_blocking,
+    over_1_3_5_nodes,
 };
 use parking_lot::Mutex;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 const TTL: Duration = Duration::from_secs(10);
@@ -217,10 +218,11 @@ over_1_3_5_nodes!(a_waiter_that_gives_up_with_a_pass_hands_it_on(servers) {
         }
         drop(held);
         cancelled.abort();
+        // It may have come through: then this drops its guard.
+        drop(cancelled);
         let start = Instant::now();
         waiting.await.unwrap().unwrap().release().await.unwrap();
         assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-        let _ = cancelled.await;
     }
 });
 
@@ -517,4 +519,79 @@ async fn a_holder_that_may_not_publish_frees_the_lock_all_the_same() {
         "{:?}",
         start.elapsed()
     );
+}
+
+/// Goes through this many critical sections.
+async fn contend(manager: LockManager, witness: Witness, sections: usize, pause: Duration) {
+    for _ in 0..sections {
+        let guard = manager
+            .lock("k", TTL)
+            .wait(PATIENCE)
+            .acquire()
+            .await
+            .unwrap();
+        let section = witness.enter("k");
+        sleep(Duration::from_millis(2)).await;
+        section.leave();
+        guard.release().await.unwrap();
+        sleep(pause).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_waiters_that_are_told_and_one_that_polls_none_is_starved() {
+    let server = Server::start();
+    let poller = LockManager::connect(restricted(&server, &["-subscribe"]));
+    let poller = poller.await.unwrap();
+    let witness = Witness::new();
+    let mut told = JoinSet::new();
+    for _ in 0..2 {
+        let manager = LockManager::connect(server.url()).await.unwrap();
+        // The line is never empty while these go on.
+        told.spawn(contend(
+            manager,
+            witness.clone(),
+            usize::MAX,
+            Duration::ZERO,
+        ));
+    }
+    let polling = contend(poller, witness.clone(), 5, Duration::ZERO);
+    timeout(PATIENCE, polling)
+        .await
+        .expect("the poller was starved");
+    told.shutdown().await;
+    // The others went on meanwhile.
+    witness.assert_exclusive(10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_another_library_and_ours_exclude_each_other_and_none_is_starved() {
+    const SECTIONS: usize = 5;
+    let server = Arc::new(Server::start());
+    let witness = Witness::new();
+    let foreign = {
+        let (server, witness) = (Arc::clone(&server), witness.clone());
+        tokio::task::spawn_blocking(move || {
+            for n in 0..SECTIONS {
+                let value = format!("another-library-{n}");
+                eventually_blocking(PATIENCE, || server.set_nx_px("k", &value, TTL));
+                let section = witness.enter("k");
+                std::thread::sleep(Duration::from_millis(5));
+                section.leave();
+                assert_eq!(server.get("k"), Some(value));
+                server.del("k");
+            }
+        })
+    };
+    let mut ours = JoinSet::new();
+    for _ in 0..2 {
+        let manager = LockManager::connect(server.url()).await.unwrap();
+        let pause = Duration::from_millis(10);
+        ours.spawn(contend(manager, witness.clone(), 4 * SECTIONS, pause));
+    }
+    foreign.await.unwrap();
+    while let Some(done) = ours.join_next().await {
+        done.unwrap();
+    }
+    witness.assert_exclusive(9 * SECTIONS);
 }

@@ -40,12 +40,12 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 ///   nothing.
 /// - A reply other than [`AcquireReply::Granted`] leaves nothing behind for
 ///   long: what was taken is being given back.
-/// - Where [`passed`](Backend::passed) is to be had, a refused acquire of one
-///   key that [waits](AcquireRequest::waiting) enters the waiter into the key's
-///   line.
+/// - Where [keys have a line](Backend::has_line), a refused acquire of one key
+///   that [waits](AcquireRequest::waiting) enters the waiter into it.
 ///   A key that is given back is reserved for the lowest ticket in its line,
-///   for a short time, and refused to everybody else; `passed` resolves, and
-///   the waiter's next acquire is granted with the whole ttl.
+///   for a short time, and refused to everybody else;
+///   [`passed`](Backend::passed) resolves, where it is to be had, and the
+///   waiter's next acquire is granted with the whole ttl.
 ///   It takes the ticket out of the line, and so does a release by which the
 ///   waiter [leaves](Standing::Leaves).
 ///   A reservation that nobody claims runs out, and the next in line has it.
@@ -173,20 +173,26 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
-    /// Resolves when a key has been reserved for this ticket since this call,
-    /// or when the ticket may have fallen out of line; `None` where keys have
-    /// no line, or nobody can be told.
+    /// Whether waiters for a key stand in line here.
+    fn has_line(&self) -> bool {
+        false
+    }
+
+    /// Resolves when a key has been reserved for this token, the
+    /// [next](Waiter::next) of a waiter, since this call, or when the waiter
+    /// may have fallen out of line; `None` where keys have no line, or nobody
+    /// can be told: then waiters ask again and again.
     ///
-    /// A hint: whoever is woken acquires with its ticket and the token that it
-    /// left in line, and only that is a grant.
-    /// To be called before each acquire that waits, so that nothing that
-    /// happens during that acquire is missed.
+    /// A hint: whoever is woken acquires with its ticket and this token, and
+    /// only that is a grant.
+    /// To be called before the acquire that leaves the token in line, so that
+    /// nothing is missed.
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped, it is forgotten; the ticket stays in line.
-    fn passed(&self, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
-        let _ = ticket;
+    /// When the future is dropped, it is forgotten; the waiter stays in line.
+    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+        let _ = next;
         None
     }
 
@@ -228,8 +234,12 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         (**self).freed(key)
     }
 
-    fn passed(&self, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
-        (**self).passed(ticket)
+    fn has_line(&self) -> bool {
+        (**self).has_line()
+    }
+
+    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+        (**self).passed(next)
     }
 
     fn is_immediate(&self) -> bool {

@@ -25,10 +25,11 @@ impl Waiting {
     /// `None` where keys have no line.
     fn new(on: &Fixture, ttl: Duration) -> Option<Self> {
         let ticket = Ticket::draw();
-        drop(on.backend.passed(&ticket)?);
+        let next = fresh_token();
+        drop(on.backend.passed(&next)?);
         Some(Self {
             ticket,
-            next: fresh_token(),
+            next,
             ttl,
             is_newcomer: true,
             passed: None,
@@ -37,8 +38,8 @@ impl Waiting {
 
     /// Tries once; the token that it tried with, and the reply.
     async fn attempt(&mut self, on: &Fixture, key: &LockKey) -> (OwnerToken, AcquireReply) {
-        self.passed = on.backend.passed(&self.ticket);
         let token = std::mem::replace(&mut self.next, fresh_token());
+        self.passed = on.backend.passed(&self.next);
         let waiter = self.waiter();
         let request = AcquireRequest::new(key.clone(), token.clone(), self.ttl);
         let waiter = if std::mem::replace(&mut self.is_newcomer, false) {
@@ -176,6 +177,7 @@ pub async fn what_an_attempt_took_is_given_back_and_its_waiter_stays(on: Fixture
     let held = on.take(&key, LONG).await;
     let tried = waiting.stand(&on, &key).await;
     waiting.next = fresh_token();
+    waiting.passed = on.backend.passed(&waiting.next);
     let back = ReleaseRequest::new(key.clone(), tried).staying(waiting.waiter());
     on.backend.release(back).await.expect("an answer");
     on.release(&key, &held).await;

@@ -20,6 +20,7 @@ use crate::{
         AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, FenceRequest,
         Holder, ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
     },
+    backoff::LONGEST_UNTOLD_PAUSE,
     error::NodeError,
     fencing_token::FencingToken,
     key::LockKey,
@@ -455,9 +456,15 @@ fn add_ticket(script: &mut Cmd, ticket: &Ticket) {
 /// kept.
 ///
 /// A lock is reserved for twice what a node is waited for, so that a waiter
-/// that is there has time to claim it on all.
+/// that is there has time to claim it on all; for one that nobody can tell, as
+/// long as it takes to ask twice.
 fn add_waiter(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>) {
-    let window = node_budget(waiter.ttl).saturating_mul(2).min(waiter.ttl);
+    let window = node_budget(waiter.ttl).saturating_mul(2);
+    let window = match channel {
+        Some(_) => window,
+        None => window.max(LONGEST_UNTOLD_PAUSE.saturating_mul(2)),
+    };
+    let window = window.min(waiter.ttl);
     let entry = format!(
         "{} {} {} {}",
         hex(&waiter.ticket),

@@ -98,11 +98,18 @@ pub(super) struct Link {
     attempts: u32,
     /// The connection before, if something of it may still be at the server.
     lingering: Option<Identity>,
-    has_warned: bool,
     pushes: Arc<Pushes>,
-    has_warned_of_mute: bool,
+    warned: Warned,
     /// Every `RedisNode` is gone: nothing comes in any more.
     is_closing: bool,
+}
+
+/// What has been warned of, once.
+#[derive(Default)]
+struct Warned {
+    of_eviction: bool,
+    /// That nobody here can be told.
+    of_mute: bool,
 }
 
 /// The connection, or what is being done about one.
@@ -175,9 +182,8 @@ impl Link {
             is_second_look: false,
             attempts: 1,
             lingering: None,
-            has_warned: false,
             pushes,
-            has_warned_of_mute: false,
+            warned: Warned::default(),
             is_closing: false,
         }
     }
@@ -286,7 +292,7 @@ impl Link {
             lost,
         } = opened;
         if let Some(policy) = facts.dangerous_eviction()
-            && !mem::replace(&mut self.has_warned, true)
+            && !mem::replace(&mut self.warned.of_eviction, true)
         {
             tracing::warn!(
                 node = &*self.node,
@@ -296,7 +302,7 @@ impl Link {
             );
         }
         if let Some(reason) = &mute
-            && !mem::replace(&mut self.has_warned_of_mute, true)
+            && !mem::replace(&mut self.warned.of_mute, true)
         {
             tracing::warn!(
                 node = &*self.node,

@@ -36,10 +36,11 @@ use self::{
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest, Ticket,
+        ReleaseReply, ReleaseRequest,
     },
     clock::until,
     error::NodeError,
+    token::OwnerToken,
     validity::{LONGEST_NODE_BUDGET, node_budget},
 };
 
@@ -257,8 +258,12 @@ impl Backend for RedisNode {
         Box::pin(async move { reply?.within(LONGEST_NODE_BUDGET).await })
     }
 
-    fn passed(&self, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
-        self.pushes.passed(ticket)
+    fn has_line(&self) -> bool {
+        true
+    }
+
+    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+        self.pushes.passed(next)
     }
 
     fn address(&self) -> Cow<'_, str> {

@@ -13,12 +13,12 @@ use rand::Rng as _;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::oneshot;
 
-use crate::backend::{BoxFuture, Ticket};
+use crate::{backend::BoxFuture, token::OwnerToken};
 
 /// The waiters of this process that a node can tell something, and the channel
 /// by which it does.
 ///
-/// A message is the number of a ticket.
+/// A message is the random part of the token that a lock is reserved for.
 /// It is a hint: whoever forges one makes a waiter ask, and nothing else.
 pub(super) struct Pushes {
     channel: Arc<str>,
@@ -29,8 +29,8 @@ pub(super) struct Pushes {
 struct Told {
     /// `None` before the first connection.
     is_had: Option<bool>,
-    /// By the number of the ticket, and the number of the question.
-    waiters: BTreeMap<(u64, u64), oneshot::Sender<()>>,
+    /// By the random part of the token, and the number of the question.
+    waiters: BTreeMap<(u128, u64), oneshot::Sender<()>>,
     questions: u64,
 }
 
@@ -49,16 +49,16 @@ impl Pushes {
         &self.channel
     }
 
-    /// Resolves at the next message for this ticket, or when a connection has
+    /// Resolves at the next message for this token, or when a connection has
     /// been made; `None` where the node's connection carries no messages.
-    pub(super) fn passed(self: &Arc<Self>, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
+    pub(super) fn passed(self: &Arc<Self>, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
         let mut told = self.told.lock();
         if told.is_had == Some(false) {
             return None;
         }
         let (tell, message) = oneshot::channel();
         told.questions = told.questions.wrapping_add(1);
-        let of = (ticket.number(), told.questions);
+        let of = (next.random(), told.questions);
         told.waiters.insert(of, tell);
         Some(Box::pin(Passed {
             pushes: Arc::clone(self),
@@ -89,15 +89,15 @@ impl Pushes {
         if push.kind != PushKind::Message {
             return;
         }
-        let Some(Value::BulkString(number)) = push.data.get(1) else {
+        let Some(Value::BulkString(random)) = push.data.get(1) else {
             return;
         };
-        let number = std::str::from_utf8(number).ok();
-        let Some(number) = number.and_then(|hex| u64::from_str_radix(hex, 16).ok()) else {
+        let random = std::str::from_utf8(random).ok();
+        let Some(random) = random.and_then(|hex| u128::from_str_radix(hex, 16).ok()) else {
             return;
         };
         let mut told = self.told.lock();
-        while let Some((of, _)) = told.waiters.range((number, 0)..=(number, u64::MAX)).next() {
+        while let Some((of, _)) = told.waiters.range((random, 0)..=(random, u64::MAX)).next() {
             let of = *of;
             if let Some(waiter) = told.waiters.remove(&of) {
                 let _ = waiter.send(());
@@ -115,7 +115,7 @@ impl fmt::Debug for Pushes {
 /// One waiter's question; forgotten when it is dropped.
 struct Passed {
     pushes: Arc<Pushes>,
-    of: (u64, u64),
+    of: (u128, u64),
     message: oneshot::Receiver<()>,
 }
 
@@ -150,8 +150,12 @@ mod tests {
         }
     }
 
-    fn number(ticket: &Ticket) -> String {
-        format!("{:016x}", ticket.number())
+    fn token() -> OwnerToken {
+        OwnerToken::with_label("")
+    }
+
+    fn random(token: &OwnerToken) -> String {
+        format!("{:032x}", token.random())
     }
 
     async fn is_told(passed: &mut BoxFuture<'static, ()>) -> bool {
@@ -159,12 +163,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_wakes_its_ticket_and_no_other() {
+    async fn a_message_wakes_its_token_and_no_other() {
         let pushes = Arc::new(Pushes::new());
-        let (mine, other) = (Ticket::draw(), Ticket::draw());
+        let (mine, other) = (token(), token());
         let mut mine_passed = pushes.passed(&mine).unwrap();
         let mut other_passed = pushes.passed(&other).unwrap();
-        pushes.receive(&message(&number(&mine)));
+        pushes.receive(&message(&random(&mine)));
         assert!(is_told(&mut mine_passed).await);
         assert!(!is_told(&mut other_passed).await);
     }
@@ -172,18 +176,18 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_comes_before_anybody_looks_is_kept() {
         let pushes = Arc::new(Pushes::new());
-        let ticket = Ticket::draw();
-        let mut passed = pushes.passed(&ticket).unwrap();
-        pushes.receive(&message(&number(&ticket)));
+        let next = token();
+        let mut passed = pushes.passed(&next).unwrap();
+        pushes.receive(&message(&random(&next)));
         assert!(is_told(&mut passed).await);
-        let mut again = pushes.passed(&ticket).unwrap();
+        let mut again = pushes.passed(&next).unwrap();
         assert!(!is_told(&mut again).await);
     }
 
     #[tokio::test]
     async fn a_new_connection_wakes_everybody() {
         let pushes = Arc::new(Pushes::new());
-        let mut passed = pushes.passed(&Ticket::draw()).unwrap();
+        let mut passed = pushes.passed(&token()).unwrap();
         pushes.connected(true);
         assert!(is_told(&mut passed).await);
         assert!(!pushes.are_awaited());
@@ -192,7 +196,7 @@ mod tests {
     #[test]
     fn who_leaves_is_forgotten() {
         let pushes = Arc::new(Pushes::new());
-        let passed = pushes.passed(&Ticket::draw());
+        let passed = pushes.passed(&token());
         assert!(pushes.are_awaited());
         drop(passed);
         assert!(!pushes.are_awaited());
@@ -202,13 +206,18 @@ mod tests {
     fn nobody_is_promised_a_message_where_there_are_none() {
         let pushes = Arc::new(Pushes::new());
         pushes.connected(false);
-        assert!(pushes.passed(&Ticket::draw()).is_none());
+        assert!(pushes.passed(&token()).is_none());
     }
 
     #[test]
     fn other_messages_are_ignored() {
         let pushes = Pushes::new();
-        for payload in ["", "no number", "\u{fffd}", "fffffffffffffffff"] {
+        for payload in [
+            "",
+            "no number",
+            "\u{fffd}",
+            "fffffffffffffffffffffffffffffffff",
+        ] {
             pushes.receive(&message(payload));
         }
         pushes.receive(&PushInfo {

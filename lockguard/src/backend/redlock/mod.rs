@@ -15,7 +15,7 @@ use self::round::{Round, summary};
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest, Ticket,
+        ReleaseReply, ReleaseRequest,
     },
     background::Background,
     fencing_token::FencingToken,
@@ -24,6 +24,7 @@ use crate::{
         Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
         quorum,
     },
+    token::OwnerToken,
     validity::{LONGEST_NODE_BUDGET, node_budget},
 };
 
@@ -268,9 +269,13 @@ impl Backend for Redlock {
         Some(first_of(wakes.collect::<Option<_>>()?))
     }
 
+    fn has_line(&self) -> bool {
+        self.nodes.iter().any(Backend::has_line)
+    }
+
     /// Wakes as soon as one node does; `None` unless a quorum can tell.
-    fn passed(&self, ticket: &Ticket) -> Option<BoxFuture<'static, ()>> {
-        let wakes = self.nodes.iter().filter_map(|node| node.passed(ticket));
+    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+        let wakes = self.nodes.iter().filter_map(|node| node.passed(next));
         let wakes: Vec<_> = wakes.collect();
         (wakes.len() >= quorum(self.nodes.len())).then(|| first_of(wakes))
     }

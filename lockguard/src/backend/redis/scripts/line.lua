@@ -53,12 +53,13 @@ local function enter(line, stamp, number, waiter, life)
   return type(place) == 'number' and place or -1
 end
 
--- Tells a waiter to ask; whether it heard, or an error. Alien entries do not.
-local function tell(number, channel)
-  if not number then
+-- Tells a waiter by the random part of its token to ask; whether it heard, or an
+-- error. Alien entries do not.
+local function tell(channel, token)
+  if not token then
     return 0
   end
-  return channel == '-' and 1 or redis.pcall('PUBLISH', channel, number)
+  return channel == '-' and 1 or redis.pcall('PUBLISH', channel, string.sub(token, -32))
 end
 
 -- Tells the first in line to ask, and leaves it there.
@@ -68,8 +69,8 @@ local function tell_first(line)
     if not waiter then
       return
     end
-    local number, _, channel = parts_of(waiter)
-    local told = tell(number, channel)
+    local _, _, channel, token = parts_of(waiter)
+    local told = tell(channel, token)
     if type(told) == 'table' or told > 0 then
       return
     end
@@ -89,7 +90,7 @@ local function pass(lock, line, stamp, number)
     if stamp and its and (at > stamp or at == stamp and its >= number) then
       return nil
     end
-    local told = tell(its, channel)
+    local told = tell(channel, token)
     if type(told) == 'table' then
       return nil
     end
