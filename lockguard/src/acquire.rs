@@ -50,14 +50,12 @@ pub(crate) struct Want {
 }
 
 impl Want {
-    /// Whether a place in the servers' line is of any use: whoever wants
-    /// several keys holds nothing while it waits, not even a reservation.
-    fn may_stand(&self) -> bool {
-        let may_wait = match self.patience {
+    /// Whether a place in the servers' line is of any use.
+    fn may_wait(&self) -> bool {
+        match self.patience {
             Patience::Wait(wait) => !wait.is_zero(),
             Patience::Tries { tries, .. } => tries > 1,
-        };
-        may_wait && self.keys.as_slice().len() == 1
+        }
     }
 }
 
@@ -254,7 +252,7 @@ impl<'a> Contest<'a> {
             busy: 0,
             hasty: 0,
             split: None,
-            may_stand: want.may_stand() && core.backend.has_line(),
+            may_stand: want.may_wait() && core.backend.has_line(),
             line: None,
         }
     }
@@ -280,8 +278,10 @@ impl<'a> Contest<'a> {
         if !self.is_in_line() || self.core.background.is_homeless() {
             return Ok(());
         }
-        // The servers tell us of that release as of any other.
-        if self.line.as_ref().is_some_and(InLine::is_entered) {
+        // The servers tell us of that release as of any other, and reserve the
+        // key for us.
+        let is_entered = self.line.as_ref().is_some_and(InLine::is_entered);
+        if is_entered && !self.want.keys.are_several() {
             return Ok(());
         }
         let places = self.places;
@@ -327,7 +327,7 @@ impl<'a> Contest<'a> {
             // The key is reserved for the next attempt already, where this one
             // was refused, and other nodes are silent: those may be so for long.
             (Some(None), waiter) => {
-                undo.waiter = waiter;
+                undo.waiter = waiter.filter(|_| !self.want.keys.are_several());
                 return Ok(Attempt::Split);
             }
             (None, _) => None,
@@ -398,7 +398,7 @@ impl<'a> Contest<'a> {
     fn request(&mut self) -> (OwnerToken, AcquireRequest) {
         let Want { keys, ttl, .. } = self.want;
         if self.may_stand && self.line.is_none() {
-            self.line = Some(InLine::new(self.core, keys.first(), &self.want.label, *ttl));
+            self.line = Some(InLine::new(self.core, keys, &self.want.label, *ttl));
         }
         let (token, waiter) = match self.line.as_mut().map(InLine::begin) {
             Some((token, waiter)) => (token, Some(waiter)),
@@ -480,7 +480,9 @@ impl<'a> Contest<'a> {
             return Err(LockError::busy(self.want.keys.first(), self.waited()));
         }
         self.split = Some((rounds.saturating_add(1), since));
-        if let Some(line) = &mut self.line {
+        if let Some(line) = &mut self.line
+            && !self.want.keys.are_several()
+        {
             // The lowest ticket is passed what the others give back.
             let reserved = node_budget(self.want.ttl).saturating_mul(2);
             let look = now + line.pause_split(reserved, rounds, draw());

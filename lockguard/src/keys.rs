@@ -53,6 +53,11 @@ impl LockKeys {
         }
     }
 
+    /// Whether there is more than one.
+    pub(crate) fn are_several(&self) -> bool {
+        self.as_slice().len() > 1
+    }
+
     /// The first key: what an error names that is about none in particular.
     pub fn first(&self) -> &LockKey {
         match &self.0 {

@@ -15,7 +15,7 @@ use crate::{
     backoff::{foreign_pause, unheard_pause, untold_pause},
     clock::until,
     core::Core,
-    key::LockKey,
+    keys::LockKeys,
     token::OwnerToken,
 };
 
@@ -31,7 +31,7 @@ const SHORTEST_GRACE: Duration = Duration::from_millis(1);
 /// the reservation lasts, and not for the ttl.
 pub(crate) struct InLine {
     core: Arc<Core>,
-    key: LockKey,
+    keys: LockKeys,
     ticket: Ticket,
     label: String,
     ttl: Duration,
@@ -45,11 +45,14 @@ pub(crate) struct InLine {
 }
 
 impl InLine {
-    /// A place for whoever may wait for this key; it is taken by an attempt.
-    pub(crate) fn new(core: &Arc<Core>, key: &LockKey, label: &str, ttl: Duration) -> Self {
+    /// A place for whoever may wait for these keys; it is taken by an attempt.
+    ///
+    /// Whoever wants several stands in the line of the one that is held, and is
+    /// told without a reservation: it holds nothing while it waits.
+    pub(crate) fn new(core: &Arc<Core>, keys: &LockKeys, label: &str, ttl: Duration) -> Self {
         Self {
             core: Arc::clone(core),
-            key: key.clone(),
+            keys: keys.clone(),
             ticket: Ticket::draw(),
             label: label.to_owned(),
             ttl,
@@ -162,13 +165,13 @@ impl Drop for InLine {
     fn drop(&mut self) {
         self.ticket.close();
         if self.is_entered {
-            let leave = ReleaseRequest::new(self.key.clone(), self.next.clone());
-            let leave = self
-                .core
-                .backend
-                .release(leave.leaving(self.ticket.clone()));
-            // Dropping it hands it to the background.
-            drop(self.core.background.uncancelled(leave));
+            for key in &self.keys {
+                let leave = ReleaseRequest::new(key.clone(), self.next.clone());
+                let leave = leave.leaving(self.ticket.clone());
+                let leave = self.core.backend.release(leave);
+                // Dropping it hands it to the background.
+                drop(self.core.background.uncancelled(leave));
+            }
         }
     }
 }

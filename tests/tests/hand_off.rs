@@ -443,6 +443,26 @@ over_1_3_5_nodes!(a_waiter_with_tries_is_woken_before_its_delay(servers) {
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
 });
 
+over_1_3_5_nodes!(who_waits_for_several_keys_is_woken_by_each(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let first = holder.lock("a", TTL).acquire().await.unwrap();
+    let second = holder.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock_all(["a", "k"], TTL).acquire());
+    // Past every look that polling would have taken early.
+    sleep(Duration::from_millis(300)).await;
+    first.release().await.unwrap();
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+        // It holds neither meanwhile.
+        assert_eq!(server.get("a"), None);
+    }
+    let start = Instant::now();
+    second.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    assert_nothing_left(servers).await;
+});
+
 /// A user that may do everything but this.
 fn restricted(server: &Server, but: &[&str]) -> String {
     let user = ["ACL", "SETUSER", "app", "on", ">p", "~*", "&*", "+@all"];

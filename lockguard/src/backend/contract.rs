@@ -49,6 +49,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 ///   It takes the ticket out of the line, and so does a release by which the
 ///   waiter [leaves](Standing::Leaves).
 ///   A reservation that nobody claims runs out, and the next in line has it.
+///   Whoever waits for several keys is entered into the line of the one that is
+///   held, and is told without a reservation.
 /// - After an error, or when the future is dropped, the outcome is unknown:
 ///   the caller releases, and that release takes effect after the acquire.
 /// - Every future resolves within a bounded time.
@@ -280,7 +282,7 @@ impl AcquireRequest {
     }
 
     /// The same for a waiter, who is entered into the key's line if it is
-    /// refused; for one key.
+    /// refused; of several keys, into that of the one that is held.
     #[must_use]
     pub fn waiting(mut self, waiter: Waiter) -> Self {
         self.waiter = Some(waiter);

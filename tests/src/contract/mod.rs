@@ -199,6 +199,8 @@ macro_rules! contract_cases {
                 "A reservation that nobody claims runs out, and the next in line has it.";
             line::a_fenced_waiter_gets_a_greater_token
                 "A fenced waiter gets a token greater than every one before.";
+            line::who_waits_for_several_keys_is_told_and_holds_nothing
+                "Who waits for several keys is told when one is given back, and holds nothing.";
             nature::an_immediate_backend_answers_at_the_first_poll
                 "Every future of an immediate backend is ready at its first poll, without a runtime.";
             nature::the_address_names_the_backend

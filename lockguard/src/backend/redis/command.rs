@@ -97,6 +97,9 @@ pub(super) enum Question {
     IsItMyTurn,
     /// The same, with a fencing token.
     IsItMyTurnAt(FenceRequest),
+    /// One of several keys, which is held: a place in its line; with the fence
+    /// of all.
+    LetMeWait(usize, Option<FencingToken>),
 }
 
 impl Question {
@@ -113,13 +116,28 @@ impl Question {
         }
     }
 
-    /// What to ask where this one was refused, if anything.
-    fn next(self, request: &AcquireRequest) -> Option<Self> {
-        let is_waiting = waiter_of(request).is_some();
+    /// What to ask where this one was refused, by this holder if it is known.
+    fn next(self, request: &AcquireRequest, holder: Option<&Holder>) -> Option<Self> {
+        let is_single = waiter_of(request).is_some();
         match self {
-            Self::IsItMine if is_waiting => Some(Self::IsItMyTurn),
+            Self::IsItMine if is_single => Some(Self::IsItMyTurn),
             Self::IsItMine => Some(Self::WhoseIsIt),
-            Self::AreTheyMineAt(fence) if is_waiting => Some(Self::IsItMyTurnAt(fence)),
+            Self::AreTheyMineAt(fence) if is_single => Some(Self::IsItMyTurnAt(fence)),
+            Self::AreTheyMine | Self::AreTheyMineAt(_) if request.waiter.is_some() => {
+                let holder = holder?;
+                let mut keys = request.keys.iter();
+                let nth = keys.position(|key| Some(key) == holder.key())?;
+                Some(Self::LetMeWait(nth, holder.fence()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Which of the keys has a line that the waiter may be in, after this.
+    fn line_of(self, request: &AcquireRequest) -> Option<&LockKey> {
+        match self {
+            Self::IsItMyTurn | Self::IsItMyTurnAt(_) => Some(request.keys.first()),
+            Self::LetMeWait(nth, _) => request.keys.as_slice().get(nth),
             _ => None,
         }
     }
@@ -161,8 +179,8 @@ impl Command {
 
     /// Takes a ticket out of a line that it was entered into after its waiter
     /// had gone.
-    fn leave(request: &AcquireRequest, waiter: &Waiter) -> Self {
-        let release = ReleaseRequest::new(request.keys.first().clone(), waiter.next.clone());
+    fn leave(key: &LockKey, waiter: &Waiter) -> Self {
+        let release = ReleaseRequest::new(key.clone(), waiter.next.clone());
         Self::owed(release.leaving(waiter.ticket.clone()))
     }
 
@@ -240,6 +258,20 @@ impl Command {
                     add_waiter(&mut claim, waiter, channel);
                 }
                 claim
+            }
+            Task::Acquire {
+                request,
+                question: Question::LetMeWait(nth, _),
+                ..
+            } => {
+                let key = request.keys.as_slice().get(*nth);
+                let key = key.unwrap_or(request.keys.first());
+                let mut enter = self.script(&CLAIM, &[key.as_str(), &line_key(key)]);
+                enter.arg(request.token.expose()).arg(0);
+                if let Some(waiter) = &request.waiter {
+                    add_waiter_for(&mut enter, waiter, channel, 0);
+                }
+                enter
             }
             Task::Acquire {
                 request,
@@ -344,13 +376,20 @@ impl Command {
                     Question::IsItMine => set_reply(reply),
                     Question::WhoseIsIt => Some(holder_reply(reply, &request.token)),
                     Question::IsItMyTurn => Some(claim_reply(reply)),
+                    Question::LetMeWait(nth, fence) => {
+                        Some(entered_reply(reply, request, *nth, *fence))
+                    }
                     Question::AreTheyMine => Some(several_reply(reply, &request.keys)),
                     Question::AreTheyMineAt(_) | Question::IsItMyTurnAt(_) => {
                         Some(fenced_reply(reply, &request.keys))
                     }
                 };
-                let is_refused = matches!(heard, None | Some(Ok(AcquireReply::Busy(_))));
-                if is_refused && let Some(next) = question.next(request) {
+                let next = match &heard {
+                    None => question.next(request, None),
+                    Some(Ok(AcquireReply::Busy(holder))) => question.next(request, Some(holder)),
+                    Some(_) => None,
+                };
+                if let Some(next) = next {
                     *question = next;
                     self.form = Form::ByHash;
                     // Only the caller wants to know.
@@ -379,8 +418,8 @@ impl Command {
         None
     }
 
-    /// Answers the caller of an acquire; where it has gone, and its ticket is
-    /// in line all the same, gives back what takes it out.
+    /// Answers the caller of an acquire; where its ticket has been entered and
+    /// was closed meanwhile, gives back what takes it out.
     fn settle_acquire(self, reply: Result<AcquireReply, BackendError>) -> Option<Self> {
         let Task::Acquire {
             answer,
@@ -390,12 +429,12 @@ impl Command {
         else {
             return None;
         };
-        let stands = matches!(question, Question::IsItMyTurn | Question::IsItMyTurnAt(_))
-            && matches!(reply, Ok(AcquireReply::Busy(_)));
-        let is_heard = answer.send(reply).is_ok();
+        let is_refused = matches!(reply, Ok(AcquireReply::Busy(_)));
+        // First the answer: whoever closes the ticket looks for it afterwards.
+        let _ = answer.send(reply);
         let waiter = request.waiter.as_ref();
-        let waiter = waiter.filter(|waiter| stands && !is_heard && waiter.ticket.is_closed())?;
-        Some(Self::leave(&request, waiter))
+        let waiter = waiter.filter(|waiter| is_refused && waiter.ticket.is_closed())?;
+        Some(Self::leave(question.line_of(&request)?, waiter))
     }
 
     /// Asks without the line, which the server does not let us see; whether
@@ -404,7 +443,7 @@ impl Command {
         match &mut self.task {
             Task::Acquire {
                 request, question, ..
-            } if matches!(question, Question::IsItMyTurn | Question::IsItMyTurnAt(_)) => {
+            } if question.line_of(request).is_some() => {
                 // Its token cannot have been left in a line here.
                 request.waiter = None;
                 *question = Question::first(request);
@@ -464,11 +503,15 @@ fn add_waiter(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>) {
         Some(_) => window,
         None => window.max(LONGEST_UNTOLD_PAUSE.saturating_mul(2)),
     };
-    let window = window.min(waiter.ttl);
+    add_waiter_for(script, waiter, channel, millis(window.min(waiter.ttl)));
+}
+
+/// The same for whom a lock is reserved for so many milliseconds; none: who is
+/// told only.
+fn add_waiter_for(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>, window: u64) {
     let entry = format!(
-        "{} {} {} {}",
+        "{} {window} {} {}",
         hex(&waiter.ticket),
-        millis(window),
         channel.unwrap_or("-"),
         waiter.next.expose()
     );
@@ -637,6 +680,26 @@ fn claim_reply(reply: Value) -> Result<AcquireReply, Failure> {
             _ => Err(Failure::nonsense()),
         },
         reply => Err(Failure::of(&reply)),
+    }
+}
+
+/// The reply to `claim.lua` for one of several keys.
+fn entered_reply(
+    reply: Value,
+    request: &AcquireRequest,
+    nth: usize,
+    fence: Option<FencingToken>,
+) -> Result<AcquireReply, Failure> {
+    // Given back between two questions.
+    if reply == Value::Int(0) {
+        return Ok(AcquireReply::Split);
+    }
+    let key = request.keys.as_slice().get(nth);
+    match (claim_reply(reply)?, key) {
+        (AcquireReply::Busy(holder), Some(key)) => Ok(AcquireReply::Busy(
+            holder.of_key(key.clone()).with_fence(fence),
+        )),
+        _ => Err(Failure::nonsense()),
     }
 }
 

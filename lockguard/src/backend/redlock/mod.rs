@@ -87,7 +87,7 @@ impl Redlock {
             // The questions that are still open are dropped: a node that has
             // been asked may grant yet, and its release comes after.
             Decision::Reply(AcquireReply::Granted) => {
-                self.leave_lines(&round, &request);
+                self.leave_lines(&mut round, &request);
                 Ok(AcquireReply::Granted)
             }
             Decision::Reply(refused) => {
@@ -112,7 +112,7 @@ impl Redlock {
         for _ in 0..=MOST_RAISES {
             match round.decide(node_budget(request.ttl), decide_fenced).await {
                 Decision::Reply(Fenced::Agreed(token)) => {
-                    self.leave_lines(&round, &request);
+                    self.leave_lines(&mut round, &request);
                     return Ok(AcquireReply::GrantedWith(token));
                 }
                 Decision::Reply(Fenced::Raise(token)) => {
@@ -143,20 +143,25 @@ impl Redlock {
 
     /// Takes the waiter, who has the keys, out of the lines of the nodes that
     /// had refused it; those that are late are told by themselves.
-    fn leave_lines(&self, round: &Round<AcquireReply>, request: &AcquireRequest) {
+    fn leave_lines(&self, round: &mut Round<AcquireReply>, request: &AcquireRequest) {
         let Some(waiter) = &request.waiter else {
             return;
         };
         waiter.ticket.close();
+        // A refusal is heard here, or finds the ticket closed.
+        round.look();
         let refused = self.nodes.iter().zip(round.votes()).filter(|(_, vote)| {
             matches!(
                 vote,
                 Vote::Reply(AcquireReply::Busy(_) | AcquireReply::Split)
             )
         });
-        let leave = ReleaseRequest::new(request.keys.first().clone(), waiter.next.clone())
-            .leaving(waiter.ticket.clone());
-        let leaves = refused.map(|(node, _)| node.release(leave.clone()));
+        let leaves = refused.flat_map(|(node, _)| {
+            request.keys.iter().map(|key| {
+                let leave = ReleaseRequest::new(key.clone(), waiter.next.clone());
+                node.release(leave.leaving(waiter.ticket.clone()))
+            })
+        });
         self.background.finish_all(leaves.collect());
     }
 
@@ -176,8 +181,8 @@ impl Redlock {
             for key in &request.keys {
                 let release = ReleaseRequest::new(key.clone(), request.token.clone());
                 releases.push(node.release(match &request.waiter {
-                    Some(waiter) => release.staying(waiter.clone()),
-                    None => release,
+                    Some(waiter) if !request.keys.are_several() => release.staying(waiter.clone()),
+                    _ => release,
                 }));
             }
         }

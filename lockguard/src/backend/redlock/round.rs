@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -65,11 +65,24 @@ impl<R: Send + 'static> Round<R> {
         decide(&self.votes)
     }
 
+    /// Takes in what has been answered meanwhile.
+    pub(super) fn look(&mut self) {
+        self.take_in(&mut Context::from_waker(Waker::noop()));
+    }
+
     fn advance<D>(
         &mut self,
         cx: &mut Context<'_>,
         decide: &impl Fn(&[Vote<R>]) -> Decision<D>,
     ) -> Poll<Decision<D>> {
+        self.take_in(cx);
+        match decide(&self.votes) {
+            Decision::Open => Poll::Pending,
+            decision => Poll::Ready(decision),
+        }
+    }
+
+    fn take_in(&mut self, cx: &mut Context<'_>) {
         for (answer, vote) in self.answers.iter_mut().zip(&mut self.votes) {
             let Some(future) = answer else { continue };
             let Poll::Ready(reply) = future.as_mut().poll(cx) else {
@@ -83,10 +96,6 @@ impl<R: Send + 'static> Round<R> {
                     Vote::Silent
                 }
             };
-        }
-        match decide(&self.votes) {
-            Decision::Open => Poll::Pending,
-            decision => Poll::Ready(decision),
         }
     }
 

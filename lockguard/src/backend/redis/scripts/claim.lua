@@ -2,13 +2,14 @@
 --
 -- Its own lock, reserved or held, is kept for the whole time again. A free one
 -- goes to the lowest ticket: to this one, or to the first in line, who is told.
+-- Who wants more than this lock takes nothing, and enters where it is held.
 -- Executed twice it finds its own lock, or enters the same waiter.
 --
 -- Keys:      1 the lock, 2 its line
--- Arguments: 1 the owner token, 2 the milliseconds to keep the lock,
---            3 the stamp and 4 the number of the ticket, 5 the waiter to enter,
+-- Arguments: 1 the owner token, 2 the milliseconds to keep the lock, or 0 to
+--            take nothing, 3 the stamp and 4 the number of the ticket, 5 the waiter to enter,
 --            6 the milliseconds to keep the line
--- Replies:   1 taken;
+-- Replies:   1 taken; 0 free, and not taken;
 --            {value, milliseconds left or -1, place in line or -1} when it is
 --            another's;
 --            the name of the key's type when it is no lock.
@@ -20,6 +21,9 @@ if type(held) == 'table' then
     return redis.call('TYPE', lock).ok
   end
   return held
+end
+if not held and ARGV[2] == '0' then
+  return 0
 end
 local left
 if not held then

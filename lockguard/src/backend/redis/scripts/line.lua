@@ -4,8 +4,9 @@
 -- A sorted set of waiters by the stamps of their tickets; those of one stamp
 -- stand in the order of their numbers, so that every server orders alike.
 -- A waiter is "number milliseconds channel token": its ticket's number in 16
--- hex digits, for how long a lock is reserved for it, where it is told so ("-":
--- it asks by itself), and the owner token of its next attempt.
+-- hex digits, for how long a lock is reserved for it (0: it is told, and the
+-- lock goes to the next), where it is told so ("-": it asks by itself), and the
+-- owner token of its next attempt.
 --
 -- A lock that is reserved holds the waiter's token and " reserved": its claim is
 -- a new owner's, which a fence must tell from a repeat.
@@ -97,7 +98,7 @@ local function pass(lock, line, stamp, number)
     if redis.pcall('ZREM', line, waiter) ~= 1 then
       return nil
     end
-    if told > 0 then
+    if told > 0 and milliseconds ~= '0' then
       if redis.pcall('SET', lock, reserved(token), 'PX', milliseconds).err then
         return nil
       end
