@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    fs::{self, File},
+    io,
     net::TcpListener,
     os::unix::{fs::chown, process::CommandExt as _},
     path::{Path, PathBuf},
@@ -108,9 +109,12 @@ pub(crate) fn keep(arguments: &[String]) -> Result<ExitCode, Failure> {
     io::stdin().read_line(&mut password)?;
     let cluster = Cluster::make(Path::new(programs), &password)?;
     let server = cluster.serve(port)?;
-    let ended = end_with_standard_input(server)?;
+    if !end_with_standard_input(server)? {
+        let said = fs::read_to_string(cluster.log())?;
+        return Err(format!("serve a database: the server ended:\n{said}").into());
+    }
     cluster.directory.close()?;
-    Ok(ended)
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The files of a server, in a temporary directory.
@@ -155,11 +159,15 @@ impl Cluster {
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             "fsync=off",
-            "log_min_messages=fatal",
         ] {
             server.args(["-c", setting]);
         }
-        server.spawn()
+        server.stderr(File::create(self.log())?).spawn()
+    }
+
+    /// What the server says goes here.
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("log")
     }
 
     /// One of its programs, as the owner of its files.
@@ -211,13 +219,14 @@ impl Owner {
     }
 }
 
-/// Ends the server when there is nobody left whom it serves.
-fn end_with_standard_input(mut server: Child) -> Result<ExitCode, Failure> {
+/// Ends the server when there is nobody left whom it serves; whether it still
+/// ran then.
+fn end_with_standard_input(mut server: Child) -> Result<bool, Failure> {
     let (close, closed) = channel();
     thread::spawn(move || close.send(until_the_end()));
     while closed.recv_timeout(INTERVAL).is_err() {
         if server.try_wait()?.is_some() {
-            return Ok(ExitCode::FAILURE);
+            return Ok(false);
         }
     }
     // At once, without a checkpoint: its files are removed anyway.
@@ -230,5 +239,5 @@ fn end_with_standard_input(mut server: Child) -> Result<ExitCode, Failure> {
         }
         thread::sleep(INTERVAL);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
 }
