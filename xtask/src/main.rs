@@ -5,6 +5,7 @@
     reason = "a command-line program talks to whoever typed it"
 )]
 
+mod bench;
 mod compile_cost;
 mod doc;
 mod examples;
@@ -35,6 +36,8 @@ cargo xtask <command>
   injectivity [--pairs N]
          show that different values never make the same key
          (default: 10,000,000 pairs)
+  bench [--quick] [--plots DIRECTORY] [SCENE…]
+         measure lockguard against a user's own code on the redis crate
   compile-cost
          measure what the attribute costs the compiler, and its futures
   help   show this
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["server", which] => server::run(which),
         ["doc"] => doc::run(),
+        ["bench", ref words @ ..] => bench::run(words),
         ["compile-cost"] => compile_cost::run(),
         ["msrv"] => msrv::run(),
         ["fuzz"] => fuzz::run(fuzz::MINUTES),

@@ -8,7 +8,7 @@
     reason = "a worker is test code, and talks to the test by its output"
 )]
 
-use std::{env, io::stdin, time::Duration};
+use std::{env, time::Duration};
 
 use lockguard::{LockError, LockManager, distributed_lock};
 use lockguard_tests::Witness;
@@ -46,27 +46,6 @@ async fn critical(key: &str, witness: &Witness) -> Result<(), LockError> {
     Ok(())
 }
 
-/// Runs a job in each round that it is told of, unless another process does.
-async fn nightly(witness: &str) {
-    let witness = Witness::join(witness);
-    println!("ready");
-    // Blocks this thread alone: the runtime has others.
-    for round in stdin().lines().map_while(Result::ok) {
-        match job(&round, &witness).await {
-            Ok(Some(())) => println!("ran {round}"),
-            Ok(None) => println!("skipped {round}"),
-            Err(error) => println!("failed to {error}"),
-        }
-    }
-}
-
-/// Over in a moment: without `min_hold` whoever looks later would run it again.
-#[distributed_lock(key = "nightly:{round}", ttl = "60s", min_hold = "30s", on_busy = skip)]
-async fn job(round: &str, witness: &Witness) -> Result<Option<()>, LockError> {
-    witness.enter(round).leave();
-    Ok(Some(()))
-}
-
 /// Holds the key, and says every few milliseconds that its body runs.
 async fn hold(key: &str, ttl: u64) {
     match ticking(key, Duration::from_millis(ttl)).await {
@@ -82,4 +61,25 @@ async fn ticking(key: &str, ttl: Duration) -> Result<(), LockError> {
         sleep(Duration::from_millis(5)).await;
         println!("tick");
     }
+}
+
+/// Runs a job in each round that it is told of, unless another process does.
+async fn nightly(witness: &str) {
+    let witness = Witness::join(witness);
+    println!("ready");
+    // Blocks this thread alone: the runtime has others.
+    for round in std::io::stdin().lines().map_while(Result::ok) {
+        match job(&round, &witness).await {
+            Ok(Some(())) => println!("ran {round}"),
+            Ok(None) => println!("skipped {round}"),
+            Err(error) => println!("failed to {error}"),
+        }
+    }
+}
+
+/// Over in a moment: without `min_hold` whoever looks later would run it again.
+#[distributed_lock(key = "nightly:{round}", ttl = "60s", min_hold = "30s", on_busy = skip)]
+async fn job(round: &str, witness: &Witness) -> Result<Option<()>, LockError> {
+    witness.enter(round).leave();
+    Ok(Some(()))
 }
