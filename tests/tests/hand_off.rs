@@ -615,3 +615,46 @@ async fn clients_of_another_library_and_ours_exclude_each_other_and_none_is_star
     }
     witness.assert_exclusive(9 * SECTIONS);
 }
+
+over_1_3_5_nodes!(no_wake_is_lost_where_waiters_come_give_up_and_go(servers) {
+    const PROCESSES: usize = 6;
+    const SECTIONS: usize = 25;
+    let witness = Witness::new();
+    let idle_since = Arc::new(Mutex::new(Instant::now()));
+    let longest = Arc::new(Mutex::new(Duration::ZERO));
+    let mut workers = JoinSet::new();
+    for manager in managers::<PROCESSES>(servers).await {
+        let (witness, idle_since) = (witness.clone(), Arc::clone(&idle_since));
+        let longest = Arc::clone(&longest);
+        workers.spawn(async move {
+            for n in 0..SECTIONS {
+                // Some leave while they wait, or are passed to, or claim.
+                let patience = Duration::from_micros(rand::random_range(0..5000));
+                let given_up = manager.lock("k", TTL).wait(PATIENCE).run(async |_| ());
+                let _ = timeout(patience, given_up).await;
+                let request = manager.lock("k", TTL).wait(PATIENCE);
+                let guard = request.acquire().await.unwrap();
+                let idle = idle_since.lock().elapsed();
+                let section = witness.enter("k");
+                {
+                    let mut longest = longest.lock();
+                    *longest = idle.max(*longest);
+                }
+                if n % 4 == 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+                section.leave();
+                *idle_since.lock() = Instant::now();
+                guard.release().await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = workers.join_next().await {
+        done.unwrap();
+    }
+    witness.assert_exclusive(PROCESSES * SECTIONS);
+    // Before any timer of a waiter: that is after a third of its ttl.
+    let longest = *longest.lock();
+    assert!(longest < Duration::from_secs(2), "idle for {longest:?}");
+    assert_nothing_left(servers).await;
+});

@@ -18,7 +18,7 @@ use crate::{backend::BoxFuture, token::OwnerToken};
 /// The waiters of this process that a node can tell something, and the channel
 /// by which it does.
 ///
-/// A message is the random part of the token that a lock is reserved for.
+/// A message is the tail of the token that a lock is reserved for.
 /// It is a hint: whoever forges one makes a waiter ask, and nothing else.
 pub(super) struct Pushes {
     channel: Arc<str>,
@@ -29,8 +29,8 @@ pub(super) struct Pushes {
 struct Told {
     /// `None` before the first connection.
     is_had: Option<bool>,
-    /// By the random part of the token, and the number of the question.
-    waiters: BTreeMap<(u128, u64), oneshot::Sender<()>>,
+    /// By the tail of the token, and the number of the question.
+    waiters: BTreeMap<(u64, u64), oneshot::Sender<()>>,
     questions: u64,
 }
 
@@ -58,7 +58,7 @@ impl Pushes {
         }
         let (tell, message) = oneshot::channel();
         told.questions = told.questions.wrapping_add(1);
-        let of = (next.random(), told.questions);
+        let of = (next.tail(), told.questions);
         told.waiters.insert(of, tell);
         Some(Box::pin(Passed {
             pushes: Arc::clone(self),
@@ -89,15 +89,15 @@ impl Pushes {
         if push.kind != PushKind::Message {
             return;
         }
-        let Some(Value::BulkString(random)) = push.data.get(1) else {
+        let Some(Value::BulkString(tail)) = push.data.get(1) else {
             return;
         };
-        let random = std::str::from_utf8(random).ok();
-        let Some(random) = random.and_then(|hex| u128::from_str_radix(hex, 16).ok()) else {
+        let tail = std::str::from_utf8(tail).ok();
+        let Some(tail) = tail.and_then(|hex| u64::from_str_radix(hex, 16).ok()) else {
             return;
         };
         let mut told = self.told.lock();
-        while let Some((of, _)) = told.waiters.range((random, 0)..=(random, u64::MAX)).next() {
+        while let Some((of, _)) = told.waiters.range((tail, 0)..=(tail, u64::MAX)).next() {
             let of = *of;
             if let Some(waiter) = told.waiters.remove(&of) {
                 let _ = waiter.send(());
@@ -115,7 +115,7 @@ impl fmt::Debug for Pushes {
 /// One waiter's question; forgotten when it is dropped.
 struct Passed {
     pushes: Arc<Pushes>,
-    of: (u128, u64),
+    of: (u64, u64),
     message: oneshot::Receiver<()>,
 }
 
@@ -154,8 +154,8 @@ mod tests {
         OwnerToken::with_label("")
     }
 
-    fn random(token: &OwnerToken) -> String {
-        format!("{:032x}", token.random())
+    fn tail(token: &OwnerToken) -> String {
+        format!("{:016x}", token.tail())
     }
 
     async fn is_told(passed: &mut BoxFuture<'static, ()>) -> bool {
@@ -168,7 +168,7 @@ mod tests {
         let (mine, other) = (token(), token());
         let mut mine_passed = pushes.passed(&mine).unwrap();
         let mut other_passed = pushes.passed(&other).unwrap();
-        pushes.receive(&message(&random(&mine)));
+        pushes.receive(&message(&tail(&mine)));
         assert!(is_told(&mut mine_passed).await);
         assert!(!is_told(&mut other_passed).await);
     }
@@ -178,7 +178,7 @@ mod tests {
         let pushes = Arc::new(Pushes::new());
         let next = token();
         let mut passed = pushes.passed(&next).unwrap();
-        pushes.receive(&message(&random(&next)));
+        pushes.receive(&message(&tail(&next)));
         assert!(is_told(&mut passed).await);
         let mut again = pushes.passed(&next).unwrap();
         assert!(!is_told(&mut again).await);
@@ -212,12 +212,7 @@ mod tests {
     #[test]
     fn other_messages_are_ignored() {
         let pushes = Pushes::new();
-        for payload in [
-            "",
-            "no number",
-            "\u{fffd}",
-            "fffffffffffffffffffffffffffffffff",
-        ] {
+        for payload in ["", "no number", "\u{fffd}", "fffffffffffffffff"] {
             pushes.receive(&message(payload));
         }
         pushes.receive(&PushInfo {

@@ -54,13 +54,13 @@ local function enter(line, stamp, number, waiter, life)
   return type(place) == 'number' and place or -1
 end
 
--- Tells a waiter by the random part of its token to ask; whether it heard, or an
--- error. Alien entries do not.
+-- Tells a waiter to ask, by the last 16 digits of its token, which give half of
+-- its secret away; whether it heard, or an error. Alien entries do not.
 local function tell(channel, token)
   if not token then
     return 0
   end
-  return channel == '-' and 1 or redis.pcall('PUBLISH', channel, string.sub(token, -32))
+  return channel == '-' and 1 or redis.pcall('PUBLISH', channel, string.sub(token, -16))
 end
 
 -- Tells the first in line to ask, and leaves it there.
