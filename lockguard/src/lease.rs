@@ -1,6 +1,6 @@
 //! A grant of a key to one owner for a bounded time.
 
-use std::{borrow::Cow, fmt, panic::Location, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
@@ -12,6 +12,7 @@ use crate::{
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
+    point::Point,
     validity::{FAR, lifetime},
 };
 
@@ -356,28 +357,12 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// A lock point's name, or where in the source it stands.
-#[derive(Debug, Clone)]
-pub(crate) enum Point {
-    Named(Cow<'static, str>),
-    At(&'static Location<'static>),
-}
-
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named(name) => f.write_str(name),
-            Self::At(location) => write!(f, "{}:{}", location.file(), location.line()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn lease(ttl: Duration) -> Lease {
-        let point = Point::Named(Cow::Borrowed("tests"));
+        let point = Point::Named("tests".into());
         Lease::new(
             LockKey::new("k").unwrap().into(),
             None,

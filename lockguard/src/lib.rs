@@ -49,6 +49,7 @@ mod error;
 mod fencing_token;
 mod key;
 mod keys;
+mod point;
 mod retry;
 mod token;
 

@@ -8,7 +8,8 @@ use crate::{
     error::LockError,
     guard::LockGuard,
     keys::LockKeys,
-    lease::{Lease, Point},
+    lease::Lease,
+    point::Point,
     run::run,
     terms::{OnLost, Terms},
 };
