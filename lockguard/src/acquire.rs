@@ -10,6 +10,7 @@ use std::{
 
 use rand::Rng as _;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::{
     backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
@@ -24,6 +25,7 @@ use crate::{
     key::LockKey,
     keys::LockKeys,
     lease::Lease,
+    observe::Acquiring,
     point::Point,
     queue::{LocalHolder, Places, Turn},
     terms::Terms,
@@ -152,6 +154,13 @@ pub(crate) async fn take(
     want: &Want,
     places: &Places,
 ) -> Result<Grant, LockError> {
+    let acquiring = Acquiring::begin(want);
+    let contest = contend(core, want, places).instrument(acquiring.span());
+    acquiring.end(contest.await)
+}
+
+/// See [`take`].
+async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     check(core, want)?;
     let mut contest = Contest::new(core, want, places);
     let _turn = contest.line_up().await;
