@@ -10,7 +10,6 @@ use std::{
 
 use rand::Rng as _;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use crate::{
     backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
@@ -155,8 +154,9 @@ pub(crate) async fn take(
     places: &Places,
 ) -> Result<Grant, LockError> {
     let acquiring = Acquiring::begin(want);
-    let contest = contend(core, want, places).instrument(acquiring.span());
-    acquiring.end(contest.await)
+    let contest = pin!(contend(core, want, places));
+    let result = acquiring.watch(contest).await;
+    acquiring.end(result)
 }
 
 /// See [`take`].

@@ -3,7 +3,7 @@
 //! Spans and events name the key, metrics never do; nothing tells an owner
 //! token.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
 use tracing::{Span, debug, debug_span, field};
@@ -49,9 +49,13 @@ impl<'a> Acquiring<'a> {
         }
     }
 
-    /// The span of the wait.
-    pub(crate) fn span(&self) -> Span {
-        self.span.clone()
+    /// Polls the contest in the span.
+    pub(crate) async fn watch<F: Future>(&self, mut contest: Pin<&mut F>) -> F::Output {
+        poll_fn(|cx| {
+            let _entered = self.span.enter();
+            contest.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// What it came to.
