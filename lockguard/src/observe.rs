@@ -6,7 +6,7 @@
 use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{Span, debug, debug_span, field};
+use tracing::{Level, Span, debug, debug_span, enabled, field};
 
 use crate::{
     acquire::Want,
@@ -114,19 +114,22 @@ fn outcome(error: &LockError) -> &'static str {
     }
 }
 
-/// A lease that is being given back.
-pub(crate) struct Ending(Lease);
+/// A lease that is being given back, where anybody wants to know.
+pub(crate) struct Ending(Option<Lease>);
 
 impl Ending {
     pub(crate) fn begin(lease: &Lease) -> Self {
         metrics::held(lease.point(), || lease.usage(Instant::now()));
-        Self(lease.clone())
+        let is_watched = metrics::IS_ON || enabled!(Level::DEBUG);
+        Self(is_watched.then(|| lease.clone()))
     }
 
     /// What the servers say to the release of one of the keys, of which the
     /// number is given.
     pub(crate) fn answered(&self, (nth, reply): &(usize, Result<ReleaseReply, BackendError>)) {
-        let Self(lease) = self;
+        let Some(lease) = &self.0 else {
+            return;
+        };
         let key = lease.keys().get(*nth).unwrap_or(lease.key());
         debug!(%key, point = %lease.point(), ?reply, "released");
         // After its deadline the servers may rightly have forgotten it.
