@@ -11,6 +11,7 @@ use crate::{
     error::{LockError, ReleaseError},
     guard::release_error,
     manager::LockManager,
+    observe,
     point::Point,
     retry::Retry,
     terms::Terms,
@@ -201,13 +202,15 @@ impl LockManager {
                 jitter,
             },
         };
+        let point = Point::Named("LockManager::acquire".into());
+        let refused = |error: &LockError| observe::refused(&point, error);
         let want = Want {
-            keys: core.key(key)?.into(),
+            keys: core.key(key).inspect_err(refused)?.into(),
             ttl,
             terms: Terms::default(),
             patience,
             label,
-            point: Point::Named("LockManager::acquire".into()),
+            point,
             is_fenced: false,
         };
         let places = core.queue.places(&want.keys);

@@ -136,7 +136,8 @@ async fn an_acquire_by_key_and_token_is_timed_too() {
     let manager = manager.build().await.unwrap();
     manager.acquire("k", TTL).await.unwrap();
     manager.acquire("k", TTL).await.unwrap_err();
-    for outcome in ["acquired", "busy"] {
+    manager.acquire("no key", TTL).await.unwrap_err();
+    for outcome in ["acquired", "busy", "invalid"] {
         let labels = [("point", "LockManager::acquire"), ("outcome", outcome)];
         assert_eq!(
             measured.values(ACQUIRE_SECONDS, labels).len(),
