@@ -3,6 +3,8 @@
 #[cfg(any(feature = "axum", feature = "prometheus"))]
 pub mod http;
 #[cfg(feature = "redis")]
+pub mod installed;
+#[cfg(feature = "redis")]
 pub mod replica;
 #[cfg(feature = "redis")]
 pub mod server;
