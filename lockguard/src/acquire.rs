@@ -25,8 +25,10 @@ use crate::{
     guard::LockGuard,
     key::LockKey,
     keys::LockKeys,
-    lease::{Lease, Point},
+    lease::Lease,
     line::InLine,
+    observe::Acquiring,
+    point::Point,
     queue::{LocalHolder, Places, Turn},
     terms::Terms,
     token::OwnerToken,
@@ -172,6 +174,14 @@ pub(crate) async fn take(
     want: &Want,
     places: &Places,
 ) -> Result<Grant, LockError> {
+    let acquiring = Acquiring::begin(want);
+    let contest = pin!(contend(core, want, places));
+    let result = acquiring.watch(contest).await;
+    acquiring.end(result)
+}
+
+/// See [`take`].
+async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     check(core, want)?;
     let mut contest = Contest::new(core, want, places);
     let _turn = contest.line_up().await;

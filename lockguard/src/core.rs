@@ -16,6 +16,7 @@ use crate::{
     fences::Fences,
     key::LockKey,
     keys::LockKeys,
+    metrics,
     queue::Queue,
     renewal::Renewal,
     retry::RetryPolicy,
@@ -69,6 +70,7 @@ impl Default for Settings {
 
 impl Core {
     pub(crate) fn new(backend: Arc<dyn Backend>, settings: Settings) -> Self {
+        metrics::describe();
         let background = Background::new(backend.is_immediate());
         Self {
             renewal: Renewal::new(Arc::clone(&backend), background.clone()),

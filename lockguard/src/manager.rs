@@ -13,7 +13,7 @@ use crate::{
     builder::LockManagerBuilder,
     connect_error::ConnectError,
     core::{Core, Settings},
-    lease::Point,
+    point::Point,
     request::LockRequest,
 };
 
