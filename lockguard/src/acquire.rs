@@ -2,14 +2,14 @@
 
 use std::{
     future::{poll_fn, ready},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
 use rand::Rng as _;
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     backend::{
@@ -29,7 +29,8 @@ use crate::{
     line::InLine,
     observe::Acquiring,
     point::Point,
-    queue::{LocalHolder, Places, Turn},
+    queue::{LocalHolder, Place, Places, Turn},
+    successor::Successor,
     terms::Terms,
     token::OwnerToken,
     validity::{FAR, TTL_RANGE, longest_attempt, node_budget},
@@ -82,6 +83,14 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    pub(crate) fn new(undo: Undo, start: Instant, fencing_token: Option<FencingToken>) -> Self {
+        Self {
+            undo,
+            start,
+            fencing_token,
+        }
+    }
+
     /// Leaves the keys to whoever knows the token.
     pub(crate) fn into_token(mut self) -> OwnerToken {
         self.undo.disarm();
@@ -92,7 +101,7 @@ impl Grant {
 /// Gives back what an acquire may have taken, unless it is disarmed.
 ///
 /// It stands between "a server may have granted" and "a guard exists".
-struct Undo {
+pub(crate) struct Undo {
     core: Arc<Core>,
     keys: LockKeys,
     token: OwnerToken,
@@ -102,7 +111,7 @@ struct Undo {
 }
 
 impl Undo {
-    fn arm(core: &Arc<Core>, keys: &LockKeys, token: &OwnerToken) -> Self {
+    pub(crate) fn arm(core: &Arc<Core>, keys: &LockKeys, token: &OwnerToken) -> Self {
         Self {
             core: Arc::clone(core),
             keys: keys.clone(),
@@ -113,7 +122,7 @@ impl Undo {
     }
 
     /// From here on somebody else is responsible for the keys.
-    fn disarm(&mut self) {
+    pub(crate) fn disarm(&mut self) {
         self.is_armed = false;
     }
 }
@@ -186,7 +195,9 @@ async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
     let mut contest = Contest::new(core, want, places);
     let _turn = contest.line_up().await;
     loop {
-        contest.wait_for_local_holders().await?;
+        if let Some(grant) = contest.wait_for_local_holders().await? {
+            return Ok(grant);
+        }
         match contest.attempt().await? {
             Attempt::Granted(grant) => return Ok(grant),
             Attempt::Busy(holder) => contest.pause_busy(holder).await?,
@@ -283,36 +294,73 @@ impl<'a> Contest<'a> {
     }
 
     /// While a lease of ours holds one of the keys the servers need not be
-    /// asked: its release wakes us.
-    async fn wait_for_local_holders(&mut self) -> Result<(), LockError> {
+    /// asked: its release wakes us, or hands the key on.
+    async fn wait_for_local_holders(&mut self) -> Result<Option<Grant>, LockError> {
         if !self.is_in_line() || self.core.background.is_homeless() {
-            return Ok(());
+            return Ok(None);
         }
         // The servers tell us of that release as of any other, and reserve the
         // key for us.
         let is_entered = self.line.as_ref().is_some_and(InLine::is_entered);
         if is_entered && !self.want.keys.are_several() {
-            return Ok(());
+            return Ok(None);
         }
         let places = self.places;
         places.look();
         for place in places.iter() {
             let unseen = Instant::now() + LONGEST_UNSEEN;
+            let mut granted = None;
             // Asked again after each wait: the holder may have been renewed,
             // or be given back but for a rest.
             while let Some(holder) = place.local_holder(Instant::now()) {
+                if granted.is_none() {
+                    granted = self.name_successor();
+                }
                 let look = holder.until.min(unseen).min(self.deadline);
-                let is_told = until(look, place.freed()).await.is_some();
+                let told = until(look, freed_or_granted(place, &mut granted)).await;
+                if let Some(Some(grant)) = told {
+                    return Ok(self.taken_over(grant));
+                }
                 let now = Instant::now();
                 if now >= self.deadline {
                     return Err(self.busy_error(&local_holder(place.key(), &holder)));
                 }
-                if !is_told && now >= unseen {
+                if told.is_none() && now >= unseen {
                     break;
                 }
             }
+            // It may have come in this moment.
+            if let Some(grant) = granted.and_then(|mut granted| granted.try_recv().ok()) {
+                return Ok(self.taken_over(grant));
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// A grant that a holder of ours has handed on, if it is worth having; else
+    /// it is given back here.
+    fn taken_over(&self, grant: Grant) -> Option<Grant> {
+        if let Some(token) = grant.fencing_token {
+            self.core.fences.saw(&self.want.keys, token);
+        }
+        let is_late = grant.start.elapsed() > longest_attempt(self.want.ttl);
+        (!is_late).then_some(grant)
+    }
+
+    /// Where the grant comes if the local holder hands the key on to us.
+    fn name_successor(&mut self) -> Option<oneshot::Receiver<Grant>> {
+        if self.want.keys.are_several() || !self.may_stand {
+            return None;
+        }
+        let token = OwnerToken::with_label(&self.want.label);
+        let request = self.fenced(AcquireRequest::new(
+            self.want.keys.clone(),
+            token,
+            self.want.ttl,
+        ));
+        let (successor, granted) = Successor::new(self.core, request);
+        self.places.name_successor(successor);
+        Some(granted)
     }
 
     /// One attempt with a token of its own.
@@ -381,6 +429,7 @@ impl<'a> Contest<'a> {
         fencing_token: Option<FencingToken>,
     ) -> Attempt {
         self.close_line();
+        self.places.was_in_order();
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
@@ -416,15 +465,21 @@ impl<'a> Contest<'a> {
         };
         let mut request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
         request.waiter = waiter;
-        if self.want.is_fenced {
-            let greatest = self.core.fences.greatest(keys);
-            let longest = self.want.terms.longest(*ttl);
-            request = request.fenced(
-                fence::proposal(greatest, wall_clock()),
-                fence::life(longest),
-            );
-        }
+        let request = self.fenced(request);
         (token, request)
+    }
+
+    /// The same with a fencing token, if one is wanted.
+    fn fenced(&self, request: AcquireRequest) -> AcquireRequest {
+        if !self.want.is_fenced {
+            return request;
+        }
+        let greatest = self.core.fences.greatest(&self.want.keys);
+        let longest = self.want.terms.longest(self.want.ttl);
+        request.fenced(
+            fence::proposal(greatest, wall_clock()),
+            fence::life(longest),
+        )
     }
 
     /// Waits until another attempt is worth making, or says that none is.
@@ -564,6 +619,27 @@ impl<'a> Contest<'a> {
         let late = NodeError::new(address, "granted with less than half of the ttl left");
         LockError::unavailable(self.want.keys.first(), [late])
     }
+}
+
+/// Resolves when the holder of ours has given the key back, with a grant where
+/// it has handed the key on.
+async fn freed_or_granted(
+    place: &Place,
+    granted: &mut Option<oneshot::Receiver<Grant>>,
+) -> Option<Grant> {
+    let mut freed = pin!(place.freed());
+    poll_fn(|cx| {
+        if let Some(receiver) = granted
+            && let Poll::Ready(grant) = Pin::new(receiver).poll(cx)
+        {
+            *granted = None;
+            if let Ok(grant) = grant {
+                return Poll::Ready(Some(grant));
+            }
+        }
+        freed.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 /// A backend's error as the user sees it.

@@ -16,6 +16,7 @@ use crate::{
     observe::Ending,
     queue::Places,
     renewal::Renewed,
+    successor::give_back,
     terms::{OnLost, Terms},
     token::OwnerToken,
     validity::node_budget,
@@ -247,12 +248,11 @@ impl LockGuard {
             backend.extend(keys.map(request).collect())
         });
         // All are asked for now, in one go.
-        let release = |key: &LockKey| {
-            let request = ReleaseRequest::new(key.clone(), token.clone());
-            backend.release(request.keeping(rest.left))
-        };
-        let first = release(self.lease.key());
-        let others = self.lease.keys().iter().skip(1).map(release).collect();
+        let request =
+            |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(rest.left);
+        let first = give_back(backend, &places, request(self.lease.key()));
+        let others = self.lease.keys().iter().skip(1);
+        let others = others.map(|key| backend.release(request(key))).collect();
         let freeing = Freeing {
             places,
             token,

@@ -99,6 +99,7 @@ mod queue;
 mod renewal;
 mod request;
 mod run;
+mod successor;
 mod token_lock;
 
 // Entry: what programs and expansions call.

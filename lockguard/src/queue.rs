@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,7 +17,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{key::LockKey, keys::LockKeys, token::OwnerToken};
+use crate::{key::LockKey, keys::LockKeys, successor::Successor, token::OwnerToken};
 
 /// The lines of waiters, one for each key that anybody here waits for or
 /// holds.
@@ -46,7 +46,15 @@ pub(crate) struct Line {
     /// Told each time.
     freed: Notify,
     holder: Mutex<Option<LocalHolder>>,
+    successor: Mutex<Option<Successor>>,
+    /// How often in a row a lease of ours was handed on without a look at who
+    /// stands in line on the servers.
+    handed_on: AtomicU32,
 }
+
+/// How often in a row a lease is handed on inside this process, while others
+/// may queue.
+const MOST_HANDED_ON: u32 = 32;
 
 /// A lease of ours on a key.
 #[derive(Debug, Clone)]
@@ -119,6 +127,8 @@ impl Line {
             frees: AtomicU64::new(0),
             freed: Notify::new(),
             holder: Mutex::new(None),
+            successor: Mutex::new(None),
+            handed_on: AtomicU32::new(0),
         }
     }
 
@@ -152,6 +162,30 @@ impl Places {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Place> {
         iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// Names who has the single key next, if it is handed on.
+    pub(crate) fn name_successor(&self, successor: Successor) {
+        *self.first.line.successor.lock() = Some(successor);
+    }
+
+    /// Who has the single key next, if it is still there and it is its turn.
+    pub(crate) fn successor(&self) -> Option<Successor> {
+        if !self.rest.is_empty() {
+            return None;
+        }
+        let line = &self.first.line;
+        let successor = line.successor.lock().take();
+        let successor = successor.filter(Successor::is_there)?;
+        let handed_on = line.handed_on.fetch_add(1, Ordering::Relaxed);
+        (handed_on < MOST_HANDED_ON).then_some(successor)
+    }
+
+    /// Notes that the servers granted the keys in the order of their lines.
+    pub(crate) fn was_in_order(&self) {
+        for place in self.iter() {
+            place.line.handed_on.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Notes what has been freed so far: [`Place::freed`] waits for more.

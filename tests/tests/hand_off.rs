@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lockguard::{LockManager, RetryPolicy};
+use lockguard::{Lease, LockManager, RetryPolicy};
 use lockguard_tests::{
     Flow, Proxy, Server, Servers, Warnings, Witness, Worker, eventually, eventually_blocking,
     over_1_3_5_nodes,
@@ -461,6 +461,101 @@ over_1_3_5_nodes!(who_waits_for_several_keys_is_woken_by_each(servers) {
     waiting.await.unwrap().unwrap().release().await.unwrap();
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     assert_nothing_left(servers).await;
+});
+
+over_1_3_5_nodes!(inside_a_process_a_lock_is_handed_on_without_being_freed(servers) {
+    const SECTIONS: usize = 100;
+    let [manager] = managers(servers).await;
+    let witness = Witness::new();
+    let held = manager.lock("k", TTL).acquire().await.unwrap();
+    let mut waiters = Vec::new();
+    for _ in 0..SECTIONS {
+        let witness = witness.clone();
+        let request = manager.lock("k", TTL).wait(PATIENCE);
+        waiters.push(tokio::spawn(request.run(async move |_| {
+            let section = witness.enter("k");
+            tokio::task::yield_now().await;
+            section.leave();
+        })));
+        tokio::task::yield_now().await;
+    }
+    let freed = |server: &Server| server.command_count("del");
+    let before: Vec<_> = servers.iter().map(freed).collect();
+    held.release().await.unwrap();
+    for waiter in waiters {
+        waiter.await.unwrap().unwrap();
+    }
+    witness.assert_exclusive(SECTIONS);
+    assert_nothing_left(servers).await;
+    for (server, before) in servers.iter().zip(before) {
+        let freed = freed(server) - before;
+        assert!(freed <= 10, "freed {freed} times for {SECTIONS} sections");
+    }
+});
+
+over_1_3_5_nodes!(fenced_locks_are_handed_on_with_rising_tokens(servers) {
+    let [manager] = managers(servers).await;
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let held = manager.lock("k", TTL).fenced().acquire().await.unwrap();
+    let mut waiters = JoinSet::new();
+    for _ in 0..20 {
+        let tokens = Arc::clone(&tokens);
+        let request = manager.lock("k", TTL).fenced().wait(PATIENCE);
+        waiters.spawn(request.run(async move |lease: Lease| {
+            tokens.lock().push(lease.fencing_token().unwrap());
+        }));
+    }
+    tokens.lock().push(held.fencing_token().unwrap());
+    held.release().await.unwrap();
+    while let Some(done) = waiters.join_next().await {
+        done.unwrap().unwrap();
+    }
+    let tokens = tokens.lock();
+    assert!(tokens.is_sorted_by(|a, b| a < b), "{tokens:?}");
+});
+
+over_1_3_5_nodes!(a_successor_that_is_cancelled_leaves_the_lock_free(servers) {
+    let [manager] = managers(servers).await;
+    for n in 0..20 {
+        let held = manager.lock("k", TTL).acquire().await.unwrap();
+        let cancelled = tokio::spawn(manager.lock("k", TTL).wait(PATIENCE).acquire());
+        sleep(Duration::from_millis(n % 3)).await;
+        let releasing = tokio::spawn(held.release());
+        if n % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+        cancelled.abort();
+        drop(cancelled);
+        releasing.await.unwrap().unwrap();
+        let request = manager.lock("k", TTL).wait(SOON);
+        request.acquire().await.unwrap().release().await.unwrap();
+    }
+    assert_nothing_left(servers).await;
+});
+
+over_1_3_5_nodes!(another_process_has_its_turn_after_32_hand_ons(servers) {
+    let [crowd, other] = managers(servers).await;
+    let served = Arc::new(Mutex::new(0_u32));
+    let mut crowded = JoinSet::new();
+    let held = crowd.lock("k", TTL).acquire().await.unwrap();
+    for _ in 0..8 {
+        let (crowd, served) = (crowd.clone(), Arc::clone(&served));
+        crowded.spawn(async move {
+            loop {
+                let request = crowd.lock("k", TTL).wait(PATIENCE);
+                request.run(async |_| *served.lock() += 1).await.unwrap();
+            }
+        });
+    }
+    let (at, waiting) = (Arc::clone(&served), other.lock("k", TTL).wait(PATIENCE));
+    let waiting = tokio::spawn(waiting.run(async move |_| *at.lock()));
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    held.release().await.unwrap();
+    let before_it = waiting.await.unwrap().unwrap();
+    assert!(before_it <= 33, "{before_it} sections came before");
+    crowded.shutdown().await;
 });
 
 /// A user that may do everything but this.

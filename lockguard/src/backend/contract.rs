@@ -51,6 +51,9 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 ///   A reservation that nobody claims runs out, and the next in line has it.
 ///   Whoever waits for several keys is entered into the line of the one that is
 ///   held, and is told without a reservation.
+///   An acquire of one key that [replaces](AcquireRequest::replacing) the token
+///   that holds it is granted with the whole ttl, and is a new owner's: whoever
+///   stands in line goes on waiting.
 /// - After an error, or when the future is dropped, the outcome is unknown:
 ///   the caller releases, and that release takes effect after the acquire.
 /// - Every future resolves within a bounded time.
@@ -175,7 +178,8 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
-    /// Whether waiters for a key stand in line here.
+    /// Whether waiters for a key stand in line here, and one owner token can be
+    /// put in the place of another.
     fn has_line(&self) -> bool {
         false
     }
@@ -267,6 +271,8 @@ pub struct AcquireRequest {
     pub fence: Option<FenceRequest>,
     /// Who waits in the key's line, if it is refused.
     pub waiter: Option<Waiter>,
+    /// The owner token of ours in whose place the new one is put.
+    pub replaces: Option<OwnerToken>,
 }
 
 impl AcquireRequest {
@@ -278,7 +284,16 @@ impl AcquireRequest {
             ttl,
             fence: None,
             waiter: None,
+            replaces: None,
         }
+    }
+
+    /// Puts the token in the place of this one, which is dead from then on; for
+    /// one key, and refused where neither of them holds it.
+    #[must_use]
+    pub fn replacing(mut self, token: OwnerToken) -> Self {
+        self.replaces = Some(token);
+        self
     }
 
     /// The same for a waiter, who is entered into the key's line if it is

@@ -5,7 +5,8 @@ use std::time::Duration;
 use lockguard::{
     LockKey, LockKeys, OwnerToken,
     backend::{
-        AcquireReply, AcquireRequest, BoxFuture, ReleaseReply, ReleaseRequest, Ticket, Waiter,
+        AcquireReply, AcquireRequest, BoxFuture, ExtendReply, ReleaseReply, ReleaseRequest, Ticket,
+        Waiter,
     },
 };
 use tokio::time::{Instant, sleep_until, timeout};
@@ -259,4 +260,57 @@ pub async fn who_waits_for_several_keys_is_told_and_holds_nothing(on: Fixture) {
     on.release(&keys[1], &held).await;
     timeout(SOON, passed).await.expect("a wake");
     on.assert_free(&keys[1]).await;
+}
+
+pub async fn an_owner_replaces_another_of_its_process(on: Fixture) {
+    let key = fresh_key();
+    if !on.backend.has_line() {
+        return;
+    }
+    let (old, new) = (on.take(&key, SHORT).await, fresh_token());
+    let request = AcquireRequest::new(key.clone(), new.clone(), LONG);
+    let replacing = request.replacing(old.clone());
+    for _ in 0..2 {
+        let reply = on.backend.acquire(replacing.clone()).await;
+        assert_eq!(reply.expect("an answer"), AcquireReply::Granted);
+    }
+    let left = on.left_of(&key, &new).await;
+    assert!(left + SOON > LONG, "{left:?}");
+    assert_eq!(on.release(&key, &old).await, ReleaseReply::NotOwner);
+    assert_eq!(on.extend(&key, &old, LONG).await, ExtendReply::NotOwner);
+    on.assert_held(&key, &new).await;
+}
+
+pub async fn an_owner_replaces_nobody_else(on: Fixture) {
+    let key = fresh_key();
+    if !on.backend.has_line() {
+        return;
+    }
+    let request = AcquireRequest::new(key.clone(), fresh_token(), LONG);
+    let replacing = request.replacing(fresh_token());
+    let reply = on.backend.acquire(replacing.clone()).await;
+    assert_eq!(reply.expect("an answer"), AcquireReply::Split);
+    let held = on.take(&key, LONG).await;
+    let reply = on.backend.acquire(replacing).await.expect("an answer");
+    assert!(matches!(reply, AcquireReply::Busy(_)), "{reply:?}");
+    on.assert_held(&key, &held).await;
+}
+
+pub async fn an_owner_that_replaces_another_gets_a_greater_token(on: Fixture) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let key = fresh_key();
+    if !on.backend.has_line() {
+        return;
+    }
+    let (old, keys) = (fresh_token(), [key.clone()]);
+    let first = on.acquiring_fenced(&keys, &old, 1000, LONG).await;
+    let Ok(AcquireReply::GrantedWith(first)) = first else {
+        panic!("no fencing token: {first:?}");
+    };
+    let request = AcquireRequest::new(key, fresh_token(), LONG).fenced(first, DAY);
+    let second = on.backend.acquire(request.replacing(old)).await;
+    let Ok(AcquireReply::GrantedWith(second)) = second else {
+        panic!("no fencing token: {second:?}");
+    };
+    assert!(second > first, "{second} after {first}");
 }

@@ -201,6 +201,12 @@ macro_rules! contract_cases {
                 "A fenced waiter gets a token greater than every one before.";
             line::who_waits_for_several_keys_is_told_and_holds_nothing
                 "Who waits for several keys is told when one is given back, and holds nothing.";
+            line::an_owner_replaces_another_of_its_process
+                "An acquire replaces the token that it names, which is dead from then on.";
+            line::an_owner_replaces_nobody_else
+                "An acquire that replaces a token that holds nothing is refused.";
+            line::an_owner_that_replaces_another_gets_a_greater_token
+                "Who replaces another is a new owner, and gets a greater fencing token.";
             nature::an_immediate_backend_answers_at_the_first_poll
                 "Every future of an immediate backend is ready at its first poll, without a runtime.";
             nature::the_address_names_the_backend

@@ -97,6 +97,8 @@ pub(super) enum Question {
     IsItMyTurn,
     /// The same, with a fencing token.
     IsItMyTurnAt(FenceRequest),
+    /// A single key, in the place of another owner of ours.
+    IsItOurs,
     /// One of several keys, which is held: a place in its line; with the fence
     /// of all.
     LetMeWait(usize, Option<FencingToken>),
@@ -111,6 +113,7 @@ impl Question {
             (Some(fence), _, Some(_)) => Self::IsItMyTurnAt(fence),
             (Some(fence), ..) => Self::AreTheyMineAt(fence),
             (None, _, Some(_)) => Self::IsItMyTurn,
+            (None, [_], None) if request.replaces.is_some() => Self::IsItOurs,
             (None, [_], None) => Self::IsItMine,
             (None, ..) => Self::AreTheyMine,
         }
@@ -261,6 +264,19 @@ impl Command {
             }
             Task::Acquire {
                 request,
+                question: Question::IsItOurs,
+                ..
+            } => {
+                let mut transfer = self.script(&TRANSFER, &[request.keys.first().as_str()]);
+                let replaced = request.replaces.as_ref().map(OwnerToken::expose);
+                transfer
+                    .arg(request.token.expose())
+                    .arg(millis(request.ttl))
+                    .arg(replaced.unwrap_or_default());
+                transfer
+            }
+            Task::Acquire {
+                request,
                 question: Question::LetMeWait(nth, _),
                 ..
             } => {
@@ -327,8 +343,7 @@ impl Command {
         let mut acquire = self.script(&ACQUIRE_FENCED, &keys.collect::<Vec<_>>());
         acquire
             .arg(request.token.expose())
-            // Nobody hands a lock on inside this process yet.
-            .arg("")
+            .arg(request.replaces.as_ref().map_or("", OwnerToken::expose))
             .arg(millis(request.ttl))
             .arg(fence.proposal.get())
             .arg(millis(fence.keep));
@@ -375,6 +390,8 @@ impl Command {
                 let heard = match question {
                     Question::IsItMine => set_reply(reply),
                     Question::WhoseIsIt => Some(holder_reply(reply, &request.token)),
+                    Question::IsItOurs if reply == Value::Int(1) => Some(Ok(AcquireReply::Granted)),
+                    Question::IsItOurs => Some(holder_reply(reply, &request.token)),
                     Question::IsItMyTurn => Some(claim_reply(reply)),
                     Question::LetMeWait(nth, fence) => {
                         Some(entered_reply(reply, request, *nth, *fence))
@@ -567,15 +584,18 @@ static ACQUIRE: LazyLock<Script> =
 static ACQUIRE_FENCED: LazyLock<Script> =
     LazyLock::new(|| Script::new(with_line!("scripts/acquire_fenced.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(with_line!("scripts/claim.lua")));
+static TRANSFER: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/transfer.lua")));
 static HOLDER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/holder.lua")));
 static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(with_line!("scripts/release.lua")));
 
 /// The code of every script, to be loaded when a server is connected to.
-pub(super) fn scripts() -> [&'static str; 6] {
+pub(super) fn scripts() -> [&'static str; 7] {
     [
         ACQUIRE.code,
         CLAIM.code,
+        TRANSFER.code,
         ACQUIRE_FENCED.code,
         HOLDER.code,
         EXTEND.code,

@@ -1,0 +1,120 @@
+//! From one lease of this process to the next, in one round trip.
+
+use std::sync::Arc;
+
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    acquire::{Grant, Undo},
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ReleaseReply,
+        ReleaseRequest,
+    },
+    clock::until,
+    core::Core,
+    queue::Places,
+    validity::longest_attempt,
+};
+
+/// Who has the key next in this process, while one of ours holds it.
+///
+/// Whoever gives the key back asks for the successor, so that nobody waits for
+/// a task that is not polled.
+pub(crate) struct Successor {
+    core: Arc<Core>,
+    request: AcquireRequest,
+    grant: oneshot::Sender<Grant>,
+}
+
+impl Successor {
+    /// Asks for what is requested, and where the grant will come.
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        request: AcquireRequest,
+    ) -> (Self, oneshot::Receiver<Grant>) {
+        let (grant, granted) = oneshot::channel();
+        let successor = Self {
+            core: Arc::clone(core),
+            request,
+            grant,
+        };
+        (successor, granted)
+    }
+
+    /// Whether it still waits.
+    pub(crate) fn is_there(&self) -> bool {
+        !self.grant.is_closed()
+    }
+
+    /// Puts its token in the place of the one that is given back.
+    ///
+    /// A successor that has gone meanwhile gives the key back.
+    fn take_over(self, release: &ReleaseRequest) -> BoxFuture<'static, TakenOver> {
+        let Self {
+            core,
+            request,
+            grant,
+        } = self;
+        let longest = longest_attempt(request.ttl);
+        let is_fenced = request.fence.is_some();
+        let mut undo = Undo::arm(&core, &request.keys, &request.token);
+        // The lease counts from here, before the first byte is sent.
+        let start = Instant::now();
+        let replacing = request.replacing(release.token.clone());
+        let acquire = core.backend.acquire(replacing);
+        Box::pin(async move {
+            let fencing_token = match until(start + longest, acquire).await {
+                Some(Ok(AcquireReply::Granted)) if !is_fenced => None,
+                Some(Ok(AcquireReply::GrantedWith(token))) if is_fenced => Some(token),
+                Some(Ok(AcquireReply::Busy(_) | AcquireReply::Split)) => {
+                    undo.disarm();
+                    return TakenOver::No;
+                }
+                _ => return TakenOver::Perhaps,
+            };
+            // Where it has gone, this gives the key back.
+            drop(grant.send(Grant::new(undo, start, fencing_token)));
+            TakenOver::Yes
+        })
+    }
+}
+
+/// Whether a successor holds the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TakenOver {
+    Yes,
+    No,
+    /// It is given back in its name, whatever there is of it.
+    Perhaps,
+}
+
+/// Gives a key back: to a successor in this process, if there is one and it is
+/// its turn, or else to the servers.
+///
+/// Asked for now, as every release is.
+pub(crate) fn give_back(
+    backend: &Arc<dyn Backend>,
+    places: &Places,
+    release: ReleaseRequest,
+) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+    let successor = match release.keep {
+        None => places.successor(),
+        Some(_) => None,
+    };
+    let Some(successor) = successor else {
+        return backend.release(release);
+    };
+    let taken_over = successor.take_over(&release);
+    let backend = Arc::clone(backend);
+    Box::pin(async move {
+        let taken_over = taken_over.await;
+        if taken_over == TakenOver::Yes {
+            return Ok(ReleaseReply::Freed);
+        }
+        // It says why, if the key is not ours.
+        match backend.release(release).await {
+            Ok(_) if taken_over == TakenOver::Perhaps => Ok(ReleaseReply::Freed),
+            reply => reply,
+        }
+    })
+}
