@@ -4,7 +4,7 @@ use std::{
     future::{poll_fn, ready},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -193,7 +193,10 @@ pub(crate) async fn take(
 async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     check(core, want)?;
     let mut contest = Contest::new(core, want, places);
-    let _turn = contest.line_up().await;
+    let _turn = match contest.line_up().await {
+        Lined::Turn(turn) => turn,
+        Lined::Granted(grant) => return Ok(grant),
+    };
     loop {
         if let Some(grant) = contest.wait_for_local_holders().await? {
             return Ok(grant);
@@ -229,6 +232,14 @@ pub(crate) fn check_ttl(key: &LockKey, ttl: Duration) -> Result<(), LockError> {
     Err(LockError::invalid_options(key, reason))
 }
 
+/// What standing in this process's line came to.
+enum Lined {
+    /// The right to ask the servers, or none, and they are asked all the same.
+    Turn(Option<Turn>),
+    /// A lease of ours has handed the key on.
+    Granted(Grant),
+}
+
 /// What an attempt came to.
 enum Attempt {
     Granted(Grant),
@@ -255,6 +266,8 @@ struct Contest<'a> {
     may_stand: bool,
     /// The place in the servers' line, from the first attempt on.
     line: Option<InLine>,
+    /// Where the grant comes if a lease of ours hands the key on to us.
+    granted: Option<oneshot::Receiver<Grant>>,
 }
 
 impl<'a> Contest<'a> {
@@ -275,6 +288,7 @@ impl<'a> Contest<'a> {
             split: None,
             may_stand: want.may_wait() && core.backend.has_line(),
             line: None,
+            granted: None,
         }
     }
 
@@ -283,14 +297,41 @@ impl<'a> Contest<'a> {
         matches!(self.want.patience, Patience::Wait(wait) if !wait.is_zero())
     }
 
-    /// Waits for the turn; without one the caller looks all the same.
-    async fn line_up(&mut self) -> Option<Turn> {
+    /// Waits for the turn, or until a lease of ours hands the key on; without
+    /// either the caller looks all the same.
+    async fn line_up(&mut self) -> Lined {
         if !self.is_in_line() {
-            return None;
+            return Lined::Turn(None);
+        }
+        let places = self.places;
+        let mut turn = pin!(places.turn());
+        let first = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await;
+        if let Poll::Ready(turn) = first {
+            return Lined::Turn(turn);
+        }
+        if let Some(successor) = self.successor() {
+            places.add_successor(successor);
         }
         // Whoever waits in vain looks once by itself: nobody is told that the
         // key is busy who has not heard of a holder.
-        until(self.deadline, self.places.turn()).await.flatten()
+        let granted = &mut self.granted;
+        let lined = until(
+            self.deadline,
+            poll_fn(|cx| {
+                if let Some(grant) = poll_granted(granted, cx) {
+                    return Poll::Ready(Lined::Granted(grant));
+                }
+                turn.as_mut().poll(cx).map(Lined::Turn)
+            }),
+        );
+        match lined.await {
+            Some(Lined::Granted(grant)) => match self.taken_over(grant) {
+                Some(grant) => Lined::Granted(grant),
+                None => Lined::Turn(None),
+            },
+            Some(turn) => turn,
+            None => Lined::Turn(None),
+        }
     }
 
     /// While a lease of ours holds one of the keys the servers need not be
@@ -309,15 +350,16 @@ impl<'a> Contest<'a> {
         places.look();
         for place in places.iter() {
             let unseen = Instant::now() + LONGEST_UNSEEN;
-            let mut granted = None;
             // Asked again after each wait: the holder may have been renewed,
             // or be given back but for a rest.
             while let Some(holder) = place.local_holder(Instant::now()) {
-                if granted.is_none() {
-                    granted = self.name_successor();
+                if self.granted.is_none()
+                    && let Some(successor) = self.successor()
+                {
+                    places.add_first_successor(successor);
                 }
                 let look = holder.until.min(unseen).min(self.deadline);
-                let told = until(look, freed_or_granted(place, &mut granted)).await;
+                let told = until(look, freed_or_granted(place, &mut self.granted)).await;
                 if let Some(Some(grant)) = told {
                     return Ok(self.taken_over(grant));
                 }
@@ -329,12 +371,17 @@ impl<'a> Contest<'a> {
                     break;
                 }
             }
-            // It may have come in this moment.
-            if let Some(grant) = granted.and_then(|mut granted| granted.try_recv().ok()) {
-                return Ok(self.taken_over(grant));
-            }
         }
-        Ok(None)
+        Ok(self.withdraw())
+    }
+
+    /// From here on the servers are asked, unless a lease of ours has handed the
+    /// key on in this moment.
+    fn withdraw(&mut self) -> Option<Grant> {
+        let mut granted = self.granted.take()?;
+        granted.close();
+        let grant = granted.try_recv().ok()?;
+        self.taken_over(grant)
     }
 
     /// A grant that a holder of ours has handed on, if it is worth having; else
@@ -347,20 +394,17 @@ impl<'a> Contest<'a> {
         (!is_late).then_some(grant)
     }
 
-    /// Where the grant comes if the local holder hands the key on to us.
-    fn name_successor(&mut self) -> Option<oneshot::Receiver<Grant>> {
+    /// What a lease of ours hands the key on to, where that can be done.
+    fn successor(&mut self) -> Option<Successor> {
         if self.want.keys.are_several() || !self.may_stand {
             return None;
         }
         let token = OwnerToken::with_label(&self.want.label);
-        let request = self.fenced(AcquireRequest::new(
-            self.want.keys.clone(),
-            token,
-            self.want.ttl,
-        ));
+        let keys = self.want.keys.clone();
+        let request = self.fenced(AcquireRequest::new(keys, token, self.want.ttl));
         let (successor, granted) = Successor::new(self.core, request);
-        self.places.name_successor(successor);
-        Some(granted)
+        self.granted = Some(granted);
+        Some(successor)
     }
 
     /// One attempt with a token of its own.
@@ -628,18 +672,25 @@ async fn freed_or_granted(
     granted: &mut Option<oneshot::Receiver<Grant>>,
 ) -> Option<Grant> {
     let mut freed = pin!(place.freed());
-    poll_fn(|cx| {
-        if let Some(receiver) = granted
-            && let Poll::Ready(grant) = Pin::new(receiver).poll(cx)
-        {
-            *granted = None;
-            if let Ok(grant) = grant {
-                return Poll::Ready(Some(grant));
-            }
-        }
-        freed.as_mut().poll(cx).map(|()| None)
+    poll_fn(|cx| match poll_granted(granted, cx) {
+        Some(grant) => Poll::Ready(Some(grant)),
+        None => freed.as_mut().poll(cx).map(|()| None),
     })
     .await
+}
+
+/// The grant, if it has come; nobody is asked any more where none will come.
+fn poll_granted(
+    granted: &mut Option<oneshot::Receiver<Grant>>,
+    cx: &mut Context<'_>,
+) -> Option<Grant> {
+    match Pin::new(granted.as_mut()?).poll(cx) {
+        Poll::Pending => None,
+        Poll::Ready(grant) => {
+            *granted = None;
+            grant.ok()
+        }
+    }
 }
 
 /// A backend's error as the user sees it.

@@ -1,7 +1,7 @@
 //! First come, first served among the waiters of one manager.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt, iter,
     pin::pin,
     sync::{
@@ -46,7 +46,8 @@ pub(crate) struct Line {
     /// Told each time.
     freed: Notify,
     holder: Mutex<Option<LocalHolder>>,
-    successor: Mutex<Option<Successor>>,
+    /// Who waits here to be handed the key by a lease of ours, in order.
+    successors: Mutex<VecDeque<Successor>>,
     /// How often in a row a lease of ours was handed on without a look at who
     /// stands in line on the servers.
     handed_on: AtomicU32,
@@ -127,7 +128,7 @@ impl Line {
             frees: AtomicU64::new(0),
             freed: Notify::new(),
             holder: Mutex::new(None),
-            successor: Mutex::new(None),
+            successors: Mutex::default(),
             handed_on: AtomicU32::new(0),
         }
     }
@@ -164,21 +165,33 @@ impl Places {
         iter::once(&self.first).chain(&self.rest)
     }
 
-    /// Names who has the single key next, if it is handed on.
-    pub(crate) fn name_successor(&self, successor: Successor) {
-        *self.first.line.successor.lock() = Some(successor);
+    /// Names the last of those who have the single key next, if it is handed on.
+    pub(crate) fn add_successor(&self, successor: Successor) {
+        const MANY: usize = 64;
+        let mut successors = self.first.line.successors.lock();
+        // Those who gave up leave now and then, so that the line stays short.
+        if successors.len() >= MANY && successors.len().is_power_of_two() {
+            successors.retain(Successor::is_there);
+        }
+        successors.push_back(successor);
     }
 
-    /// Who has the single key next, if it is still there and it is its turn.
+    /// Names the first of them.
+    pub(crate) fn add_first_successor(&self, successor: Successor) {
+        self.first.line.successors.lock().push_front(successor);
+    }
+
+    /// Who has the single key next, if somebody is there and the servers need
+    /// not be asked who.
     pub(crate) fn successor(&self) -> Option<Successor> {
-        if !self.rest.is_empty() {
+        let line = &self.first.line;
+        if !self.rest.is_empty() || line.handed_on.load(Ordering::Relaxed) >= MOST_HANDED_ON {
             return None;
         }
-        let line = &self.first.line;
-        let successor = line.successor.lock().take();
-        let successor = successor.filter(Successor::is_there)?;
-        let handed_on = line.handed_on.fetch_add(1, Ordering::Relaxed);
-        (handed_on < MOST_HANDED_ON).then_some(successor)
+        let mut successors = line.successors.lock();
+        let successor = iter::from_fn(|| successors.pop_front()).find(Successor::is_there)?;
+        line.handed_on.fetch_add(1, Ordering::Relaxed);
+        Some(successor)
     }
 
     /// Notes that the servers granted the keys in the order of their lines.
