@@ -49,6 +49,7 @@ mod error;
 mod fencing_token;
 mod key;
 mod keys;
+mod node_status;
 mod retry;
 mod token;
 
@@ -101,6 +102,7 @@ pub use crate::{
     keys::LockKeys,
     lease::Lease,
     manager::LockManager,
+    node_status::{NodeRole, NodeStatus},
     request::LockRequest,
     retry::RetryPolicy,
     terms::OnLost,
