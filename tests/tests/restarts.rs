@@ -19,7 +19,10 @@ use lockguard::{
     },
 };
 use lockguard_tests::{Server, Servers, eventually};
-use tokio::time::Instant;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 /// Longer than any of these tests takes.
 const LONG: Duration = Duration::from_secs(600);
@@ -76,6 +79,58 @@ async fn a_node_that_restarted_empty_makes_no_quorum_for_a_second_holder() {
     assert!(!error.is_lost(), "{error}");
     assert!(guard.is_held());
     assert_eq!(servers[1].get("k"), None, "it was not even asked");
+}
+
+/// From a grant to the release, or to the deadline if that came first.
+struct Section {
+    begun: Instant,
+    ended: Instant,
+}
+
+/// Takes the lock again and again until `end`.
+async fn contend(manager: LockManager, ttl: Duration, end: Instant) -> Vec<Section> {
+    let mut sections = Vec::new();
+    while Instant::now() < end {
+        let Ok(guard) = manager.lock("k", ttl).acquire().await else {
+            sleep(ttl / 20).await;
+            continue;
+        };
+        let (begun, deadline) = (Instant::now(), guard.deadline());
+        // Some go on until their deadline.
+        let works = if sections.len() % 2 == 0 {
+            ttl / 20
+        } else {
+            ttl
+        };
+        let _ = timeout(works, guard.lost()).await;
+        let ended = Instant::now().min(deadline);
+        sections.push(Section { begun, ended });
+        let _ = guard.release().await;
+    }
+    sections
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_restart_empty_one_after_another_let_no_two_in_at_once() {
+    let servers = Servers::start(3);
+    let ttl = Duration::from_millis(300);
+    let end = Instant::now() + 20 * ttl;
+    let mut contenders = JoinSet::new();
+    for _ in 0..4 {
+        contenders.spawn(contend(connect(servers.urls(), ttl).await, ttl, end));
+    }
+    for nth in (0..3).cycle() {
+        if Instant::now() > end {
+            break;
+        }
+        sleep(ttl).await;
+        servers[nth].restart();
+    }
+    let mut sections: Vec<_> = contenders.join_all().await.into_iter().flatten().collect();
+    sections.sort_by_key(|section| section.begun);
+    assert!(sections.len() > 10, "only {} sections", sections.len());
+    let are_apart = |pair: &[Section]| pair[0].ended <= pair[1].begun;
+    assert!(sections.windows(2).all(are_apart), "two were in at once");
 }
 
 #[tokio::test]
@@ -196,7 +251,7 @@ async fn a_single_server_that_restarts_ends_its_bodies_at_once() {
     });
     eventually(PATIENCE, || server.get("k").is_some()).await;
     server.restart();
-    let outcome = tokio::time::timeout(PATIENCE, body).await.unwrap().unwrap();
+    let outcome = timeout(PATIENCE, body).await.unwrap().unwrap();
     let error = outcome.unwrap_err();
     assert!(
         matches!(
@@ -218,7 +273,7 @@ async fn a_single_server_that_restarts_ends_every_lease_and_grants_new_ones() {
     let two = manager.lock("two", LONG).acquire().await.unwrap();
     server.restart();
     for guard in [&one, &two] {
-        let cause = tokio::time::timeout(PATIENCE, guard.lost()).await;
+        let cause = timeout(PATIENCE, guard.lost()).await;
         assert_eq!(cause.unwrap(), LostCause::Taken);
         assert!(!guard.is_held() && guard.remaining().is_zero());
     }
