@@ -12,7 +12,7 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::{
-    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
+    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Epoch, Holder},
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
     clock::{sleep, until, wall_clock},
     core::Core,
@@ -66,6 +66,8 @@ pub(crate) struct Grant {
     undo: Undo,
     start: Instant,
     fencing_token: Option<FencingToken>,
+    /// With what the lease ends.
+    epoch: Option<Epoch>,
 }
 
 impl Grant {
@@ -124,6 +126,7 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         mut undo,
         start,
         fencing_token,
+        epoch,
     } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
@@ -135,6 +138,7 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         want.ttl,
         want.terms.max_hold,
     );
+    lease.ends_with(epoch);
     let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
@@ -287,6 +291,7 @@ impl<'a> Contest<'a> {
         let request = self.request(&token);
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
+        let epoch = self.core.epoch();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
         let mut undo = Undo::arm(self.core, &self.want.keys, &token);
@@ -301,11 +306,19 @@ impl<'a> Contest<'a> {
             {
                 Err(self.late_error())
             }
+            // Nobody knows on which side of a restart it was granted: it is
+            // given back, and tried again.
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+                if epoch.as_ref().is_some_and(Epoch::is_over) =>
+            {
+                Ok(Attempt::Split)
+            }
             Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
             Ok(AcquireReply::Granted) => Ok(Attempt::Granted(Grant {
                 undo,
                 start,
                 fencing_token: None,
+                epoch,
             })),
             Ok(AcquireReply::GrantedWith(token)) => {
                 self.core.fences.saw(&self.want.keys, token);
@@ -313,6 +326,7 @@ impl<'a> Contest<'a> {
                     undo,
                     start,
                     fencing_token: Some(token),
+                    epoch,
                 }))
             }
             Ok(AcquireReply::Busy(holder)) => {

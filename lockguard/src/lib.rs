@@ -57,6 +57,7 @@ mod error;
 mod fencing_token;
 mod key;
 mod keys;
+mod node_status;
 mod point;
 mod retry;
 mod token;
@@ -118,6 +119,7 @@ pub use crate::{
     keys::LockKeys,
     lease::Lease,
     manager::LockManager,
+    node_status::{NodeRole, NodeStatus},
     request::LockRequest,
     retry::RetryPolicy,
     terms::OnLost,
