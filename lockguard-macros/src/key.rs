@@ -236,10 +236,7 @@ fn problems_of_text(template: &str, pieces: &[Piece], place: Place<'_>) -> Vec<S
         let better = without_white_space(template);
         problems.push(format!("a key has no white space; write `\"{better}\"`"));
     }
-    let from_printf = ["%s", "%d", "%v"]
-        .into_iter()
-        .find(|verb| texts().any(|text| text.contains(verb)));
-    if let Some(verb) = from_printf {
+    if let Some(verb) = texts().find_map(printf_verb) {
         problems.push(format!(
             "`{verb}` would stay as it is; write the argument's name in braces, such as {}",
             target.example_key()
@@ -256,6 +253,17 @@ fn problems_of_text(template: &str, pieces: &[Piece], place: Place<'_>) -> Vec<S
     }
     problems.extend(weak_separator(pieces));
     problems
+}
+
+/// A `%d` of other languages; `100%discount` and the escaped byte `%d0` have
+/// none.
+fn printf_verb(text: &str) -> Option<&str> {
+    let mut ends = text.match_indices('%').map(|(at, _)| text.split_at(at).1);
+    ends.find_map(|end| {
+        let (verb, rest) = end.split_at_checked(2)?;
+        let is_verb = ["%d", "%i", "%q", "%s", "%u", "%v", "%x"].contains(&verb);
+        (is_verb && !rest.starts_with(char::is_alphanumeric)).then_some(verb)
+    })
 }
 
 /// `seat: {id} x` as `seat:{id}:x`.
@@ -561,6 +569,23 @@ mod tests {
 
     fn placeholder(source: &str) -> Piece {
         Piece::Placeholder(source.to_owned())
+    }
+
+    #[test]
+    fn a_verb_is_one_letter_after_a_percent_sign() {
+        for (text, verb) in [
+            ("seat:%d", Some("%d")),
+            ("seat:%s:%d", Some("%s")),
+            ("100%off:%v-row", Some("%v")),
+            ("%x_", Some("%x")),
+            ("100%discount", None),
+            ("%d0%bf", None),
+            ("100%", None),
+            ("50%é", None),
+            ("%%", None),
+        ] {
+            assert_eq!(printf_verb(text), verb, "{text}");
+        }
     }
 
     #[test]
