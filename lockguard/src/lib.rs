@@ -87,6 +87,7 @@ mod token_lock;
 #[doc(hidden)]
 pub mod __private;
 mod global;
+mod locked;
 
 pub use crate::{
     backend::BoxFuture,
