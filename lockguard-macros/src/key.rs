@@ -385,7 +385,7 @@ fn parse_width(name: &str, format: &str) -> Result<usize, String> {
              `{{{name}:>04}}`"
         )),
         None => Err(format!(
-            "`{{{name}:{format}}}`: a format can make different values equal; write `{{{name}}}`, \
+            "`{{{name}:{format}}}`: a format can give different values one key; write `{{{name}}}`, \
              or `{{{name}:>04}}` to pad an unsigned integer with zeros"
         )),
     }
@@ -481,8 +481,9 @@ fn not_an_argument(name: &str, target: &Target) -> String {
     if arguments().any(|argument| argument.starts_with("__arg")) {
         // async-trait takes patterns apart inside the future it makes.
         return format!(
-            "`{name}` is not an argument of `{point}`; if a pattern binds it, give the argument \
-             a name and take it apart in the body, for `#[async_trait]` does so too late"
+            "`{name}` is not an argument of `{point}`; if a pattern binds it, `#[async_trait]` \
+             takes it apart after the key is made: give the argument a name, and take it apart in \
+             the body"
         );
     }
     match closest(name, arguments()) {
