@@ -105,6 +105,7 @@ mod token_lock;
 #[doc(hidden)]
 pub mod __private;
 mod global;
+mod locked;
 
 pub use crate::{
     backend::BoxFuture,
