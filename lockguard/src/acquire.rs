@@ -21,9 +21,11 @@ use crate::{
     fence,
     fencing_token::FencingToken,
     guard::LockGuard,
+    holding::Holding,
     key::LockKey,
     keys::LockKeys,
     lease::{Lease, Point},
+    live::Acquiring,
     queue::{LocalHolder, Places, Turn},
     terms::Terms,
     token::OwnerToken,
@@ -64,6 +66,8 @@ pub(crate) struct Grant {
     undo: Undo,
     start: Instant,
     fencing_token: Option<FencingToken>,
+    /// Dropped last.
+    acquiring: Option<Acquiring>,
 }
 
 impl Grant {
@@ -122,6 +126,8 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         mut undo,
         start,
         fencing_token,
+        // Until the guard has been entered.
+        acquiring: _acquiring,
     } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
@@ -133,11 +139,11 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         want.ttl,
         want.terms.max_hold,
     );
-    let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, places);
+    let key = lease.key().clone();
+    let holding = Holding::new(lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
-    guard.begin_renewal();
-    Ok(guard)
+    LockGuard::new(core, holding).ok_or_else(|| LockError::draining(&key))
 }
 
 /// Takes the keys, or says why not.
@@ -152,6 +158,16 @@ pub(crate) async fn take(
     places: &Places,
 ) -> Result<Grant, LockError> {
     check(core, want)?;
+    let draining = || LockError::draining(want.keys.first());
+    let acquiring = core.live.acquiring().ok_or_else(draining)?;
+    let contested = core.live.unless_draining(contest(core, want, places));
+    let mut grant = contested.await.ok_or_else(draining)??;
+    grant.acquiring = Some(acquiring);
+    Ok(grant)
+}
+
+/// As [`take`], without an eye on drains.
+async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     let mut contest = Contest::new(core, want, places);
     let _turn = contest.line_up().await;
     loop {
@@ -296,6 +312,7 @@ impl<'a> Contest<'a> {
                 undo,
                 start,
                 fencing_token: None,
+                acquiring: None,
             })),
             Ok(AcquireReply::GrantedWith(token)) => {
                 self.core.fences.saw(&self.want.keys, token);
@@ -303,6 +320,7 @@ impl<'a> Contest<'a> {
                     undo,
                     start,
                     fencing_token: Some(token),
+                    acquiring: None,
                 }))
             }
             Ok(AcquireReply::Busy(holder)) => {

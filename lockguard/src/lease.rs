@@ -284,6 +284,12 @@ impl Lease {
         self.0.limit
     }
 
+    /// Until when the servers keep the keys at least, unless they are given
+    /// back.
+    pub(crate) fn kept_until(&self) -> Instant {
+        self.0.state.lock().kept_until
+    }
+
     /// What is left at `now` of a least hold time, and whether the servers
     /// would forget the lease, which has not ended otherwise, before that.
     pub(crate) fn rest_of(&self, min_hold: Duration, now: Instant) -> Rest {

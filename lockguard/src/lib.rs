@@ -73,9 +73,12 @@ mod clock;
 mod connect;
 mod core;
 mod current;
+mod drain;
 mod fences;
 mod guard;
+mod holding;
 mod lease;
+mod live;
 mod manager;
 mod queue;
 mod renewal;
@@ -93,9 +96,10 @@ pub use crate::{
     builder::LockManagerBuilder,
     connect_error::ConnectError,
     current::current,
+    drain::Drained,
     error::{LockError, LostCause, NodeError, ReleaseError},
     fencing_token::FencingToken,
-    global::{AlreadyRegistered, log, manager, named, register, register_named, scope},
+    global::{AlreadyRegistered, drain, log, manager, named, register, register_named, scope},
     guard::LockGuard,
     key::LockKey,
     keys::LockKeys,

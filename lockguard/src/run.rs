@@ -61,14 +61,15 @@ impl<F: Future> Future for Run<'_, F> {
             && let Some(cause) = lease.ended(Instant::now())
         {
             if this.guard.on_lost() == OnLost::Cancel {
-                return Poll::Ready(Err(lose(lease, cause)));
+                return Poll::Ready(Err(lose(this.guard, cause)));
             }
             this.goes_on = true;
             go_on(lease, cause);
         }
-        let chain = this
-            .chain
-            .get_or_insert_with(|| Body::new(this.guard.core(), lease));
+        let chain = this.chain.get_or_insert_with(|| {
+            this.guard.begin_body();
+            Body::new(this.guard.core(), lease)
+        });
         let body = this.body.as_mut();
         if let Poll::Ready(value) = chain.poll(|| body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {
@@ -88,7 +89,7 @@ impl<F: Future> Future for Run<'_, F> {
         });
         match lost.as_mut().poll(cx) {
             Poll::Ready(cause) if this.guard.on_lost() == OnLost::Cancel => {
-                Poll::Ready(Err(lose(lease, cause)))
+                Poll::Ready(Err(lose(this.guard, cause)))
             }
             Poll::Ready(cause) => {
                 this.goes_on = true;
@@ -100,8 +101,12 @@ impl<F: Future> Future for Run<'_, F> {
     }
 }
 
-fn lose(lease: &Lease, cause: LostCause) -> LockError {
+fn lose(guard: &LockGuard, cause: LostCause) -> LockError {
+    let lease = guard.lease();
     lease.lose(cause);
+    if cause == LostCause::Drained {
+        guard.core().live.cancelled();
+    }
     tracing::warn!(
         key = %lease.key(),
         point = %lease.point(),

@@ -1,6 +1,6 @@
 //! The contract between lockguard and the places where locks are kept.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, future::ready, sync::Arc, time::Duration};
 
 use crate::{
     backend::Holder, error::NodeError, fencing_token::FencingToken, key::LockKey, keys::LockKeys,
@@ -166,6 +166,25 @@ pub trait Backend: Send + Sync + 'static {
         false
     }
 
+    /// Finishes what has been asked for, sends the releases that a server has
+    /// missed, and closes connections; nothing is asked for afterwards.
+    ///
+    /// A backend without connections has nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError`]: some releases may not have been done, and their keys
+    /// are free by their ttl at the latest.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what has been asked for is still finished
+    /// and connections are closed, and a server that is gone is not waited
+    /// for any more.
+    fn close(&self) -> BoxFuture<'static, Result<(), BackendError>> {
+        Box::pin(ready(Ok(())))
+    }
+
     /// What the backend is called in errors: a server's host and port.
     fn address(&self) -> Cow<'_, str> {
         Cow::Borrowed("a backend without an address")
@@ -200,6 +219,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn is_immediate(&self) -> bool {
         (**self).is_immediate()
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<(), BackendError>> {
+        (**self).close()
     }
 
     fn address(&self) -> Cow<'_, str> {

@@ -13,7 +13,7 @@ use std::{
 use rand::Rng as _;
 use redis::{Pipeline, Value, aio::MultiplexedConnection};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -82,7 +82,7 @@ pub(super) struct Link {
     node: Arc<str>,
     address: Address,
     timeouts: Timeouts,
-    inbox: mpsc::UnboundedReceiver<Command>,
+    inbox: mpsc::UnboundedReceiver<Message>,
     contact: watch::Sender<Contact>,
     /// Asked and not sent, oldest first.
     queue: VecDeque<Command>,
@@ -98,8 +98,18 @@ pub(super) struct Link {
     /// The connection before, if something of it may still be at the server.
     lingering: Option<Identity>,
     has_warned: bool,
-    /// Every `RedisNode` is gone: nothing comes in any more.
+    /// Every `RedisNode` is gone, or one was closed: nothing comes in any more.
     is_closing: bool,
+    /// Who waits until the node is owed nothing.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// What a link is told.
+pub(super) enum Message {
+    Command(Command),
+    /// Take nothing in any more, and tell when the node is owed nothing; the
+    /// connection is closed then, or when nobody waits for it any more.
+    Close(oneshot::Sender<()>),
 }
 
 /// The connection, or what is being done about one.
@@ -140,7 +150,7 @@ impl Link {
     pub(super) fn new(
         address: Address,
         timeouts: Timeouts,
-        inbox: mpsc::UnboundedReceiver<Command>,
+        inbox: mpsc::UnboundedReceiver<Message>,
         contact: watch::Sender<Contact>,
     ) -> Self {
         let timeouts = Timeouts {
@@ -167,10 +177,12 @@ impl Link {
             lingering: None,
             has_warned: false,
             is_closing: false,
+            waiting: Vec::new(),
         }
     }
 
-    /// Runs until every `RedisNode` is gone and every command answered.
+    /// Runs until every `RedisNode` is gone, or one was closed, and every
+    /// command answered.
     ///
     /// Must not be throttled by tokio's cooperative budget: a batch whose
     /// first poll is refused for lack of budget would be overtaken by the next.
@@ -184,7 +196,7 @@ impl Link {
             if has_moved || self.look_for_overdue(cx) {
                 continue;
             }
-            return if self.is_closing && self.is_idle() {
+            return if self.is_closing && self.is_idle() && !self.is_waited_for(cx) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -210,8 +222,14 @@ impl Link {
                 }
                 Poll::Ready(_) => {}
             }
-            for command in arrived.drain(..) {
-                self.admit(command);
+            for message in arrived.drain(..) {
+                match message {
+                    Message::Command(command) => self.admit(command),
+                    Message::Close(waiting) => {
+                        self.waiting.push(waiting);
+                        self.inbox.close();
+                    }
+                }
             }
         }
         cx.waker().wake_by_ref();
@@ -496,6 +514,19 @@ impl Link {
             (Line::Up(_), _) => format!("no answer for {waited:.1}s"),
         };
         NodeError::new(Arc::clone(&self.node), reason)
+    }
+
+    /// Whether the node is owed something, and somebody waits until it is back;
+    /// if it is owed nothing, they are told.
+    fn is_waited_for(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.owed.is_empty() {
+            for waiting in self.waiting.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+        self.waiting
+            .retain_mut(|waiting| waiting.poll_closed(cx).is_pending());
+        !self.waiting.is_empty()
     }
 
     fn is_idle(&self) -> bool {

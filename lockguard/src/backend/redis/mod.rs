@@ -29,7 +29,7 @@ use tokio::{
 pub(crate) use self::{address::Address, link::NoContact, probe::NodeFacts};
 use self::{
     command::{Answer, Command, Counted, Question, Task},
-    link::{Contact, Link},
+    link::{Contact, Link, Message},
 };
 use crate::{
     backend::{
@@ -65,11 +65,11 @@ use crate::{
 /// The connection belongs to the tokio runtime that the node was made on; when
 /// that has ended, every operation is [`BackendError::RuntimeGone`].
 /// Clones share one connection, which is closed when the last of them is
-/// dropped and everything asked has been answered, or has waited for the
-/// response timeout.
+/// dropped, or one of them is closed, and everything asked has been answered,
+/// or has waited for the response timeout.
 #[derive(Clone)]
 pub struct RedisNode {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<Message>,
     contact: watch::Receiver<Contact>,
     unanswered: Arc<AtomicUsize>,
     name: Arc<str>,
@@ -166,7 +166,7 @@ impl RedisNode {
         let asked = Instant::now();
         let (answer, reply) = oneshot::channel();
         self.commands
-            .send(Command::new(task(answer), counted?))
+            .send(Message::Command(Command::new(task(answer), counted?)))
             .map_err(|_| BackendError::RuntimeGone)?;
         Ok(Waiting {
             reply,
@@ -239,6 +239,15 @@ impl Backend for RedisNode {
             answer: Some(answer),
         });
         Box::pin(async move { reply?.within(LONGEST_NODE_BUDGET).await })
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<(), BackendError>> {
+        let (waiting, closed) = oneshot::channel();
+        let told = self.commands.send(Message::Close(waiting));
+        Box::pin(async move {
+            told.map_err(|_| BackendError::RuntimeGone)?;
+            closed.await.map_err(|_| BackendError::RuntimeGone)
+        })
     }
 
     fn address(&self) -> Cow<'_, str> {

@@ -2,19 +2,21 @@
 
 mod round;
 
-use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{borrow::Cow, fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use self::round::{Round, summary};
+use self::round::{Answer, Round, summary};
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
         ReleaseReply, ReleaseRequest,
     },
     background::Background,
+    clock::sleep,
     fencing_token::FencingToken,
     key::LockKey,
     quorum::{
         Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
+        quorum,
     },
     validity::{LONGEST_NODE_BUDGET, node_budget},
 };
@@ -193,6 +195,42 @@ impl Redlock {
     }
 }
 
+/// Waits for a quorum of nodes to close, and for a moment for the others.
+async fn all_closed(
+    background: Background,
+    mut closings: Vec<Answer<()>>,
+) -> Result<(), BackendError> {
+    let (mut closed, quorum) = (0_usize, quorum(closings.len()));
+    let mut errors = Vec::new();
+    let mut others = pin!(sleep(OTHERS_CLOSE_WITHIN));
+    poll_fn(|cx| {
+        closings.retain_mut(|closing| match closing.as_mut().poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(Ok(())) => {
+                closed = closed.saturating_add(1);
+                false
+            }
+            Poll::Ready(Err(error)) => {
+                errors.push(error);
+                false
+            }
+        });
+        let is_enough = closed >= quorum;
+        if closings.is_empty() || (is_enough && others.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(if is_enough {
+                Ok(())
+            } else {
+                Err(summary(errors.iter()))
+            });
+        }
+        Poll::Pending
+    })
+    .await?;
+    // What the quorum did not need is on its way to the others.
+    background.idle().await;
+    Ok(())
+}
+
 impl Backend for Redlock {
     fn acquire(
         &self,
@@ -252,6 +290,11 @@ impl Backend for Redlock {
         self.nodes.iter().all(Backend::is_immediate)
     }
 
+    fn close(&self) -> BoxFuture<'static, Result<(), BackendError>> {
+        let closings = self.nodes.iter().map(Backend::close).collect();
+        Box::pin(all_closed(self.background.clone(), closings))
+    }
+
     fn address(&self) -> Cow<'_, str> {
         let addresses: Vec<_> = self.nodes.iter().map(|node| node.address()).collect();
         Cow::Owned(addresses.join(", "))
@@ -265,6 +308,10 @@ impl fmt::Debug for Redlock {
             .finish_non_exhaustive()
     }
 }
+
+/// How long nodes may take to close once a quorum has: one that is gone has
+/// nothing that is needed.
+const OTHERS_CLOSE_WITHIN: Duration = Duration::from_millis(100);
 
 /// How often nodes are asked to raise a token before the attempt counts as
 /// split.
