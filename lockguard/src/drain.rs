@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{clock::until, core::Core, error::LostCause, key::LockKey, validity::FAR};
+use crate::{
+    backend::CloseReply, clock::until, core::Core, error::LostCause, key::LockKey, validity::FAR,
+};
 
 /// What came of a drain: see [`LockManager::drain`](crate::LockManager::drain).
 ///
@@ -112,7 +114,7 @@ pub(crate) async fn drain(core: &Arc<Core>, timeout: Duration) -> Drained {
     };
     // A body that nothing stops must not keep connections from being closed.
     let _ = until(end - for_releases / 4, flushed).await;
-    if let Some(Ok(())) = until(end, core.backend.close()).await {
+    if let Some(Ok(CloseReply::Flushed)) = until(end, core.backend.close()).await {
         core.live.all_delivered();
     }
     let (released, cancelled, left) = core.live.account();

@@ -4,6 +4,7 @@
     reason = "a command-line program talks to whoever typed it"
 )]
 
+mod bench;
 mod compile_cost;
 mod doc;
 mod examples;
@@ -28,6 +29,8 @@ cargo xtask <command>
   injectivity [--pairs N]
          show that different values never make the same key
          (default: 10,000,000 pairs)
+  bench [--quick] [--plots DIRECTORY] [SCENE…]
+         measure lockguard against a user's own code on the redis crate
   compile-cost
          measure what the attribute costs the compiler, and its futures
   help   show this
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["test"] => test::run(),
         ["doc"] => doc::run(),
+        ["bench", ref words @ ..] => bench::run(words),
         ["compile-cost"] => compile_cost::run(),
         ["msrv"] => msrv::run(),
         ["fuzz"] => fuzz::run(fuzz::MINUTES),

@@ -173,16 +173,15 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`BackendError`]: some releases may not have been done, and their keys
-    /// are free by their ttl at the latest.
+    /// [`BackendError`]: too few servers could be told.
     ///
     /// # Cancel safety
     ///
     /// When the future is dropped, what has been asked for is still finished
     /// and connections are closed, and a server that is gone is not waited
     /// for any more.
-    fn close(&self) -> BoxFuture<'static, Result<(), BackendError>> {
-        Box::pin(ready(Ok(())))
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
+        Box::pin(ready(Ok(CloseReply::Closed)))
     }
 
     /// What the backend is called in errors: a server's host and port.
@@ -221,7 +220,7 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         (**self).is_immediate()
     }
 
-    fn close(&self) -> BoxFuture<'static, Result<(), BackendError>> {
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
         (**self).close()
     }
 
@@ -385,6 +384,16 @@ pub enum ReleaseReply {
     NotHeld,
     /// Another owner holds the key; it was left alone.
     NotOwner,
+}
+
+/// What closing came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReply {
+    /// Connections are closed, and nothing is known of releases that failed.
+    Closed,
+    /// And every release that was ever asked for has been done.
+    Flushed,
 }
 
 /// Why a backend gave no answer.

@@ -14,8 +14,8 @@ mod redlock;
 pub use self::redis::RedisNode;
 pub use self::{
     contract::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        FenceRequest, ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
+        ExtendRequest, FenceRequest, ReleaseReply, ReleaseRequest,
     },
     holder::Holder,
     memory::Memory,

@@ -7,8 +7,8 @@ use std::{borrow::Cow, fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, ti
 use self::round::{Answer, Round, summary};
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
+        ExtendRequest, ReleaseReply, ReleaseRequest,
     },
     background::Background,
     clock::sleep,
@@ -195,40 +195,40 @@ impl Redlock {
     }
 }
 
-/// Waits for a quorum of nodes to close, and for a moment for the others.
+/// Waits for a quorum of nodes to be flushed, and for a moment for the others.
 async fn all_closed(
     background: Background,
-    mut closings: Vec<Answer<()>>,
-) -> Result<(), BackendError> {
-    let (mut closed, quorum) = (0_usize, quorum(closings.len()));
+    mut closings: Vec<Answer<CloseReply>>,
+) -> Result<CloseReply, BackendError> {
+    let (mut flushed, quorum) = (0_usize, quorum(closings.len()));
     let mut errors = Vec::new();
     let mut others = pin!(sleep(OTHERS_CLOSE_WITHIN));
-    poll_fn(|cx| {
+    let reply = poll_fn(|cx| {
         closings.retain_mut(|closing| match closing.as_mut().poll(cx) {
             Poll::Pending => true,
-            Poll::Ready(Ok(())) => {
-                closed = closed.saturating_add(1);
-                false
-            }
-            Poll::Ready(Err(error)) => {
-                errors.push(error);
+            Poll::Ready(reply) => {
+                match reply {
+                    Ok(CloseReply::Flushed) => flushed = flushed.saturating_add(1),
+                    Ok(CloseReply::Closed) => {}
+                    Err(error) => errors.push(error),
+                }
                 false
             }
         });
-        let is_enough = closed >= quorum;
-        if closings.is_empty() || (is_enough && others.as_mut().poll(cx).is_ready()) {
-            return Poll::Ready(if is_enough {
-                Ok(())
-            } else {
-                Err(summary(errors.iter()))
-            });
+        let is_flushed = flushed >= quorum;
+        if is_flushed && (closings.is_empty() || others.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Ok(CloseReply::Flushed));
         }
-        Poll::Pending
+        match (closings.is_empty(), errors.is_empty()) {
+            (false, _) => Poll::Pending,
+            (true, true) => Poll::Ready(Ok(CloseReply::Closed)),
+            (true, false) => Poll::Ready(Err(summary(errors.iter()))),
+        }
     })
     .await?;
     // What the quorum did not need is on its way to the others.
     background.idle().await;
-    Ok(())
+    Ok(reply)
 }
 
 impl Backend for Redlock {
@@ -290,7 +290,7 @@ impl Backend for Redlock {
         self.nodes.iter().all(Backend::is_immediate)
     }
 
-    fn close(&self) -> BoxFuture<'static, Result<(), BackendError>> {
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
         let closings = self.nodes.iter().map(Backend::close).collect();
         Box::pin(all_closed(self.background.clone(), closings))
     }
