@@ -143,7 +143,8 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
     let holding = Holding::new(lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
-    LockGuard::new(core, holding).ok_or_else(|| LockError::draining(&key))
+    // One that is refused gives them back at once.
+    LockGuard::enter(core, holding).map_err(|_refused| LockError::draining(&key))
 }
 
 /// Takes the keys, or says why not.

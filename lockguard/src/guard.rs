@@ -10,6 +10,7 @@ use crate::{
     clock::until,
     core::Core,
     error::{LockError, LostCause, NodeError, ReleaseError},
+    handover::Handover,
     holding::{Holding, Release},
     key::LockKey,
     lease::Lease,
@@ -48,17 +49,23 @@ pub struct LockGuard {
 }
 
 impl LockGuard {
-    /// Holds the lease from now on, and renews it if it has a `max_hold`;
-    /// `None` while the manager is being drained, and the lease is given back.
-    pub(crate) fn new(core: Arc<Core>, holding: Holding) -> Option<Self> {
+    /// Holds the lease from now on, and renews it if it has a `max_hold`.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, while the manager is being drained.
+    pub(crate) fn enter(core: Arc<Core>, holding: Holding) -> Result<Self, Self> {
         let guard = Self {
             holding: Arc::new(holding),
             core,
         };
         guard.holding.begin_renewal(&guard.core);
         // Last: a drain that finds it gives back whatever there is.
-        let is_entered = guard.core.live.enter(&guard.holding);
-        is_entered.then_some(guard)
+        if guard.core.live.enter(&guard.holding) {
+            Ok(guard)
+        } else {
+            Err(guard)
+        }
     }
 
     /// The lease, to be cloned and handed to whoever must notice its end.
@@ -145,6 +152,38 @@ impl LockGuard {
         match self.begin_release() {
             Some((release, budget)) => self.released(release, budget).await,
             None => Ok(()),
+        }
+    }
+
+    /// Gives the lock away, for another task or process to
+    /// [adopt](crate::LockManager::adopt).
+    ///
+    /// The lease ends here, and its renewal with it; the lock stays taken
+    /// until its ttl has passed, and nothing of this manager releases it any
+    /// more.
+    /// A [`max_hold`](crate::LockRequest::max_hold) and a
+    /// [`min_hold`](crate::LockRequest::min_hold) end with the lease too.
+    /// The handover of a lease that was lost can be adopted by nobody.
+    ///
+    /// While the manager is being drained it is the way to keep a lock beyond
+    /// the process.
+    ///
+    /// # Examples
+    ///
+    /// See [`Handover`].
+    #[must_use = "nobody can release the lock until it is adopted or its ttl has passed"]
+    pub fn into_handover(self) -> Handover {
+        let _ = self.end();
+        if self.holding.leave() {
+            self.holding.hand_over(&self.core);
+        }
+        Handover::new(&self.holding)
+    }
+
+    /// Leaves the lease to somebody else, who gives it back.
+    pub(crate) fn forget(self) {
+        if self.holding.leave() {
+            self.holding.forget(&self.core);
         }
     }
 

@@ -131,6 +131,33 @@ impl Holding {
         self.slot.get().copied()
     }
 
+    /// Leaves the keys to whoever knows the token, which whoever has
+    /// [left](Self::leave) the lease does once.
+    pub(crate) fn hand_over(&self, core: &Core) {
+        self.forget(core);
+        if self.renewed().is_some() && core.backend.is_immediate() {
+            // Renewed up to the limit in advance, and kept for no longer now
+            // than on servers.
+            for key in self.lease.keys() {
+                let request = ReleaseRequest::new(key.clone(), self.token.clone());
+                let shortened = core.backend.release(request.keeping(self.ttl));
+                drop(core.background.uncancelled(shortened));
+            }
+        }
+    }
+
+    /// As [`hand_over`](Self::hand_over), whatever somebody else does about
+    /// the keys.
+    pub(crate) fn forget(&self, core: &Core) {
+        if let Some(renewed) = self.renewed() {
+            renewed.leave();
+            core.renewal.stop(renewed);
+        }
+        core.live.handed_over(self);
+        // Whoever waits here asks the servers from now on.
+        self.places.free(&self.token);
+    }
+
     /// Sends the release, which whoever has [left](Self::leave) the lease does
     /// once, and says how long it may be waited for.
     pub(crate) fn release(self: &Arc<Self>, core: &Core) -> (Release, Duration) {

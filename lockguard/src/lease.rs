@@ -188,6 +188,10 @@ impl Lease {
         &self.0.point
     }
 
+    pub(crate) fn all_keys(&self) -> &LockKeys {
+        &self.0.keys
+    }
+
     /// The first of the keys.
     pub(crate) fn key(&self) -> &LockKey {
         self.0.keys.first()

@@ -33,6 +33,8 @@
 //! - [`LockManager::lock_all`]: several keys, all or none.
 //! - [`FencingToken`]: for resources that must refuse an owner that comes too
 //!   late.
+//! - [`drain`]: a shutdown that leaves no lock behind.
+//! - [`Handover`]: a lock that goes on in another task or process.
 //! - [`LockError`]: busy, unavailable and lost are three different things.
 //! - [`scope`]: a manager of its own for each test.
 //! - [`TokenLock`]: locks by key and token, as in Go's `LockManager`.
@@ -76,6 +78,7 @@ mod current;
 mod drain;
 mod fences;
 mod guard;
+mod handover;
 mod holding;
 mod lease;
 mod live;
@@ -85,6 +88,7 @@ mod renewal;
 mod request;
 mod run;
 mod token_lock;
+
 
 // Entry: what programs and expansions call.
 #[doc(hidden)]
@@ -101,6 +105,7 @@ pub use crate::{
     fencing_token::FencingToken,
     global::{AlreadyRegistered, drain, log, manager, named, register, register_named, scope},
     guard::LockGuard,
+    handover::{Handover, ParseHandoverError},
     key::LockKey,
     keys::LockKeys,
     lease::Lease,

@@ -111,6 +111,13 @@ impl Live {
         }
     }
 
+    /// Notes that the lease is not this manager's any more.
+    pub(crate) fn handed_over(&self, holding: &Holding) {
+        if self.remove(holding) {
+            self.changed.notify_waiters();
+        }
+    }
+
     /// Notes that a body was dropped part-way by a drain.
     pub(crate) fn cancelled(&self) {
         let mut tally = self.tally.lock();

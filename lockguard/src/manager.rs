@@ -14,6 +14,9 @@ use crate::{
     connect_error::ConnectError,
     core::{Core, Settings},
     drain::{Drained, drain},
+    error::LockError,
+    guard::LockGuard,
+    handover::{Handover, adopt},
     lease::Point,
     request::LockRequest,
 };
@@ -190,6 +193,47 @@ impl LockManager {
     /// their values were returned, and they may not have been alone.
     pub fn finished_late(&self) -> u64 {
         self.core.finished_late.load(Ordering::Relaxed)
+    }
+
+    /// Takes over a lock that was
+    /// [given away](crate::LockGuard::into_handover), by another task or
+    /// another process.
+    ///
+    /// The lock is extended by its ttl, and its deadline counts from before
+    /// that was asked for.
+    /// It gets a new owner token, of this manager, so that a handover is
+    /// adopted once, whoever knows its text.
+    /// The guard has no `max_hold` and no `min_hold`; a fencing token goes on
+    /// as it is.
+    /// Its keys are those of the handover, whatever this manager's prefix.
+    ///
+    /// # Errors
+    ///
+    /// - [`LockError::Lost`](crate::LockError::Lost) when the lock is not the
+    ///   handover's any more: its ttl has passed, it was adopted already, or
+    ///   it was never held on these servers;
+    /// - [`LockError::Unavailable`](crate::LockError::Unavailable) when too few
+    ///   servers answered; nothing is released, and a clone of the handover
+    ///   can be adopted again until its ttl has passed;
+    /// - [`LockError::Draining`](crate::LockError::Draining) and
+    ///   [`LockError::RuntimeGone`](crate::LockError::RuntimeGone); nothing is
+    ///   released.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, nothing is released, and a clone of the
+    /// handover can be adopted again until its ttl has passed.
+    ///
+    /// # Examples
+    ///
+    /// See [`Handover`].
+    #[track_caller]
+    pub fn adopt(
+        &self,
+        handover: Handover,
+    ) -> impl Future<Output = Result<LockGuard, LockError>> + Send + 'static {
+        let (core, point) = (Arc::clone(&self.core), Point::At(Location::caller()));
+        async move { adopt(&core, handover, point).await }
     }
 
     /// Ends every lease of this manager within `timeout`, and closes its

@@ -61,12 +61,12 @@ struct Body {
 /// Returns once it runs.
 async fn body(manager: &LockManager, key: &str) -> Body {
     let (end, told) = oneshot::channel();
-    let (begin, begun) = oneshot::channel();
+    let (begins, running) = oneshot::channel();
     let ended = tokio::spawn(manager.lock(key, LONG).run(async move |_| {
-        begin.send(()).expect("the test waits");
+        begins.send(()).expect("the test waits");
         told.await.map_or(0, |()| 7)
     }));
-    begun.await.expect("the body runs");
+    running.await.expect("the body runs");
     Body { end, ended }
 }
 
@@ -192,16 +192,16 @@ async fn nobody_gets_in_beside_a_body_that_never_yields() {
     let servers = Servers::start(1);
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let go_on = Arc::new(AtomicBool::new(false));
-    let (begin, begun) = oneshot::channel();
+    let (begins, runs) = oneshot::channel();
     let told = Arc::clone(&go_on);
     let running = tokio::spawn(manager.lock("k", LONG).run(async move |_| {
-        begin.send(()).unwrap();
+        begins.send(()).unwrap();
         while !told.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(1));
         }
         7
     }));
-    begun.await.unwrap();
+    runs.await.unwrap();
     let asked = Instant::now();
     let drained = manager.drain(Duration::from_secs(1)).await;
     assert!(asked.elapsed() < TTL);
@@ -237,12 +237,12 @@ fn a_runtime_that_ends_leaves_locks_to_their_ttl_and_not_longer() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let manager = LockManager::connect(servers.urls()).await.unwrap();
-        let (begin, begun) = oneshot::channel();
+        let (begins, running) = oneshot::channel();
         tokio::spawn(manager.lock("k", TTL).run(async move |_| {
-            begin.send(()).unwrap();
+            begins.send(()).unwrap();
             pending::<()>().await;
         }));
-        begun.await.unwrap();
+        running.await.unwrap();
     });
     drop(runtime);
     eventually_blocking(PATIENCE, || is_empty(&servers));

@@ -31,6 +31,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// - [`release`](Backend::release) and [`extend`](Backend::extend) compare the
 ///   owner token and change nothing that is not its own.
 /// - An extend never creates a key and never shortens a ttl.
+/// - An extend [to](ExtendRequest::to) another owner token hands the key to
+///   that one; repeated, it extends the key again.
 /// - A release that [keeps](ReleaseRequest::keeping) a rest leaves the key
 ///   taken for that long; it never lengthens a ttl, and repeating it changes
 ///   nothing.
@@ -303,12 +305,26 @@ pub struct ExtendRequest {
     pub token: OwnerToken,
     /// How long the key is kept from now on.
     pub ttl: Duration,
+    /// Who holds the key from now on, in place of `token`.
+    pub successor: Option<OwnerToken>,
 }
 
 impl ExtendRequest {
     /// Asks to keep `key`, held by `token`, for `ttl` from now.
     pub fn new(key: LockKey, token: OwnerToken, ttl: Duration) -> Self {
-        Self { key, token, ttl }
+        Self {
+            key,
+            token,
+            ttl,
+            successor: None,
+        }
+    }
+
+    /// The same, and hands the key to another owner token, in one step.
+    #[must_use]
+    pub fn to(mut self, successor: OwnerToken) -> Self {
+        self.successor = Some(successor);
+        self
     }
 }
 

@@ -30,6 +30,7 @@ async fn main() -> ExitCode {
     match args[0].as_str() {
         "contend" => contend(&args[2], &args[3], args[4].parse().unwrap()).await,
         "hold" => hold(&args[2], args[3].parse().unwrap()).await,
+        "adopt" => adopt(&args[2]).await,
         "drain" => return drain(args[2].parse().unwrap(), args[3].parse().unwrap()).await,
         other => panic!("no such job: {other}"),
     }
@@ -51,6 +52,18 @@ async fn critical(key: &str, witness: &Witness) -> Result<(), LockError> {
     sleep(Duration::from_millis(1)).await;
     section.leave();
     Ok(())
+}
+
+/// Takes over a lock, says so, and gives it back when it has said so.
+async fn adopt(handover: &str) {
+    let manager = lockguard::manager().unwrap();
+    let guard = match manager.adopt(handover.parse().unwrap()).await {
+        Ok(guard) => guard,
+        Err(error) => return println!("failed to {error}"),
+    };
+    println!("adopted {}", guard.keys()[0]);
+    guard.release().await.unwrap();
+    println!("released");
 }
 
 /// Runs so many bodies that never end, and a waiter for each of some; drains,
