@@ -44,6 +44,7 @@
 //!
 //! - `redis` (default): locks on Redis and Valkey servers.
 //! - `tls`: `rediss://` addresses, through rustls.
+//! - `serde`: [`FencingToken`], [`LockKey`] and [`Handover`] in messages.
 
 // Values: what everything else is made of.
 mod connect_error;
@@ -89,6 +90,8 @@ mod request;
 mod run;
 mod token_lock;
 
+#[cfg(feature = "serde")]
+mod serialized;
 
 // Entry: what programs and expansions call.
 #[doc(hidden)]
