@@ -161,8 +161,10 @@ pub(crate) async fn take(
     check(core, want)?;
     let draining = || LockError::draining(want.keys.first());
     let acquiring = core.live.acquiring().ok_or_else(draining)?;
-    let contested = core.live.unless_draining(contest(core, want, places));
-    let mut grant = contested.await.ok_or_else(draining)??;
+    // Dropped before `acquiring`, and what it has taken is given back.
+    let contest = pin!(contest(core, want, places));
+    let contested = core.live.unless_draining(contest).await;
+    let mut grant = contested.ok_or_else(draining)??;
     grant.acquiring = Some(acquiring);
     Ok(grant)
 }

@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -136,15 +136,17 @@ impl Live {
     }
 
     /// Awaits the future unless a drain has begun or begins: `None` then, and
-    /// the future has been dropped.
+    /// the caller drops it.
     ///
     /// What is ready at its first poll costs no more than that.
     ///
     /// # Cancel safety
     ///
     /// That of the future.
-    pub(crate) async fn unless_draining<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut future = pin!(future);
+    pub(crate) async fn unless_draining<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+    ) -> Option<F::Output> {
         let mut begins = pin!(self.begins());
         poll_fn(|cx| {
             // In this order: what is ready at once registers nowhere.

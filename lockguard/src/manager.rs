@@ -261,6 +261,8 @@ impl LockManager {
     /// Locks that were taken by key and token are their callers', and are left
     /// alone; release them before.
     ///
+    /// Inside a body it would wait for that body, and be dropped with it.
+    ///
     /// A drained manager stays so.
     /// It can be drained again, also at the same time: the shorter timeout
     /// counts, and both tell what came of all leases.
@@ -283,7 +285,7 @@ impl LockManager {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// # let manager = LockManager::memory();
-    /// // After the server has stopped to take requests:
+    /// // When the server takes no requests any more:
     /// let drained = manager.drain(Duration::from_secs(10)).await;
     /// if !drained.is_clean() {
     ///     eprintln!("{drained}");

@@ -156,19 +156,34 @@ over_1_3_5_nodes!(the_last_of_a_manager_takes_its_locks_and_connections_along(se
 });
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hung_server_is_waited_for_no_longer_than_the_timeout_and_its_keys_are_listed() {
+async fn hung_servers_are_waited_for_no_longer_than_the_timeout_and_their_keys_are_listed() {
+    for (nodes, hung) in [(1, 1), (3, 2)] {
+        let servers = Servers::start(nodes);
+        let manager = LockManager::connect(servers.urls()).await.unwrap();
+        let _held = guard(&manager, "a").await;
+        let running = body(&manager, "b").await;
+        for server in servers.iter().take(hung) {
+            server.stop();
+        }
+        let asked = Instant::now();
+        let drained = manager.drain(TTL).await;
+        assert!(asked.elapsed() < TTL + Duration::from_millis(500));
+        let left: Vec<_> = drained.left().iter().map(ToString::to_string).collect();
+        assert_eq!(left, ["a", "b"]);
+        assert!(!drained.is_clean());
+        assert!(is_drained(&running.ended.await.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_released_before_the_drain_and_not_after() {
     let servers = Servers::start(1);
     let manager = LockManager::connect(servers.urls()).await.unwrap();
-    let _held = guard(&manager, "a").await;
-    let running = body(&manager, "b").await;
-    servers[0].stop();
-    let asked = Instant::now();
-    let drained = manager.drain(TTL).await;
-    assert!(asked.elapsed() < TTL + Duration::from_millis(500));
-    let left: Vec<_> = drained.left().iter().map(ToString::to_string).collect();
-    assert_eq!(left, ["a", "b"]);
-    assert!(!drained.is_clean());
-    assert!(is_drained(&running.ended.await.unwrap()));
+    let token = manager.acquire("k", LONG).await.unwrap();
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    let error = manager.release("k", &token).await.unwrap_err();
+    assert!(error.to_string().contains("closed by a drain"), "{error}");
+    assert_eq!(servers[0].get("k").as_deref(), Some(token.expose()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,10 @@ use std::{
     borrow::Cow,
     fmt,
     future::poll_fn,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -72,6 +75,7 @@ pub struct RedisNode {
     commands: mpsc::UnboundedSender<Message>,
     contact: watch::Receiver<Contact>,
     unanswered: Arc<AtomicUsize>,
+    is_closed: Arc<AtomicBool>,
     name: Arc<str>,
 }
 
@@ -135,6 +139,7 @@ impl RedisNode {
             commands,
             contact,
             unanswered: Arc::default(),
+            is_closed: Arc::default(),
             name,
         }
     }
@@ -167,7 +172,7 @@ impl RedisNode {
         let (answer, reply) = oneshot::channel();
         self.commands
             .send(Message::Command(Command::new(task(answer), counted?)))
-            .map_err(|_| BackendError::RuntimeGone)?;
+            .map_err(|_| self.gone())?;
         Ok(Waiting {
             reply,
             asked,
@@ -200,6 +205,15 @@ impl RedisNode {
             None => Err(BackendError::unavailable(
                 self.silent("too many commands are waiting for it"),
             )),
+        }
+    }
+
+    /// Why the link takes nothing in any more.
+    fn gone(&self) -> BackendError {
+        if self.is_closed.load(Ordering::Acquire) {
+            BackendError::unavailable(self.silent("its connection was closed by a drain"))
+        } else {
+            BackendError::RuntimeGone
         }
     }
 
@@ -255,8 +269,10 @@ impl Backend for RedisNode {
     fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
         let (waiting, closed) = oneshot::channel();
         let told = self.commands.send(Message::Close(waiting));
+        let told = told.map_err(|_| self.gone());
+        self.is_closed.store(true, Ordering::Release);
         Box::pin(async move {
-            told.map_err(|_| BackendError::RuntimeGone)?;
+            told?;
             closed.await.map_err(|_| BackendError::RuntimeGone)?;
             Ok(CloseReply::Flushed)
         })
