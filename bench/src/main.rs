@@ -25,6 +25,7 @@
 #![expect(clippy::indexing_slicing, reason = "the failure of a bench is a panic")]
 
 mod contender;
+mod driver;
 mod load;
 mod meter;
 mod numbers;
@@ -36,6 +37,7 @@ use std::{env, path::Path, process::ExitCode, time::Duration};
 
 use crate::{
     contender::Failure,
+    driver::Driver,
     meter::Awake,
     report::Report,
     scenes::{Run, bad_node, cycle, growth, handoff, heap, memory, renewal},
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         ["spin"] => Awake::spin(),
-        ["waiters", urls, tasks, millis] => wait_in_line(urls, tasks, millis),
+        ["driver", "handoff", urls, key, tasks, millis] => drive(urls, key, tasks, millis),
         ref words => bench(words),
     };
     match outcome {
@@ -62,9 +64,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn wait_in_line(urls: &str, tasks: &str, millis: &str) -> Result<(), Failure> {
+fn drive(urls: &str, key: &str, tasks: &str, millis: &str) -> Result<(), Failure> {
     let time = Duration::from_millis(millis.parse()?);
-    runtime()?.block_on(handoff::wait_in_line(urls, tasks.parse()?, time))
+    runtime()?.block_on(handoff::drive(urls, key, tasks.parse()?, time))
 }
 
 /// The same for everybody who is measured.
@@ -85,6 +87,12 @@ fn bench(words: &[&str]) -> Result<(), Failure> {
         slice: Duration::from_millis(if is_quick { 300 } else { 1000 }),
         report: Report::default(),
     };
+    let is_against_peers = is_wanted("cycle") || is_wanted("handoff");
+    let peers = if is_against_peers {
+        Driver::peers()
+    } else {
+        Vec::new()
+    };
     let awake = Awake::begin();
     println!(
         "{} cores are kept awake; {} rounds",
@@ -96,16 +104,14 @@ fn bench(words: &[&str]) -> Result<(), Failure> {
     }
     runtime()?.block_on(async {
         if is_wanted("cycle") {
-            cycle::measure(&mut run, 1).await?;
-            cycle::measure(&mut run, 5).await?;
+            cycle::measure(&mut run, 1, &peers).await?;
+            cycle::measure(&mut run, 5, &peers).await?;
         }
         if is_wanted("bad_node") {
             bad_node::measure(&mut run).await?;
         }
         if is_wanted("handoff") {
-            for (nodes, crowd) in handoff::CROWDS {
-                handoff::measure(&mut run, nodes, crowd)?;
-            }
+            handoff::measure(&mut run, &peers)?;
         }
         if is_wanted("renewal") {
             renewal::measure(&mut run).await?;

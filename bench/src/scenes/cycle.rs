@@ -7,6 +7,7 @@ use lockguard_tests::{Server, Servers};
 
 use crate::{
     contender::{Contender, Failure, Floor, InBackground, Lockguard, QuorumFloor},
+    driver::{Driver, Work},
     load::{self, Outcome},
     scenes::{Run, micros},
 };
@@ -14,18 +15,41 @@ use crate::{
 const TASKS: [usize; 3] = [1, 64, 1000];
 
 /// Cycles at 1, 64 and 1,000 tasks, against the floor.
-pub(crate) async fn measure(run: &mut Run, nodes: usize) -> Result<(), Failure> {
+pub(crate) async fn measure(run: &mut Run, nodes: usize, peers: &[Driver]) -> Result<(), Failure> {
     let servers = Servers::start(nodes);
     let urls = servers.urls();
     let ours = Arc::new(Lockguard(LockManager::connect(&urls).await?));
     let detached = Arc::new(InBackground(LockManager::connect(&urls).await?));
     if nodes == 1 {
         let floor = Arc::new(Floor::connect(&urls).await?);
-        rounds(run, &servers, &floor, &ours, &detached).await
+        rounds(run, &servers, &floor, &ours, &detached, peers).await
     } else {
         let floor = Arc::new(QuorumFloor::connect(&urls).await?);
-        rounds(run, &servers, &floor, &ours, &detached).await
+        rounds(run, &servers, &floor, &ours, &detached, peers).await
     }
+}
+
+/// Cycles of another library, in processes of its own.
+fn against(run: &mut Run, servers: &Servers, peer: &Driver, tasks: usize) -> Result<(), Failure> {
+    let (scene, urls) = (scene(servers, tasks), servers.urls());
+    let work = Work {
+        urls: &urls,
+        tasks,
+        time: run.slice,
+    };
+    let cycles = peer.cycles(work)?;
+    let each = cycles.used.div_f64(cycles.count.max(1.0));
+    let per_second = cycles.count / run.slice.as_secs_f64();
+    let report = &mut run.report;
+    report.note(&scene, peer.name, "client CPU a cycle, µs", micros(each));
+    report.note(&scene, peer.name, "p50, µs", micros(cycles.p50));
+    report.note(&scene, peer.name, "p99, µs", micros(cycles.p99));
+    report.note(&scene, peer.name, "cycles a second", per_second);
+    Ok(())
+}
+
+fn scene(servers: &Servers, tasks: usize) -> String {
+    format!("cycle, {} nodes, {tasks} tasks", servers.len())
 }
 
 async fn rounds(
@@ -34,10 +58,11 @@ async fn rounds(
     floor: &Arc<impl Contender>,
     ours: &Arc<Lockguard>,
     detached: &Arc<InBackground>,
+    peers: &[Driver],
 ) -> Result<(), Failure> {
     let pids: Vec<u32> = servers.iter().map(Server::pid).collect();
     for tasks in TASKS {
-        let scene = format!("cycle, {} nodes, {tasks} tasks", servers.len());
+        let scene = scene(servers, tasks);
         load::run(floor, tasks, run.slice / 4, &pids).await?;
         load::run(ours, tasks, run.slice / 4, &pids).await?;
         for round in 0..run.rounds {
@@ -47,13 +72,11 @@ async fn rounds(
             let outcome = load::run(ours, tasks, run.slice, &pids).await?;
             note(run, &scene, "lockguard", &outcome, servers);
             let outcome = load::run(detached, tasks, run.slice, &pids).await?;
-            note(
-                run,
-                &scene,
-                "lockguard, background release",
-                &outcome,
-                servers,
-            );
+            note(run, &scene, "lockguard, in background", &outcome, servers);
+            let able = |peer: &&Driver| servers.len() == 1 || peer.has_quorum;
+            for peer in peers.iter().filter(able) {
+                against(run, servers, peer, tasks)?;
+            }
         }
     }
     Ok(())
