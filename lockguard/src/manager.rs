@@ -256,7 +256,8 @@ impl LockManager {
     ///   are closed.
     ///
     /// It returns as soon as all that is done, and within the timeout, whatever
-    /// bodies and servers do.
+    /// bodies and servers do, unless bodies block the runtime's threads, so
+    /// that no timer rings.
     /// A [`min_hold`](LockRequest::min_hold) is kept.
     /// Locks that were taken by key and token are their callers', and are left
     /// alone; release them before.
