@@ -1,5 +1,9 @@
 //! Tells the story of an example, and holds it to its promises.
 
+#[cfg(any(feature = "axum", feature = "prometheus"))]
+pub mod http;
+#[cfg(feature = "redis")]
+pub mod installed;
 #[cfg(feature = "redis")]
 pub mod replica;
 #[cfg(feature = "redis")]

@@ -7,14 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
-    backend::BoxFuture,
-    error::LockError,
-    fencing_token::FencingToken,
-    guard::LockGuard,
-    lease::{Lease, Point},
-    manager::LockManager,
-    request::LockRequest,
-    template::render,
+    backend::BoxFuture, error::LockError, fencing_token::FencingToken, guard::LockGuard,
+    lease::Lease, manager::LockManager, point::Point, request::LockRequest, template::render,
 };
 
 pub use core::{

@@ -24,8 +24,10 @@ use crate::{
     holding::Holding,
     key::LockKey,
     keys::LockKeys,
-    lease::{Lease, Point},
-    live::Acquiring,
+    lease::Lease,
+    live::Candidate,
+    observe::Acquiring,
+    point::Point,
     queue::{LocalHolder, Places, Turn},
     terms::Terms,
     token::OwnerToken,
@@ -67,7 +69,7 @@ pub(crate) struct Grant {
     start: Instant,
     fencing_token: Option<FencingToken>,
     /// Dropped last.
-    acquiring: Option<Acquiring>,
+    acquiring: Option<Candidate>,
 }
 
 impl Grant {
@@ -158,6 +160,14 @@ pub(crate) async fn take(
     want: &Want,
     places: &Places,
 ) -> Result<Grant, LockError> {
+    let acquiring = Acquiring::begin(want);
+    let contest = pin!(contend(core, want, places));
+    let result = acquiring.watch(contest).await;
+    acquiring.end(result)
+}
+
+/// See [`take`].
+async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     check(core, want)?;
     let draining = || LockError::draining(want.keys.first());
     let acquiring = core.live.acquiring().ok_or_else(draining)?;

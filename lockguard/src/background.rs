@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
 
-use crate::{backend::BoxFuture, clock::all};
+use crate::{backend::BoxFuture, clock::all, metrics::PendingRelease};
 
 /// Runs futures to their end after their callers have gone: late grants,
 /// give-backs, and the releases of dropped guards.
@@ -192,19 +192,25 @@ impl Home {
 }
 
 /// One unfinished future, counted until it is dropped.
-struct Counted(Arc<Shared>);
+struct Counted {
+    shared: Arc<Shared>,
+    _pending: PendingRelease,
+}
 
 impl Counted {
     fn new(shared: &Arc<Shared>) -> Self {
         shared.unfinished.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(shared))
+        Self {
+            shared: Arc::clone(shared),
+            _pending: PendingRelease::begin(),
+        }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if self.0.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.idle.notify_waiters();
+        if self.shared.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.idle.notify_waiters();
         }
     }
 }

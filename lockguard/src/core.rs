@@ -17,6 +17,7 @@ use crate::{
     key::LockKey,
     keys::LockKeys,
     live::Live,
+    metrics,
     queue::Queue,
     renewal::Renewal,
     retry::RetryPolicy,
@@ -71,6 +72,7 @@ impl Default for Settings {
 
 impl Core {
     pub(crate) fn new(backend: Arc<dyn Backend>, settings: Settings) -> Self {
+        metrics::describe();
         let background = Background::new(backend.is_immediate());
         Self {
             renewal: Renewal::new(Arc::clone(&backend), background.clone()),

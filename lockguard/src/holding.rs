@@ -19,6 +19,7 @@ use crate::{
     key::LockKey,
     lease::Lease,
     live::{Live, Slot},
+    observe::Ending,
     queue::Places,
     renewal::Renewed,
     terms::Terms,
@@ -161,6 +162,7 @@ impl Holding {
     /// Sends the release, which whoever has [left](Self::leave) the lease does
     /// once, and says how long it may be waited for.
     pub(crate) fn release(self: &Arc<Self>, core: &Core) -> (Release, Duration) {
+        let ending = Ending::begin(&self.lease);
         if let Some(renewed) = self.renewed() {
             core.renewal.stop(renewed);
         }
@@ -190,7 +192,9 @@ impl Holding {
             if let Some(lengthened) = lengthened {
                 lengthened.await;
             }
-            all_released(first, others, &mut freeing).await
+            let replies = all_released(first, others, &mut freeing).await;
+            ending.answered(&replies);
+            replies
         }));
         (release, node_budget(self.ttl))
     }

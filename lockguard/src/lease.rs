@@ -1,6 +1,6 @@
 //! A grant of a key to one owner for a bounded time.
 
-use std::{borrow::Cow, fmt, panic::Location, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
@@ -12,7 +12,9 @@ use crate::{
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
-    validity::{FAR, lifetime},
+    metrics,
+    point::Point,
+    validity::{FAR, lifetime, share},
 };
 
 /// A lease: what a body may know of the lock that it runs under.
@@ -66,6 +68,8 @@ struct Inner {
 #[derive(Clone, Copy)]
 struct State {
     deadline: Instant,
+    /// What the deadline counts from.
+    counts_from: Instant,
     /// Until when the servers keep the keys at least.
     kept_until: Instant,
     /// The ttl of a lease that was renewed up to its limit in advance.
@@ -101,6 +105,7 @@ impl Lease {
             limit,
             state: Mutex::new(State {
                 deadline: start + lifetime(ttl),
+                counts_from: start,
                 kept_until: start + ttl,
                 ahead: None,
                 phase: Phase::Held,
@@ -225,7 +230,11 @@ impl Lease {
         match before.phase {
             Phase::Lost(cause) => Err(cause),
             Phase::Held if Instant::now() < self.0.end(&before) => Ok(()),
-            Phase::Held => Err(self.0.cause(&before)),
+            Phase::Held => {
+                let cause = self.0.cause(&before);
+                metrics::lost(&self.0.point, cause);
+                Err(cause)
+            }
             Phase::Released => Err(LostCause::Expired),
         }
     }
@@ -241,6 +250,7 @@ impl Lease {
         if state.phase == Phase::Held {
             state.phase = Phase::Lost(cause);
             state.lost_key = lost_key;
+            metrics::lost(&self.0.point, cause);
         }
         drop(state);
         self.0.changed.notify_waiters();
@@ -261,7 +271,10 @@ impl Lease {
             Phase::Held if Instant::now() < self.0.end(&state) => {
                 let deadline = asked + lifetime(ttl);
                 let deadline = self.0.limit.map_or(deadline, |limit| deadline.min(limit));
-                state.deadline = state.deadline.max(deadline);
+                if state.deadline < deadline {
+                    state.deadline = deadline;
+                    state.counts_from = asked;
+                }
                 state.kept_until = state.kept_until.max(asked + ttl);
                 Ok(())
             }
@@ -281,6 +294,32 @@ impl Lease {
             state.ahead = Some(ttl);
             state.kept_until = state.kept_until.max(limit);
         }
+    }
+
+    /// For how long it was held by `now`, and which share of its time was
+    /// used: of the validity since it was last extended, or of `max_hold`,
+    /// whichever is more.
+    pub(crate) fn usage(&self, now: Instant) -> (Duration, f64) {
+        let state = *self.0.state.lock();
+        let held = now.saturating_duration_since(self.0.start);
+        let of_limit = self
+            .0
+            .limit
+            .map_or(0.0, |limit| share(held, limit - self.0.start));
+        // Renewals that were made in advance are never late.
+        let of_validity = if state.ahead.is_some() {
+            0.0
+        } else {
+            let since = now.saturating_duration_since(state.counts_from);
+            share(since, state.deadline - state.counts_from)
+        };
+        (held, of_limit.max(of_validity))
+    }
+
+    /// Whether the lease was given back, and would not have ended by `now`.
+    pub(crate) fn is_given_back_early(&self, now: Instant) -> bool {
+        let state = *self.0.state.lock();
+        state.phase == Phase::Released && now < self.0.end(&state)
     }
 
     /// Where `max_hold` ends the lease.
@@ -366,28 +405,12 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// A lock point's name, or where in the source it stands.
-#[derive(Debug, Clone)]
-pub(crate) enum Point {
-    Named(Cow<'static, str>),
-    At(&'static Location<'static>),
-}
-
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named(name) => f.write_str(name),
-            Self::At(location) => write!(f, "{}:{}", location.file(), location.line()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn lease(ttl: Duration) -> Lease {
-        let point = Point::Named(Cow::Borrowed("tests"));
+        let point = Point::Named("tests".into());
         Lease::new(
             LockKey::new("k").unwrap().into(),
             None,

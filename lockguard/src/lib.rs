@@ -45,6 +45,14 @@
 //! - `redis` (default): locks on Redis and Valkey servers.
 //! - `tls`: `rediss://` addresses, through rustls.
 //! - `serde`: [`FencingToken`], [`LockKey`] and [`Handover`] in messages.
+//! - `metrics`: what operators want to see, through the
+//!   [`metrics`](https://docs.rs/metrics) facade; the module `metrics` lists
+//!   all of it, and the alerts.
+//!
+//! Spans and events go through [`tracing`](https://docs.rs/tracing), at the
+//! level debug: the span `lock.acquire` is around the wait, `lock.body` around
+//! the body, and events tell what was granted, busy and released.
+//! Warnings tell what an operator has to know.
 
 // Values: what everything else is made of.
 mod connect_error;
@@ -52,6 +60,7 @@ mod error;
 mod fencing_token;
 mod key;
 mod keys;
+mod point;
 mod retry;
 mod token;
 
@@ -66,6 +75,13 @@ mod validity;
 
 // Backends: where locks are kept.
 pub mod backend;
+
+// What may be watched: anybody may tell it, and it knows nobody.
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "no_metrics.rs"]
+mod metrics;
 
 // Mechanism: from a request to a release.
 mod acquire;
@@ -84,6 +100,7 @@ mod holding;
 mod lease;
 mod live;
 mod manager;
+mod observe;
 mod queue;
 mod renewal;
 mod request;

@@ -70,10 +70,10 @@ impl Live {
     /// Notes that somebody begins to take a lease; `None` while draining.
     ///
     /// A drain waits until what this returns has been dropped.
-    pub(crate) fn acquiring(self: &Arc<Self>) -> Option<Acquiring> {
+    pub(crate) fn acquiring(self: &Arc<Self>) -> Option<Candidate> {
         let shard = shard_of_this_thread();
         self.shard(shard).acquiring.fetch_add(1, Ordering::SeqCst);
-        let acquiring = Acquiring {
+        let acquiring = Candidate {
             live: Arc::clone(self),
             shard,
         };
@@ -264,12 +264,12 @@ impl Slab {
 }
 
 /// Somebody who takes a lease: dropped once there is one, or none any more.
-pub(crate) struct Acquiring {
+pub(crate) struct Candidate {
     live: Arc<Live>,
     shard: usize,
 }
 
-impl Drop for Acquiring {
+impl Drop for Candidate {
     fn drop(&mut self) {
         let shard = self.live.shard(self.shard);
         shard.acquiring.fetch_sub(1, Ordering::SeqCst);

@@ -17,7 +17,7 @@ use crate::{
     error::LockError,
     guard::LockGuard,
     handover::{Handover, adopt},
-    lease::Point,
+    point::Point,
     request::LockRequest,
 };
 

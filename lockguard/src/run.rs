@@ -14,6 +14,7 @@ use crate::{
     error::{LockError, LostCause},
     guard::LockGuard,
     lease::Lease,
+    metrics,
     terms::OnLost,
 };
 
@@ -57,8 +58,9 @@ impl<F: Future> Future for Run<'_, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let lease = this.guard.lease();
+        let now = Instant::now();
         if !this.goes_on
-            && let Some(cause) = lease.ended(Instant::now())
+            && let Some(cause) = lease.ended(now)
         {
             if this.guard.on_lost() == OnLost::Cancel {
                 return Poll::Ready(Err(lose(this.guard, cause)));
@@ -71,9 +73,10 @@ impl<F: Future> Future for Run<'_, F> {
             Body::new(this.guard.core(), lease)
         });
         let body = this.body.as_mut();
-        if let Poll::Ready(value) = chain.poll(|| body.poll(cx)) {
+        if let Poll::Ready(value) = chain.poll(now, || body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {
                 this.guard.core().count_finished_late();
+                metrics::finished_late(lease.point());
                 if !this.goes_on {
                     warn_of_late_finish(lease, cause);
                 }

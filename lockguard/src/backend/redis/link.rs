@@ -30,6 +30,7 @@ use crate::{
     backend::{AcquireRequest, BoxFuture},
     backoff::growing_pause,
     error::NodeError,
+    metrics,
 };
 
 /// Why there is no connection to a node.
@@ -160,12 +161,12 @@ impl Link {
         let attempt = connection::open(address.clone(), timeouts.connect, None);
         Self {
             node: Arc::clone(address.name()),
-            address,
             timeouts,
             inbox,
             contact,
             queue: VecDeque::new(),
-            owed: Owed::default(),
+            owed: Owed::to(Arc::clone(address.name())),
+            address,
             line: Line::Down {
                 since: Instant::now(),
                 next: Next::Attempt(Box::pin(attempt)),
@@ -316,6 +317,9 @@ impl Link {
                 .filter(|command| !command.is_abandoned()),
         );
         self.queue = queue;
+        if self.bad.is_none() {
+            metrics::node_is_up(&self.node);
+        }
         if owes_nothing {
             self.recover();
         }
@@ -325,6 +329,7 @@ impl Link {
     fn recover(&mut self) {
         if self.bad.take().is_some() {
             tracing::info!(node = &*self.node, "the node answers again");
+            metrics::node_is_up(&self.node);
             self.owed.forget_unsent();
         }
     }
@@ -427,6 +432,7 @@ impl Link {
                 reason = error.reason(),
                 "the node does not answer; going on without it"
             );
+            metrics::node_is_down(&self.node);
         }
         for command in self.close() {
             refuse(command, &error, &mut self.owed);
