@@ -8,6 +8,7 @@ mod compile_cost;
 mod doc;
 mod examples;
 mod fuzz;
+mod model;
 mod msrv;
 mod redis;
 mod step;
@@ -28,6 +29,8 @@ cargo xtask <command>
   injectivity [--pairs N]
          show that different values never make the same key
          (default: 10,000,000 pairs)
+  model  search the models of the protocols further than the tests do
+         (minutes, and a few GB of memory)
   compile-cost
          measure what the attribute costs the compiler, and its futures
   help   show this
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["doc"] => doc::run(),
         ["compile-cost"] => compile_cost::run(),
+        ["model"] => model::run(),
         ["msrv"] => msrv::run(),
         ["fuzz"] => fuzz::run(fuzz::MINUTES),
         ["fuzz", "--minutes", minutes] => number(minutes).and_then(fuzz::run),
