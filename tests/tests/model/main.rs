@@ -3,4 +3,12 @@
 //!
 //! `docs/decisions/0013-models.md` says what the models are.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic as tests do"
+)]
+
 mod fencing;
+mod redlock;
+mod scripts;

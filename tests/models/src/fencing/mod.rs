@@ -6,19 +6,22 @@
 //! answered.
 //! Clients stop anywhere, since no step is ever due.
 
+mod answers;
 mod fault;
 mod node;
 
 use stateright::{Model, Property};
 
+use self::answers::Tokens;
 pub use self::{
+    answers::Answers,
     fault::Fault,
     node::{Ask, Bounds, Node, Owner, Reply},
 };
 use crate::search::{Found, Symmetric, search};
 
 /// How many nodes there are.
-const NODES: usize = 3;
+pub const NODES: usize = 3;
 
 /// One attempt of a client to acquire.
 #[derive(Debug, Clone, Copy)]
@@ -209,8 +212,7 @@ struct Attempt {
     phase: Phase,
     /// What it has ever asked for.
     proposals: Tokens,
-    /// Every token that each node has ever answered to it.
-    answers: [Tokens; NODES],
+    answers: Answers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -228,33 +230,6 @@ enum Phase {
         is_held: bool,
     },
     GaveUp,
-}
-
-/// A set of small tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Tokens(u16);
-
-impl Tokens {
-    fn of(range: impl Iterator<Item = u64>) -> Self {
-        Self(range.fold(0, |bits, token| bits | 1 << token))
-    }
-
-    fn insert(&mut self, token: u64) {
-        self.0 |= 1 << token;
-    }
-
-    fn contains(self, token: u64) -> bool {
-        self.0 & (1 << token) != 0
-    }
-
-    /// Whether one of them is at most this.
-    fn reaches_down_to(self, token: u64) -> bool {
-        self.0 & ((2 << token) - 1) != 0
-    }
-
-    fn iter(self) -> impl Iterator<Item = u64> {
-        (0..16).filter(move |token| self.contains(*token))
-    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -325,27 +300,13 @@ impl Fencing {
         state.attempts[attempt].phase == Phase::Planned && after.is_none_or(is_over)
     }
 
-    /// Whether this is the greatest token of some quorum's answers.
-    fn is_greatest_of_a_quorum(&self, attempt: &Attempt, token: u64) -> bool {
-        let answered = attempt
-            .answers
-            .iter()
-            .filter(|tokens| tokens.reaches_down_to(token))
-            .count();
-        let stored = attempt.answers.iter().any(|tokens| tokens.contains(token));
-        stored && answered >= self.scope.quorum
-    }
-
     fn may_complete(&self, attempt: &Attempt, token: u64) -> bool {
-        if let Some(Fault::CountsOwners | Fault::AgreesOnGrants) = self.scope.fault {
-            return self.is_greatest_of_a_quorum(attempt, token);
+        match self.scope.fault {
+            Some(Fault::CountsOwners | Fault::AgreesOnGrants) => {
+                attempt.answers.reach(token, self.scope.quorum)
+            }
+            _ => attempt.answers.agree_on(token, self.scope.quorum),
         }
-        let agreed = attempt
-            .answers
-            .iter()
-            .filter(|tokens| tokens.contains(token))
-            .count();
-        agreed >= self.scope.quorum
     }
 
     fn may_expire(&self, state: &State, holder: Owner) -> bool {
@@ -393,7 +354,7 @@ impl Fencing {
             is_beyond_all,
             is_held: self.scope.expiry == Expiry::AfterTheDeadline,
         };
-        attempt.answers = <[Tokens; NODES]>::default();
+        attempt.answers = Answers::default();
     }
 
     fn actions_of(&self, state: &State, nth: usize, actions: &mut Vec<Action>) {
@@ -423,7 +384,7 @@ impl Fencing {
                     if self.may_complete(attempt, token) {
                         let attempt = nth;
                         actions.push(Action::Complete { attempt, token });
-                    } else if self.is_greatest_of_a_quorum(attempt, token) {
+                    } else if attempt.answers.reach(token, self.scope.quorum) {
                         let (attempt, to) = (nth, token);
                         actions.push(Action::Raise { attempt, to });
                     }
@@ -453,7 +414,7 @@ impl Model for Fencing {
         let planned = Attempt {
             phase: Phase::Planned,
             proposals: Tokens::default(),
-            answers: <[Tokens; NODES]>::default(),
+            answers: Answers::default(),
         };
         let fences = 0..=self.scope.fences;
         let fences = fences.clone().flat_map(|a| {
@@ -551,7 +512,7 @@ impl Symmetric for Fencing {
                 let reply = fault::acquire(node_state, ask, self.bounds(), self.scope.fault);
                 let attempt = &mut next.attempts[attempt];
                 if let (Reply::Granted(token), Phase::Asking { .. }) = (reply, attempt.phase) {
-                    attempt.answers[node].insert(token);
+                    attempt.answers.insert(node, token);
                 }
             }
             Action::Raise { attempt, to } => next.attempts[attempt].proposals.insert(to),
@@ -559,7 +520,7 @@ impl Symmetric for Fencing {
             Action::GiveUp { attempt } => {
                 let attempt = &mut next.attempts[attempt];
                 attempt.phase = Phase::GaveUp;
-                attempt.answers = <[Tokens; NODES]>::default();
+                attempt.answers = Answers::default();
             }
             Action::End { attempt } => end(&mut next.attempts[attempt].phase),
             Action::Release { attempt, node } => {
@@ -627,13 +588,13 @@ impl State {
     fn with_sorted_nodes(mut self) -> Self {
         let mut order: [usize; NODES] = std::array::from_fn(|node| node);
         order.sort_by(|a, b| {
-            let answers = |node: usize| self.attempts.iter().map(move |one| one.answers[node]);
+            let answers = |node: usize| self.attempts.iter().map(move |one| one.answers.of(node));
             let nodes = self.nodes[*a].cmp(&self.nodes[*b]);
             nodes.then_with(|| answers(*a).cmp(answers(*b)))
         });
         self.nodes = order.map(|node| self.nodes[node]);
         for attempt in &mut self.attempts {
-            attempt.answers = order.map(|node| attempt.answers[node]);
+            attempt.answers = attempt.answers.in_order(order);
         }
         self
     }
