@@ -12,6 +12,11 @@
 )]
 
 pub mod fencing;
+mod graph;
 mod search;
+pub mod waiting;
 
-pub use crate::search::Found;
+pub use crate::{
+    graph::{ENDLESS, Graph},
+    search::Found,
+};

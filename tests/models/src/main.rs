@@ -4,12 +4,25 @@
 use std::time::Instant;
 
 use lockguard_models::{
-    Found,
+    Found, Graph,
     fencing::{Fault, Plan, Scope},
+    waiting::{self, Budget},
 };
 
+/// `[--long] [fencing | waiting]`
 fn main() {
-    let is_long = std::env::args().any(|argument| argument == "--long");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let is_given = |word: &str| arguments.iter().any(|argument| argument == word);
+    let is_long = is_given("--long");
+    if !is_given("waiting") {
+        fencing(is_long);
+    }
+    if !is_given("fencing") {
+        waiting(is_long);
+    }
+}
+
+fn fencing(is_long: bool) {
     println!("\nfencing: what holds\n");
     for (name, scope) in tested() {
         show(name, || scope.search());
@@ -22,6 +35,23 @@ fn main() {
     println!("\nfencing: what is found\n");
     for (name, scope) in broken() {
         show(&name, || scope.search());
+    }
+}
+
+fn waiting(is_long: bool) {
+    println!("\nwaiting: what ends\n");
+    for (name, scope) in waits_tested() {
+        show_graph(name, || scope.explore());
+    }
+    if is_long {
+        for (name, scope) in waits_larger() {
+            show_graph(name, || scope.explore());
+        }
+    }
+    println!("\nwaiting: what is found\n");
+    for (fault, scope) in waits_broken() {
+        let name = format!("{fault:?}");
+        show_graph(&name, || scope.with(fault).explore());
     }
 }
 
@@ -87,8 +117,8 @@ fn larger() -> Vec<(&'static str, Scope)> {
             anything(with_two_successors()),
         ),
         (
-            "2 clients, a successor each, 4 tokens, asking anything",
-            anything(with_a_successor_each()),
+            "2 clients, a successor each, asking anything",
+            Scope::new(with_a_successor_each(), 3).asking_anything(),
         ),
         (
             "3 of 3 nodes decide, 2 forget, asking anything",
@@ -122,6 +152,125 @@ fn broken() -> Vec<(String, Scope)> {
         (name, scope.asking_anything())
     });
     faults.chain(losses).collect()
+}
+
+const NOTHING: Budget = Budget {
+    lost_passes: 0,
+    crashes: 0,
+    give_ups: 0,
+    slow_claims: 0,
+    lost_lines: 0,
+};
+
+const LOST_PASS: Budget = Budget {
+    lost_passes: 1,
+    ..NOTHING
+};
+
+const CRASH: Budget = Budget {
+    crashes: 1,
+    ..NOTHING
+};
+
+const GIVE_UP: Budget = Budget {
+    give_ups: 1,
+    ..NOTHING
+};
+
+const SLOW_CLAIM: Budget = Budget {
+    slow_claims: 1,
+    ..NOTHING
+};
+
+const LOST_LINE: Budget = Budget {
+    lost_lines: 1,
+    ..NOTHING
+};
+
+/// As in the tests.
+fn waits_tested() -> Vec<(&'static str, waiting::Scope)> {
+    let two = || waiting::Scope::new(3, 2).with_late_replies();
+    let barging = || two().with_newcomers_that_barge().under(GIVE_UP);
+    let one_node = || waiting::Scope::new(1, 3);
+    vec![
+        ("3 nodes, 3 waiters", waiting::Scope::new(3, 3)),
+        (
+            "3 nodes, 3 waiters, passes for tickets",
+            waiting::Scope::new(3, 3).with_passes_for_tickets(),
+        ),
+        ("3 nodes, 2 waiters, late, barging, 1 gives up", barging()),
+        (
+            "the same, passes for tickets",
+            barging().with_passes_for_tickets(),
+        ),
+        (
+            "3 nodes, 2 waiters, late, 1 slow claim",
+            two().under(SLOW_CLAIM),
+        ),
+        (
+            "3 nodes, 2 waiters, late, 1 pass lost",
+            two().under(LOST_PASS),
+        ),
+        (
+            "3 nodes, 2 waiters, late, 1 line lost",
+            two().under(LOST_LINE),
+        ),
+        ("3 nodes, 2 waiters, late, 1 crash", two().under(CRASH)),
+        (
+            "1 node, 3 waiters, 1 slow claim",
+            one_node().under(SLOW_CLAIM),
+        ),
+        ("1 node, 3 waiters, 1 crash", one_node().under(CRASH)),
+    ]
+}
+
+fn waits_larger() -> Vec<(&'static str, waiting::Scope)> {
+    let three = || waiting::Scope::new(3, 3);
+    vec![
+        ("3 waiters, barging", three().with_newcomers_that_barge()),
+        ("3 waiters, 1 pass lost", three().under(LOST_PASS)),
+        ("3 waiters, 1 line lost", three().under(LOST_LINE)),
+        ("3 waiters, 1 crash", three().under(CRASH)),
+        ("3 waiters, late", three().with_late_replies()),
+        ("3 waiters, 1 slow claim", three().under(SLOW_CLAIM)),
+        ("3 waiters, 1 gives up", three().under(GIVE_UP)),
+    ]
+}
+
+fn waits_broken() -> Vec<(waiting::Fault, waiting::Scope)> {
+    use waiting::{Fault, Scope};
+
+    let two = || Scope::new(3, 2);
+    vec![
+        (Fault::EntersTheRefusedToken, Scope::new(1, 3)),
+        (Fault::LeavesWithoutAPass, Scope::new(1, 3)),
+        (Fault::CountsPasses, Scope::new(1, 3).under(SLOW_CLAIM)),
+        (Fault::ForgetsAPassDuringARound, two().with_late_replies()),
+        (Fault::KeepsAPassThatComesTooLate, two()),
+        (Fault::NeedsOneNode, two()),
+        (Fault::GivesBackToAny, Scope::new(3, 3)),
+        (Fault::GivesBackToAnyAndLeavesTheLine, Scope::new(3, 3)),
+    ]
+}
+
+fn show_graph(name: &str, explore: impl FnOnce() -> Graph) {
+    let start = Instant::now();
+    let graph = explore();
+    let took = start.elapsed().as_secs_f64();
+    let (states, endless) = (graph.states, graph.endless);
+    println!("{states:>10} states {took:>6.1} s  {name}");
+    println!("{endless:>17} never end");
+    for (kind, count) in &graph.kinds {
+        println!("{count:>17} {kind}");
+    }
+    for (kind, way) in &graph.ways {
+        if *kind != waiting::ALL_SERVED {
+            println!("{:>17} {kind}, in {} steps:", "", way.len());
+            for step in way {
+                println!("{:>19}{step}", "");
+            }
+        }
+    }
 }
 
 fn show(name: &str, search: impl FnOnce() -> Found) {

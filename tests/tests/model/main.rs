@@ -12,3 +12,4 @@
 mod fencing;
 mod redlock;
 mod scripts;
+mod waiting;
