@@ -4,6 +4,7 @@
     reason = "a command-line program talks to whoever typed it"
 )]
 
+mod bench;
 mod compile_cost;
 mod doc;
 mod examples;
@@ -31,6 +32,8 @@ cargo xtask <command>
          (default: 10,000,000 pairs)
   model  search the models of the protocols further than the tests do
          (minutes, and a few GB of memory)
+  bench [--quick] [--plots DIRECTORY] [SCENE…]
+         measure lockguard against a user's own code on the redis crate
   compile-cost
          measure what the attribute costs the compiler, and its futures
   help   show this
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["test"] => test::run(),
         ["doc"] => doc::run(),
+        ["bench", ref words @ ..] => bench::run(words),
         ["compile-cost"] => compile_cost::run(),
         ["model"] => model::run(),
         ["msrv"] => msrv::run(),
