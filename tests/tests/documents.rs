@@ -46,8 +46,12 @@ fn source_of(path: &str) -> String {
     if !place.is_dir() {
         return fs::read_to_string(place.with_extension("rs")).unwrap_or_default();
     }
-    let files = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
-    files.map(|file| fs::read_to_string(file).unwrap()).collect()
+    let files = fs::read_dir(place)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect()
 }
 
 #[test]

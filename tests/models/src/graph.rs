@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fmt::Debug,
     hash::{DefaultHasher, Hash, Hasher as _},
+    ops::ControlFlow,
 };
 
 use crate::search::Symmetric;
@@ -34,37 +35,17 @@ where
     M::State: Hash + PartialEq + Clone,
     M::Action: Debug,
 {
-    let mut explorer = Explorer::default();
-    let mut waiting = VecDeque::new();
-    for state in model.init_states() {
-        if explorer.add(&state, None).1 {
-            waiting.push_back(state);
-        }
-    }
     let mut counts: BTreeMap<_, _> = kinds.iter().map(|(name, _)| (*name, 0)).collect();
     let mut firsts = BTreeMap::new();
-    let mut actions = Vec::new();
-    let mut nth = 0;
-    while let Some(state) = waiting.pop_front() {
+    let explorer = Explorer::visit(model, |nth, state| {
         for (name, is_one) in kinds {
-            if is_one(model, &state) {
+            if is_one(model, state) {
                 *counts.entry(name).or_default() += 1;
                 firsts.entry(*name).or_insert(nth);
             }
         }
-        model.actions(&state, &mut actions);
-        for action in actions.drain(..) {
-            let Some(next) = model.next_state(&state, action) else {
-                continue;
-            };
-            let (to, is_new) = explorer.add(&next, Some(nth));
-            explorer.steps.push((nth, to));
-            if is_new {
-                waiting.push_back(next);
-            }
-        }
-        nth += 1;
-    }
+        ControlFlow::Continue(())
+    });
     let endless = explorer.endless();
     let mut ways: BTreeMap<_, _> = firsts
         .into_iter()
@@ -81,6 +62,24 @@ where
     }
 }
 
+/// A shortest way to a state like this, if there is one.
+pub(crate) fn find<M>(model: &M, is_one: impl Fn(&M, &M::State) -> bool) -> Option<Vec<String>>
+where
+    M: Symmetric,
+    M::State: Hash + PartialEq + Clone,
+    M::Action: Debug,
+{
+    let mut found = None;
+    let explorer = Explorer::visit(model, |nth, state| {
+        if is_one(model, state) {
+            found = Some(nth);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    found.map(|nth| explorer.replay(model, &explorer.way_to(nth)))
+}
+
 /// States by number, in the order in which they were found.
 #[derive(Default)]
 struct Explorer {
@@ -92,6 +91,42 @@ struct Explorer {
 }
 
 impl Explorer {
+    /// Goes from state to state, until it is told to stop.
+    fn visit<M>(model: &M, mut see: impl FnMut(u32, &M::State) -> ControlFlow<()>) -> Self
+    where
+        M: Symmetric,
+        M::State: Hash,
+    {
+        let mut explorer = Self::default();
+        let mut waiting = VecDeque::new();
+        for state in model.init_states() {
+            if explorer.add(&state, None).1 {
+                waiting.push_back(state);
+            }
+        }
+        let mut actions = Vec::new();
+        for nth in 0.. {
+            let Some(state) = waiting.pop_front() else {
+                break;
+            };
+            if see(nth, &state).is_break() {
+                break;
+            }
+            model.actions(&state, &mut actions);
+            for action in actions.drain(..) {
+                let Some(next) = model.next_state(&state, action) else {
+                    continue;
+                };
+                let (to, is_new) = explorer.add(&next, Some(nth));
+                explorer.steps.push((nth, to));
+                if is_new {
+                    waiting.push_back(next);
+                }
+            }
+        }
+        explorer
+    }
+
     /// The state's number, and whether it is new.
     fn add(&mut self, state: &impl Hash, parent: Option<u32>) -> (u32, bool) {
         let print = print_of(state);

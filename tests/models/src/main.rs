@@ -49,7 +49,12 @@ fn waiting(is_long: bool) {
         }
     }
     println!("\nwaiting: what is found\n");
-    for (fault, scope) in waits_broken() {
+    for (fault, kind, scope) in waits_broken() {
+        let way = scope.with(fault).find(kind).unwrap_or_default();
+        println!("{fault:?}");
+        show_way(kind, &way);
+    }
+    for (fault, scope) in waits_endless() {
         let name = format!("{fault:?}");
         show_graph(&name, || scope.with(fault).explore());
     }
@@ -237,17 +242,34 @@ fn waits_larger() -> Vec<(&'static str, waiting::Scope)> {
     ]
 }
 
-fn waits_broken() -> Vec<(waiting::Fault, waiting::Scope)> {
-    use waiting::{Fault, Scope};
+/// Broken rules, and what each is found to come to.
+fn waits_broken() -> Vec<(waiting::Fault, &'static str, waiting::Scope)> {
+    use waiting::{Fault, LEFT_OVER, NEEDS_A_TIMER, Scope, TWO_HOLD};
 
     let two = || Scope::new(3, 2);
+    let late = || two().with_late_replies();
+    let slow = Scope::new(1, 3).under(SLOW_CLAIM);
+    vec![
+        (Fault::LeavesWithoutAPass, NEEDS_A_TIMER, Scope::new(1, 3)),
+        (Fault::ForgetsAPassDuringARound, NEEDS_A_TIMER, late()),
+        (Fault::KeepsAPassThatComesTooLate, LEFT_OVER, two()),
+        (
+            Fault::StaysInOtherLines,
+            LEFT_OVER,
+            two().with_passes_for_tickets(),
+        ),
+        (Fault::CountsPasses, TWO_HOLD, slow),
+        (Fault::GivesOnItsOwnLease, TWO_HOLD, Scope::new(3, 3)),
+        (Fault::NeedsOneNode, TWO_HOLD, two()),
+    ]
+}
+
+/// Broken rules that make a schedule that never ends.
+fn waits_endless() -> Vec<(waiting::Fault, waiting::Scope)> {
+    use waiting::{Fault, Scope};
+
     vec![
         (Fault::EntersTheRefusedToken, Scope::new(1, 3)),
-        (Fault::LeavesWithoutAPass, Scope::new(1, 3)),
-        (Fault::CountsPasses, Scope::new(1, 3).under(SLOW_CLAIM)),
-        (Fault::ForgetsAPassDuringARound, two().with_late_replies()),
-        (Fault::KeepsAPassThatComesTooLate, two()),
-        (Fault::NeedsOneNode, two()),
         (Fault::GivesBackToAny, Scope::new(3, 3)),
         (Fault::GivesBackToAnyAndLeavesTheLine, Scope::new(3, 3)),
     ]
@@ -265,11 +287,15 @@ fn show_graph(name: &str, explore: impl FnOnce() -> Graph) {
     }
     for (kind, way) in &graph.ways {
         if *kind != waiting::ALL_SERVED {
-            println!("{:>17} {kind}, in {} steps:", "", way.len());
-            for step in way {
-                println!("{:>19}{step}", "");
-            }
+            show_way(kind, way);
         }
+    }
+}
+
+fn show_way(kind: &str, way: &[String]) {
+    println!("{:>17} {kind}, in {} steps:", "", way.len());
+    for step in way {
+        println!("{:>19}{step}", "");
     }
 }
 
@@ -281,9 +307,6 @@ fn show(name: &str, search: impl FnOnce() -> Found) {
     println!("{states:>10} states {depth:>3} deep {took:>6.1} s  {name}");
     println!("{:>17} {:?}", "reached", found.reached);
     for (promise, steps) in &found.broken {
-        println!("{:>17} {promise}, in {} steps:", "broken", steps.len());
-        for step in steps {
-            println!("{:>19}{step}", "");
-        }
+        show_way(promise, steps);
     }
 }

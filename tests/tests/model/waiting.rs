@@ -39,9 +39,16 @@ fn assert_is_clean(scope: Scope) {
 }
 
 #[track_caller]
-fn assert_finds(scope: Scope, what: &str) {
+fn assert_goes_round(scope: Scope) {
     let graph = scope.explore();
-    assert!(graph.ways.contains_key(what), "{graph:#?}");
+    assert!(graph.ways.contains_key(ENDLESS), "{graph:#?}");
+}
+
+/// A state of this kind is there, so many steps away at the least.
+#[track_caller]
+fn assert_finds(scope: Scope, kind: &str, steps: usize) {
+    let way = scope.find(kind);
+    assert_eq!(way.as_ref().map(Vec::len), Some(steps), "{way:#?}");
 }
 
 #[test]
@@ -104,32 +111,32 @@ fn a_crash_needs_the_timer_and_the_timer_is_enough() {
 
 #[test]
 fn a_give_back_that_passes_to_any_waiter_is_found_to_go_round_for_ever() {
-    assert_finds(Scope::new(3, 3).with(Fault::GivesBackToAny), ENDLESS);
+    assert_goes_round(Scope::new(3, 3).with(Fault::GivesBackToAny));
 }
 
 #[test]
 fn a_ticket_entered_with_the_refused_token_is_found_to_go_round_for_ever() {
     let scope = Scope::new(1, 3).with(Fault::EntersTheRefusedToken);
-    assert_finds(scope, ENDLESS);
+    assert_goes_round(scope);
 }
 
 #[test]
 fn a_pass_that_is_forgotten_during_a_round_is_found_to_be_a_lost_wake() {
     let scope = Scope::new(3, 2).with_late_replies();
     let scope = scope.with(Fault::ForgetsAPassDuringARound);
-    assert_finds(scope, NEEDS_A_TIMER);
+    assert_finds(scope, NEEDS_A_TIMER, 17);
 }
 
 #[test]
 fn leaving_without_a_pass_is_found_to_be_a_lost_wake() {
     let scope = Scope::new(1, 3).with(Fault::LeavesWithoutAPass);
-    assert_finds(scope, NEEDS_A_TIMER);
+    assert_finds(scope, NEEDS_A_TIMER, 5);
 }
 
 #[test]
 fn a_pass_that_nobody_gives_on_is_found_to_be_left_over() {
     let scope = Scope::new(3, 2).with(Fault::KeepsAPassThatComesTooLate);
-    assert_finds(scope, LEFT_OVER);
+    assert_finds(scope, LEFT_OVER, 15);
 }
 
 #[test]
@@ -139,11 +146,24 @@ fn passes_that_count_as_votes_are_found_to_make_two_holders() {
         ..NOTHING
     };
     let scope = Scope::new(1, 3).under(slow).with(Fault::CountsPasses);
-    assert_finds(scope, TWO_HOLD);
+    assert_finds(scope, TWO_HOLD, 7);
 }
 
 #[test]
 fn a_waiting_quorum_of_one_node_is_found_to_make_two_holders() {
     let scope = Scope::new(3, 2).with(Fault::NeedsOneNode);
-    assert_finds(scope, TWO_HOLD);
+    assert_finds(scope, TWO_HOLD, 2);
+}
+
+#[test]
+fn a_holder_that_gives_on_its_own_pass_is_found_to_make_two_holders() {
+    let scope = Scope::new(3, 3).with(Fault::GivesOnItsOwnLease);
+    assert_finds(scope, TWO_HOLD, 14);
+}
+
+#[test]
+fn a_holder_that_stays_in_other_lines_is_found_to_leave_a_lock_over() {
+    let scope = Scope::new(3, 2).with_passes_for_tickets();
+    let scope = scope.with(Fault::StaysInOtherLines);
+    assert_finds(scope, LEFT_OVER, 14);
 }

@@ -18,6 +18,9 @@ pub enum Fault {
     CountsPasses,
     /// Whoever holds gives on each pass, the one for its own lease included.
     GivesOnItsOwnLease,
+    /// Whoever gets the lock stays in the lines of the other nodes, where passes
+    /// are for tickets.
+    StaysInOtherLines,
     /// Whoever has left gives no pass on.
     KeepsAPassThatComesTooLate,
     /// One node is a quorum.

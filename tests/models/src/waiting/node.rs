@@ -34,6 +34,19 @@ pub(super) enum Request {
     Leave { attempt: u8, stays: Option<u8> },
 }
 
+impl Request {
+    pub(super) fn acquires(self, with: u8) -> bool {
+        matches!(self, Self::Acquire { attempt, .. } if attempt == with)
+    }
+
+    pub(super) fn leave(attempt: u8) -> Self {
+        Self::Leave {
+            attempt,
+            stays: None,
+        }
+    }
+}
+
 /// What the node does besides: an answer, and a pass.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outcome {
