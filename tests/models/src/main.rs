@@ -203,6 +203,18 @@ fn waits_tested() -> Vec<(&'static str, waiting::Scope)> {
             "3 nodes, 3 waiters, passes for tickets",
             waiting::Scope::new(3, 3).with_passes_for_tickets(),
         ),
+        (
+            "3 nodes, 2 waiters, late, as built, 1 gives up",
+            two().as_built().under(GIVE_UP),
+        ),
+        (
+            "3 nodes, 2 waiters, late, as built, 1 slow claim",
+            two().as_built().under(SLOW_CLAIM),
+        ),
+        (
+            "3 nodes, 2 waiters, late, as built, 1 pass lost",
+            two().as_built().under(LOST_PASS),
+        ),
         ("3 nodes, 2 waiters, late, barging, 1 gives up", barging()),
         (
             "the same, passes for tickets",
@@ -232,6 +244,7 @@ fn waits_tested() -> Vec<(&'static str, waiting::Scope)> {
 fn waits_larger() -> Vec<(&'static str, waiting::Scope)> {
     let three = || waiting::Scope::new(3, 3);
     vec![
+        ("3 waiters, as built", three().as_built()),
         ("3 waiters, barging", three().with_newcomers_that_barge()),
         ("3 waiters, 1 pass lost", three().under(LOST_PASS)),
         ("3 waiters, 1 line lost", three().under(LOST_LINE)),

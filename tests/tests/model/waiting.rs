@@ -74,6 +74,26 @@ fn two_waiters_are_served_whenever_replies_arrive_and_whoever_barges_or_gives_up
 }
 
 #[test]
+fn two_waiters_are_served_where_a_pass_ends_the_round_that_it_overtakes() {
+    let as_built = || Scope::new(3, 2).with_late_replies().as_built();
+    let give_up = Budget {
+        give_ups: 1,
+        ..NOTHING
+    };
+    let slow = Budget {
+        slow_claims: 1,
+        ..NOTHING
+    };
+    let pass = Budget {
+        lost_passes: 1,
+        ..NOTHING
+    };
+    assert_is_clean(as_built().under(give_up));
+    assert_is_clean(as_built().under(slow));
+    assert_is_clean(as_built().under(pass));
+}
+
+#[test]
 fn a_reservation_that_ends_before_its_claim_delays_nobody() {
     let slow = Budget {
         slow_claims: 1,

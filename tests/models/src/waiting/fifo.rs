@@ -1,13 +1,15 @@
 //! Requests on their way to one node, in their order.
 
+use std::hash::{Hash, Hasher};
+
 /// A short line of things, without memory of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Fifo<T> {
     items: [Option<T>; LONGEST],
 }
 
 /// No client has more requests on its way to one node.
-const LONGEST: usize = 6;
+const LONGEST: usize = 12;
 
 impl<T: Copy> Fifo<T> {
     pub(super) const EMPTY: Self = Self {
@@ -36,5 +38,15 @@ impl<T: Copy> Fifo<T> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.items[0].is_none()
+    }
+}
+
+/// Of what is there alone: most of it is empty most of the time.
+impl<T: Copy + Hash> Hash for Fifo<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for item in self.iter() {
+            item.hash(state);
+        }
+        u8::MAX.hash(state);
     }
 }

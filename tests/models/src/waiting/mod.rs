@@ -27,15 +27,18 @@ pub enum Replies {
     AtAnyTime,
 }
 
-/// What a pass says.
+/// What a pass says, and what comes of one that is too late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passes {
     /// The attempt that the lock is reserved for. Who no longer waits gives the
     /// pass on.
-    ForTheAttempt,
-    /// The ticket, and every pass begins a round or is remembered. Whoever has
-    /// the lock leaves the lines of the other nodes, and minds no pass.
-    ForTheTicket,
+    GivenOn,
+    /// The attempt. Whoever has the lock leaves the lines of the other nodes,
+    /// and minds no pass.
+    Left,
+    /// The ticket, and every pass begins a round or is remembered; else as
+    /// [`Left`](Self::Left).
+    ForTickets,
 }
 
 /// What is searched.
@@ -46,6 +49,7 @@ pub struct Scope {
     replies: Replies,
     passes: Passes,
     do_newcomers_barge: bool,
+    do_passes_overtake: bool,
     faults: Budget,
     fault: Option<Fault>,
 }
@@ -72,8 +76,9 @@ impl Scope {
             nodes,
             clients,
             replies: Replies::AtOnce,
-            passes: Passes::ForTheAttempt,
+            passes: Passes::GivenOn,
             do_newcomers_barge: false,
+            do_passes_overtake: false,
             faults: Budget::default(),
             fault: None,
         }
@@ -89,8 +94,20 @@ impl Scope {
     /// Passes that name a ticket and no attempt.
     #[must_use]
     pub fn with_passes_for_tickets(self) -> Self {
-        let passes = Passes::ForTheTicket;
+        let passes = Passes::ForTickets;
         Self { passes, ..self }
+    }
+
+    /// Rounds that may be left once a pass for the next attempt is there, and
+    /// lines that are left at a grant: the product's way.
+    #[must_use]
+    pub fn as_built(self) -> Self {
+        Self {
+            passes: Passes::Left,
+            do_newcomers_barge: true,
+            do_passes_overtake: true,
+            ..self
+        }
     }
 
     /// First attempts that take a free lock whoever is in line.

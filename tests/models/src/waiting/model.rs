@@ -25,6 +25,8 @@ pub(super) enum Action {
         node: usize,
         attempt: u8,
     },
+    /// Leaves a round, as the next attempt has a reservation already.
+    Overtake { client: usize },
     /// The holder gives back.
     Release { client: usize },
     /// Waits no longer.
@@ -84,6 +86,12 @@ impl Waiting {
             return;
         };
         let ticket = u8::try_from(client).unwrap_or(u8::MAX);
+        if let Request::Leave { stays, .. } = request
+            && self.scope.do_passes_overtake
+        {
+            // Before the lock is looked at, as `release.lua` does.
+            column.node.line[client] = stays.or(column.node.line[client]);
+        }
         let is_dead = |client: u8| dead[usize::from(client)];
         let fault = self.scope.fault;
         let outcome = column.node.handle(ticket, request, is_dead, fault);
@@ -117,17 +125,14 @@ impl Waiting {
         if granted >= self.quorum() {
             state.clients[client].phase = Phase::Holds;
             let is_left = |link: &Link| match (self.scope.passes, self.scope.fault) {
-                (Passes::ForTheAttempt, _) => link.is_passed,
-                (Passes::ForTheTicket, Some(Fault::StaysInOtherLines)) => false,
-                (Passes::ForTheTicket, _) => link.vote != Some(true),
+                (Passes::GivenOn, _) => link.is_passed,
+                (_, Some(Fault::StaysInOtherLines)) => false,
+                _ => link.vote != Some(true),
             };
             state.send(client, Request::leave(next), is_left);
             state.end_round(client);
         } else if granted + open < self.quorum() {
-            let is_passed = state
-                .nodes
-                .iter()
-                .any(|column| column.links[client].is_passed);
+            let is_passed = state.is_overtaken(client);
             self.give_back(state, client);
             state.clients[client].phase = Phase::Waits;
             state.end_round(client);
@@ -155,13 +160,13 @@ impl Waiting {
         let fault = self.scope.fault;
         let this = state.clients[client];
         match this.phase {
-            Phase::Waits if self.scope.passes == Passes::ForTheTicket => {
+            Phase::Waits if self.scope.passes == Passes::ForTickets => {
                 self.begin_round(state, client);
             }
-            Phase::Asking if self.scope.passes == Passes::ForTheTicket => {
+            Phase::Asking if self.scope.passes == Passes::ForTickets => {
                 link.is_passed = fault != Some(Fault::ForgetsAPassDuringARound);
             }
-            _ if self.scope.passes == Passes::ForTheTicket => {}
+            Phase::Holds | Phase::Left if self.scope.passes != Passes::GivenOn => {}
             Phase::Waits if attempt == this.next => {
                 self.begin_round(state, client);
                 if fault == Some(Fault::CountsPasses) {
@@ -290,6 +295,11 @@ impl Model for Waiting {
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         Self::regular(state, actions);
+        if self.scope.do_passes_overtake {
+            let clients = 0..self.scope.clients;
+            let overtaken = clients.filter(|client| state.is_overtaken(*client));
+            actions.extend(overtaken.map(|client| Action::Overtake { client }));
+        }
         if actions.is_empty() {
             Self::timers(state, actions);
         }
@@ -309,53 +319,62 @@ impl Model for Waiting {
 
 impl Symmetric for Waiting {
     fn step(&self, state: &State, action: &Action) -> Option<State> {
-        let mut next = state.clone();
+        let mut next_state = state.clone();
         match *action {
-            Action::Timer { client } => self.begin_round(&mut next, client),
-            Action::Handle { client, node } => self.handle(&mut next, client, node),
-            Action::Answer { client, node } => self.answer(&mut next, client, node),
+            Action::Timer { client } => self.begin_round(&mut next_state, client),
+            Action::Handle { client, node } => self.handle(&mut next_state, client, node),
+            Action::Answer { client, node } => self.answer(&mut next_state, client, node),
             Action::Pass {
                 client,
                 node,
                 attempt,
-            } => self.hear(&mut next, client, node, attempt),
-            Action::Release { client } => Self::leave(&mut next, client),
+            } => self.hear(&mut next_state, client, node, attempt),
+            Action::Overtake { client } => {
+                let Client { attempt, next, .. } = state.clients[client];
+                let stays = Some(next);
+                next_state.send(client, Request::Leave { attempt, stays }, |_| true);
+                self.begin_round(&mut next_state, client);
+            }
+            Action::Release { client } => Self::leave(&mut next_state, client),
             Action::GiveUp { client } => {
-                next.used.give_ups += 1;
-                Self::leave(&mut next, client);
+                next_state.used.give_ups += 1;
+                Self::leave(&mut next_state, client);
             }
             Action::Crash { client, is_sent } => {
-                next.used.crashes += 1;
-                next.crash(client, is_sent);
+                next_state.used.crashes += 1;
+                next_state.crash(client, is_sent);
             }
             Action::Lose {
                 client,
                 node,
                 attempt,
             } => {
-                next.used.lost_passes += 1;
-                next.nodes[node].links[client].take_pass(attempt);
+                next_state.used.lost_passes += 1;
+                next_state.nodes[node].links[client].take_pass(attempt);
             }
             Action::Expire { node } => {
                 if !state.is_quiet() {
-                    next.used.slow_claims += 1;
+                    next_state.used.slow_claims += 1;
                 }
-                next.nodes[node].node.lock = None;
+                next_state.nodes[node].node.lock = None;
             }
             Action::Forget { node } => {
-                next.used.lost_lines += 1;
-                next.nodes[node].node.line.fill(None);
+                next_state.used.lost_lines += 1;
+                next_state.nodes[node].node.line.fill(None);
             }
         }
-        Some(next)
+        Some(next_state)
     }
 
     /// Nodes in order, attempts numbered anew, and no pass that nobody minds.
     fn canonical(&self, mut state: State) -> State {
         let fault = self.scope.fault;
-        if self.scope.passes == Passes::ForTheTicket {
+        if self.scope.passes != Passes::GivenOn {
             state.drop_passes_for_those_who_left();
-        } else if !matches!(fault, Some(Fault::CountsPasses | Fault::GivesOnItsOwnLease)) {
+        }
+        if self.scope.passes != Passes::ForTickets
+            && !matches!(fault, Some(Fault::CountsPasses | Fault::GivesOnItsOwnLease))
+        {
             state.drop_stale_passes();
         }
         state.sort_passes();

@@ -82,6 +82,12 @@ impl State {
         self.is_quiet() && phases.all(|phase| matches!(phase, Phase::Left | Phase::Dead))
     }
 
+    /// Whether a pass for the next attempt has arrived during a round.
+    pub(super) fn is_overtaken(&self, client: usize) -> bool {
+        let mut nodes = self.nodes.iter();
+        nodes.any(|column| column.links[client].is_passed)
+    }
+
     /// Whether the lock is passed to somebody who has not claimed it yet.
     pub(super) fn is_reserved(&self, column: &Column) -> bool {
         column.node.lock.is_some_and(|token| {
