@@ -3,14 +3,13 @@
 use crate::{
     redis,
     step::{Steps, cargo},
-    test::SERVER,
 };
 
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let mut steps = Steps::new();
     let server = redis::find_or_install(&mut steps)?;
     let mut bench = cargo("run --release --package lockguard-bench --");
-    bench.args(words).env(SERVER, &server);
+    bench.args(words).env(redis::VARIABLE, &server);
     steps.run("bench", bench)?;
     steps.summarize();
     Ok(())

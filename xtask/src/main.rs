@@ -1,6 +1,7 @@
 //! `cargo xtask …`: the one way to do what takes more than one step.
 #![expect(
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a command-line program talks to whoever typed it"
 )]
 
@@ -11,7 +12,10 @@ mod examples;
 mod fuzz;
 mod model;
 mod msrv;
+mod packages;
+mod postgres;
 mod redis;
+mod server;
 mod step;
 mod test;
 
@@ -21,7 +25,10 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test   check formatting and lints, run every test, doctest and example;
-         finds a Redis or Valkey server, or installs one
+         finds the servers that they need, or installs them
+  server redis|postgres
+         print where the programs of this server are; installs them where
+         there are none
   doc    build the documentation, with warnings as errors
   msrv   check `lockguard` with the oldest Rust that users are promised
   fuzz [--minutes N]
@@ -44,6 +51,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         ["test"] => test::run(),
+        ["server", which] => server::run(which),
         ["doc"] => doc::run(),
         ["bench", ref words @ ..] => bench::run(words),
         ["compile-cost"] => compile_cost::run(),
