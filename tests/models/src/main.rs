@@ -250,8 +250,6 @@ fn waits_larger() -> Vec<(&'static str, waiting::Scope)> {
         ("3 waiters, 1 line lost", three().under(LOST_LINE)),
         ("3 waiters, 1 crash", three().under(CRASH)),
         ("3 waiters, late", three().with_late_replies()),
-        ("3 waiters, 1 slow claim", three().under(SLOW_CLAIM)),
-        ("3 waiters, 1 gives up", three().under(GIVE_UP)),
     ]
 }
 
