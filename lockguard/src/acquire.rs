@@ -13,7 +13,8 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder, ReleaseRequest, Waiter,
+        AcquireReply, AcquireRequest, BackendError, BoxFuture, Epoch, Holder, ReleaseRequest,
+        Waiter,
     },
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
     clock::{sleep, until, wall_clock},
@@ -23,10 +24,12 @@ use crate::{
     fence,
     fencing_token::FencingToken,
     guard::LockGuard,
+    holding::Holding,
     key::LockKey,
     keys::LockKeys,
     lease::Lease,
     line::InLine,
+    live::Candidate,
     observe::Acquiring,
     point::Point,
     queue::{LocalHolder, Place, Places, Turn},
@@ -80,14 +83,25 @@ pub(crate) struct Grant {
     undo: Undo,
     start: Instant,
     fencing_token: Option<FencingToken>,
+    /// With what the lease ends.
+    epoch: Option<Epoch>,
+    /// Dropped last.
+    acquiring: Option<Candidate>,
 }
 
 impl Grant {
-    pub(crate) fn new(undo: Undo, start: Instant, fencing_token: Option<FencingToken>) -> Self {
+    pub(crate) fn new(
+        undo: Undo,
+        start: Instant,
+        fencing_token: Option<FencingToken>,
+        epoch: Option<Epoch>,
+    ) -> Self {
         Self {
             undo,
             start,
             fencing_token,
+            epoch,
+            acquiring: None,
         }
     }
 
@@ -154,6 +168,9 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         mut undo,
         start,
         fencing_token,
+        epoch,
+        // Until the guard has been entered.
+        acquiring: _acquiring,
     } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
@@ -165,11 +182,13 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         want.ttl,
         want.terms.max_hold,
     );
-    let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, places);
+    lease.ends_with(epoch);
+    let key = lease.key().clone();
+    let holding = Holding::new(lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
-    guard.begin_renewal();
-    Ok(guard)
+    // One that is refused gives them back at once.
+    LockGuard::enter(core, holding).map_err(|_refused| LockError::draining(&key))
 }
 
 /// Takes the keys, or says why not.
@@ -192,6 +211,18 @@ pub(crate) async fn take(
 /// See [`take`].
 async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     check(core, want)?;
+    let draining = || LockError::draining(want.keys.first());
+    let acquiring = core.live.acquiring().ok_or_else(draining)?;
+    // Dropped before `acquiring`, and what it has taken is given back.
+    let contest = pin!(contest(core, want, places));
+    let contested = core.live.unless_draining(contest).await;
+    let mut grant = contested.ok_or_else(draining)??;
+    grant.acquiring = Some(acquiring);
+    Ok(grant)
+}
+
+/// As [`take`], without an eye on drains.
+async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     let mut contest = Contest::new(core, want, places);
     let _turn = match contest.line_up().await {
         Lined::Turn(turn) => turn,
@@ -412,6 +443,7 @@ impl<'a> Contest<'a> {
         let (token, request) = self.request();
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
+        let epoch = self.core.epoch();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
         let mut undo = Undo::arm(self.core, &self.want.keys, &token);
@@ -441,9 +473,18 @@ impl<'a> Contest<'a> {
             {
                 Err(self.late_error())
             }
+            // Nobody knows on which side of a restart it was granted: it is
+            // given back, and tried again.
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+                if epoch.as_ref().is_some_and(Epoch::is_over) =>
+            {
+                Ok(Attempt::Split)
+            }
             Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
-            Ok(AcquireReply::Granted) => Ok(self.granted(undo, start, None)),
-            Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(undo, start, Some(token))),
+            Ok(AcquireReply::Granted) => Ok(self.granted(undo, start, None, epoch)),
+            Ok(AcquireReply::GrantedWith(token)) => {
+                Ok(self.granted(undo, start, Some(token), epoch))
+            }
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
                 if let Some(fence) = holder.fence() {
@@ -471,17 +512,14 @@ impl<'a> Contest<'a> {
         undo: Undo,
         start: Instant,
         fencing_token: Option<FencingToken>,
+        epoch: Option<Epoch>,
     ) -> Attempt {
         self.close_line();
         self.places.was_in_order();
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        Attempt::Granted(Grant {
-            undo,
-            start,
-            fencing_token,
-        })
+        Attempt::Granted(Grant::new(undo, start, fencing_token, epoch))
     }
 
     /// No server needs to be told that we left its line.

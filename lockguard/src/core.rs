@@ -10,12 +10,13 @@ use std::{
 };
 
 use crate::{
-    backend::{Backend, BackendError, ReleaseReply, ReleaseRequest},
+    backend::{Backend, BackendError, Epoch, Epochs, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
     error::{LockError, NodeError},
     fences::Fences,
     key::LockKey,
     keys::LockKeys,
+    live::Live,
     metrics,
     queue::Queue,
     renewal::Renewal,
@@ -34,8 +35,11 @@ pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) background: Background,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) live: Arc<Live>,
     pub(crate) renewal: Renewal,
     pub(crate) fences: Fences,
+    /// Where all leases can end at once.
+    epochs: Option<Epochs>,
     pub(crate) settings: Settings,
     pub(crate) finished_late: AtomicU64,
     has_warned: AtomicBool,
@@ -75,13 +79,20 @@ impl Core {
         Self {
             renewal: Renewal::new(Arc::clone(&backend), background.clone()),
             background,
+            epochs: backend.epochs(),
             backend,
             queue: Arc::default(),
+            live: Arc::default(),
             fences: Fences::default(),
             settings,
             finished_late: AtomicU64::new(0),
             has_warned: AtomicBool::new(false),
         }
+    }
+
+    /// With what leases end that are asked for from now on.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.epochs.as_ref().map(Epochs::current)
     }
 
     /// The key as the servers store it.

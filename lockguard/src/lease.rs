@@ -1,11 +1,19 @@
 //! A grant of a key to one owner for a bounded time.
 
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::Duration,
+};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    backend::Epoch,
     cadence::renewed_lifetime,
     clock::until,
     error::{LockError, LostCause},
@@ -61,6 +69,8 @@ struct Inner {
     /// Where `max_hold` ends the lease, renewed or not.
     limit: Option<Instant>,
     state: Mutex<State>,
+    /// With what every lease on its lock store ends.
+    epoch: OnceLock<Epoch>,
     /// Told when the lease is lost.
     changed: Notify,
 }
@@ -111,8 +121,17 @@ impl Lease {
                 phase: Phase::Held,
                 lost_key: 0,
             }),
+            epoch: OnceLock::new(),
             changed: Notify::new(),
         }))
+    }
+
+    /// The lease is lost when this epoch of its lock store is over.
+    pub(crate) fn ends_with(&self, epoch: Option<Epoch>) {
+        if let Some(epoch) = epoch {
+            // A second one would be none the wiser.
+            let _ = self.0.epoch.set(epoch);
+        }
     }
 
     /// The keys, sorted and as the servers store them, prefix included.
@@ -130,12 +149,12 @@ impl Lease {
     /// When the lease ends unless it is extended or renewed, on the monotonic
     /// clock.
     pub fn deadline(&self) -> Instant {
-        self.0.deadline(&self.0.state.lock(), Instant::now())
+        self.0.deadline(&self.0.state(), Instant::now())
     }
 
     /// What is left until the deadline; zero once the lease has ended.
     pub fn remaining(&self) -> Duration {
-        let (state, now) = (*self.0.state.lock(), Instant::now());
+        let (state, now) = (*self.0.state(), Instant::now());
         match state.phase {
             Phase::Held => self.0.deadline(&state, now).saturating_duration_since(now),
             Phase::Released | Phase::Lost(_) => Duration::ZERO,
@@ -183,14 +202,26 @@ impl Lease {
                 return cause;
             }
             // A deadline that was moved meanwhile is waited for again.
-            let end = self.0.end(&self.0.state.lock());
-            until(end, changed).await;
+            let end = self.0.end(&self.0.state());
+            match self.0.epoch.get() {
+                None => {
+                    until(end, changed).await;
+                }
+                Some(epoch) => {
+                    let over = pin!(epoch.over());
+                    until(end, either(changed, over)).await;
+                }
+            }
         }
     }
 
     /// The lock point that took the lease.
     pub(crate) fn point(&self) -> &Point {
         &self.0.point
+    }
+
+    pub(crate) fn all_keys(&self) -> &LockKeys {
+        &self.0.keys
     }
 
     /// The first of the keys.
@@ -201,7 +232,7 @@ impl Lease {
     /// What ended the lease before `now`, if anything has; a released lease
     /// counts as expired.
     pub(crate) fn ended(&self, now: Instant) -> Option<LostCause> {
-        let state = *self.0.state.lock();
+        let state = *self.0.state();
         match state.phase {
             Phase::Lost(cause) => Some(cause),
             Phase::Held if now < self.0.end(&state) => None,
@@ -216,7 +247,7 @@ impl Lease {
     ///
     /// What had ended the lease before.
     pub(crate) fn end(&self) -> Result<(), LostCause> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.state();
         let before = *state;
         if before.phase == Phase::Held {
             state.phase = Phase::Released;
@@ -242,7 +273,7 @@ impl Lease {
 
     /// Notes that the lease is lost, since its nth key is.
     pub(crate) fn lose_nth(&self, lost_key: usize, cause: LostCause) {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.state();
         if state.phase == Phase::Held {
             state.phase = Phase::Lost(cause);
             state.lost_key = lost_key;
@@ -261,7 +292,7 @@ impl Lease {
     /// What has ended the lease meanwhile: a deadline that has passed is never
     /// revived.
     pub(crate) fn extended(&self, asked: Instant, ttl: Duration) -> Result<(), LostCause> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.state();
         match state.phase {
             Phase::Lost(cause) => Err(cause),
             Phase::Held if Instant::now() < self.0.end(&state) => {
@@ -285,7 +316,7 @@ impl Lease {
     /// The deadline still moves as if each came on time, so that a program
     /// sees in memory what it will see on servers.
     pub(crate) fn renewed_in_advance(&self, ttl: Duration) {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.state();
         if let Some(limit) = self.0.limit {
             state.ahead = Some(ttl);
             state.kept_until = state.kept_until.max(limit);
@@ -323,10 +354,16 @@ impl Lease {
         self.0.limit
     }
 
+    /// Until when the servers keep the keys at least, unless they are given
+    /// back.
+    pub(crate) fn kept_until(&self) -> Instant {
+        self.0.state.lock().kept_until
+    }
+
     /// What is left at `now` of a least hold time, and whether the servers
     /// would forget the lease, which has not ended otherwise, before that.
     pub(crate) fn rest_of(&self, min_hold: Duration, now: Instant) -> Rest {
-        let state = *self.0.state.lock();
+        let state = *self.0.state();
         let until = self.0.start + min_hold.min(FAR);
         let is_ours = !matches!(state.phase, Phase::Lost(_)) && now < self.0.end(&state);
         Rest {
@@ -338,7 +375,7 @@ impl Lease {
 
     /// The loss as the caller sees it.
     pub(crate) fn lost_error(&self, cause: LostCause) -> LockError {
-        let lost_key = self.0.state.lock().lost_key;
+        let lost_key = self.0.state().lost_key;
         LockError::Lost {
             key: self.keys().get(lost_key).unwrap_or(self.key()).into(),
             cause,
@@ -356,6 +393,15 @@ pub(crate) struct Rest {
 }
 
 impl Inner {
+    /// How the lease stands; lost, where its lock store has lost everything.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Held && self.epoch.get().is_some_and(Epoch::is_over) {
+            state.phase = Phase::Lost(LostCause::Taken);
+        }
+        state
+    }
+
     /// When the lease ends as far as it has been renewed by `now`.
     fn deadline(&self, state: &State, now: Instant) -> Instant {
         let (Some(ttl), Some(limit)) = (state.ahead, self.limit) else {
@@ -382,9 +428,24 @@ impl Inner {
     }
 }
 
+/// Resolves when one of the two does.
+async fn either(
+    mut one: Pin<&mut impl Future<Output = ()>>,
+    mut other: Pin<&mut impl Future<Output = ()>>,
+) {
+    poll_fn(|cx| {
+        if one.as_mut().poll(cx).is_ready() || other.as_mut().poll(cx).is_ready() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = *self.0.state.lock();
+        let state = *self.0.state();
         f.debug_struct("Lease")
             .field("keys", &self.0.keys)
             .field("point", &format_args!("{}", self.0.point))

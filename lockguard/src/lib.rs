@@ -33,6 +33,8 @@
 //! - [`LockManager::lock_all`]: several keys, all or none.
 //! - [`FencingToken`]: for resources that must refuse an owner that comes too
 //!   late.
+//! - [`drain`]: a shutdown that leaves no lock behind.
+//! - [`Handover`]: a lock that goes on in another task or process.
 //! - [`LockError`]: busy, unavailable and lost are three different things.
 //! - [`scope`]: a manager of its own for each test.
 //! - [`TokenLock`]: locks by key and token, as in Go's `LockManager`.
@@ -42,6 +44,7 @@
 //!
 //! - `redis` (default): locks on Redis and Valkey servers.
 //! - `tls`: `rediss://` addresses, through rustls.
+//! - `serde`: [`FencingToken`], [`LockKey`] and [`Handover`] in messages.
 //! - `metrics`: what operators want to see, through the
 //!   [`metrics`](https://docs.rs/metrics) facade; the module `metrics` lists
 //!   all of it, and the alerts.
@@ -57,6 +60,7 @@ mod error;
 mod fencing_token;
 mod key;
 mod keys;
+mod node_status;
 mod point;
 mod retry;
 mod token;
@@ -89,10 +93,14 @@ mod clock;
 mod connect;
 mod core;
 mod current;
+mod drain;
 mod fences;
 mod guard;
+mod handover;
+mod holding;
 mod lease;
 mod line;
+mod live;
 mod manager;
 mod observe;
 mod queue;
@@ -102,24 +110,31 @@ mod run;
 mod successor;
 mod token_lock;
 
+#[cfg(feature = "serde")]
+mod serialized;
+
 // Entry: what programs and expansions call.
 #[doc(hidden)]
 pub mod __private;
 mod global;
+mod locked;
 
 pub use crate::{
     backend::BoxFuture,
     builder::LockManagerBuilder,
     connect_error::ConnectError,
     current::current,
+    drain::Drained,
     error::{LockError, LostCause, NodeError, ReleaseError},
     fencing_token::FencingToken,
-    global::{AlreadyRegistered, log, manager, named, register, register_named, scope},
+    global::{AlreadyRegistered, drain, log, manager, named, register, register_named, scope},
     guard::LockGuard,
+    handover::{Handover, ParseHandoverError},
     key::LockKey,
     keys::LockKeys,
     lease::Lease,
     manager::LockManager,
+    node_status::{NodeRole, NodeStatus},
     request::LockRequest,
     retry::RetryPolicy,
     terms::OnLost,

@@ -7,7 +7,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     acquire::{Grant, Undo},
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ReleaseReply,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, Epoch, ReleaseReply,
         ReleaseRequest,
     },
     clock::until,
@@ -58,12 +58,17 @@ impl Successor {
         let longest = longest_attempt(request.ttl);
         let is_fenced = request.fence.is_some();
         let mut undo = Undo::arm(&core, &request.keys, &request.token);
+        let epoch = core.epoch();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
         let replacing = request.replacing(release.token.clone());
         let acquire = core.backend.acquire(replacing);
         Box::pin(async move {
             let fencing_token = match until(start + longest, acquire).await {
+                // Nobody knows on which side of a restart it was granted.
+                Some(Ok(_)) if epoch.as_ref().is_some_and(Epoch::is_over) => {
+                    return TakenOver::Perhaps;
+                }
                 Some(Ok(AcquireReply::Granted)) if !is_fenced => None,
                 Some(Ok(AcquireReply::GrantedWith(token))) if is_fenced => Some(token),
                 Some(Ok(AcquireReply::Busy(_) | AcquireReply::Split)) => {
@@ -73,7 +78,7 @@ impl Successor {
                 _ => return TakenOver::Perhaps,
             };
             // Where it has gone, this gives the key back.
-            drop(grant.send(Grant::new(undo, start, fencing_token)));
+            drop(grant.send(Grant::new(undo, start, fencing_token, epoch)));
             TakenOver::Yes
         })
     }

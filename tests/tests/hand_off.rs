@@ -582,7 +582,11 @@ async fn polls_and_warns_once(server: &Server, url: String) {
             start.elapsed()
         );
     }
-    assert_eq!(warnings.containing("HELLO").len(), 1, "{warnings:?}");
+    assert_eq!(
+        warnings.containing("waiters cannot be told").len(),
+        1,
+        "{warnings:?}"
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod compile_cost;
 mod doc;
 mod examples;
 mod fuzz;
+mod model;
 mod msrv;
 mod packages;
 mod postgres;
@@ -36,6 +37,8 @@ cargo xtask <command>
   injectivity [--pairs N]
          show that different values never make the same key
          (default: 10,000,000 pairs)
+  model  search the models of the protocols further than the tests do
+         (minutes, and a few GB of memory)
   bench [--quick] [--plots DIRECTORY] [SCENE…]
          measure lockguard against a user's own code on the redis crate
   compile-cost
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         ["doc"] => doc::run(),
         ["bench", ref words @ ..] => bench::run(words),
         ["compile-cost"] => compile_cost::run(),
+        ["model"] => model::run(),
         ["msrv"] => msrv::run(),
         ["fuzz"] => fuzz::run(fuzz::MINUTES),
         ["fuzz", "--minutes", minutes] => number(minutes).and_then(fuzz::run),

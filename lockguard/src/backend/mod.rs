@@ -4,6 +4,7 @@
 //! server, and [`Redlock`] on a majority of any backends.
 
 mod contract;
+mod epochs;
 mod holder;
 mod memory;
 #[cfg(feature = "redis")]
@@ -11,13 +12,15 @@ pub(crate) mod redis;
 mod redlock;
 mod ticket;
 
+pub(crate) use self::epochs::Epoch;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisNode;
 pub use self::{
     contract::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        FenceRequest, ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
+        ExtendRequest, FenceRequest, ReleaseReply, ReleaseRequest,
     },
+    epochs::Epochs,
     holder::Holder,
     memory::Memory,
     redlock::Redlock,

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::{
     failure,
     helper_key::{fence_key, line_key},
+    probe::NodeFacts,
 };
 use crate::{
     backend::{
@@ -73,6 +74,8 @@ pub(super) enum Task {
         /// `None` when nobody waits for it any more.
         answer: Option<Answer<ReleaseReply>>,
     },
+    /// Asks how the server is.
+    Look { answer: Answer<NodeFacts> },
 }
 
 /// One answer for each request.
@@ -193,7 +196,16 @@ impl Command {
         match &self.task {
             Task::Acquire { answer, .. } => answer.is_closed(),
             Task::Extend { answer, .. } => answer.is_closed(),
+            Task::Look { answer } => answer.is_closed(),
             Task::Release { .. } => false,
+        }
+    }
+
+    /// The acquire that this is about, if it is about one.
+    pub(super) fn as_acquire(&self) -> Option<&AcquireRequest> {
+        match &self.task {
+            Task::Acquire { request, .. } => Some(request),
+            _ => None,
         }
     }
 
@@ -223,117 +235,89 @@ impl Command {
     pub(super) fn to_wire(&self, channel: Option<&str>) -> Cmd {
         match &self.task {
             Task::Acquire {
-                request,
-                question: Question::AreTheyMine,
-                ..
-            } => {
+                request, question, ..
+            } => self.acquire(request, *question, channel),
+            Task::Extend { requests, .. } => {
+                let keys: Vec<_> = requests.iter().map(|it| it.key.as_str()).collect();
+                let mut extend = self.script(&EXTEND, &keys);
+                for request in requests {
+                    let successor = request.successor.as_ref();
+                    extend
+                        .arg(request.token.expose())
+                        .arg(millis(request.ttl))
+                        .arg(successor.map_or("", OwnerToken::expose));
+                }
+                extend
+            }
+            Task::Release { request, .. } => self.release(request, channel),
+            Task::Look { .. } => redis::cmd("INFO"),
+        }
+    }
+
+    fn acquire(&self, request: &AcquireRequest, question: Question, channel: Option<&str>) -> Cmd {
+        let (key, token, ttl) = (request.keys.first(), &request.token, millis(request.ttl));
+        match question {
+            Question::IsItMine => {
+                let mut set = Cmd::with_capacity(6, 192);
+                set.arg("SET").arg(key.as_str()).arg(token.expose());
+                set.arg("NX").arg("PX").arg(ttl);
+                set
+            }
+            Question::WhoseIsIt => self.script(&HOLDER, &[key.as_str()]),
+            Question::AreTheyMine => {
                 let keys: Vec<_> = request.keys.iter().map(LockKey::as_str).collect();
                 let mut acquire = self.script(&ACQUIRE, &keys);
-                acquire.arg(request.token.expose()).arg(millis(request.ttl));
+                acquire.arg(token.expose()).arg(ttl);
                 acquire
             }
-            Task::Acquire {
-                request,
-                question: Question::AreTheyMineAt(fence),
-                ..
-            } => self.fenced(request, *fence, None),
-            Task::Acquire {
-                request,
-                question: Question::IsItMyTurnAt(fence),
-                ..
-            } => {
-                let line = line_key(request.keys.first());
-                let mut acquire = self.fenced(request, *fence, Some(&line));
-                if let Some(waiter) = &request.waiter {
-                    add_waiter(&mut acquire, waiter, channel);
-                }
-                acquire
+            Question::AreTheyMineAt(fence) => self.fenced(request, fence, None),
+            Question::IsItOurs => {
+                let replaced = request.replaces.as_ref().map_or("", OwnerToken::expose);
+                let mut transfer = self.script(&TRANSFER, &[key.as_str()]);
+                transfer.arg(token.expose()).arg(ttl).arg(replaced);
+                transfer
             }
-            Task::Acquire {
-                request,
-                question: Question::IsItMyTurn,
-                ..
-            } => {
-                let key = request.keys.first();
+            Question::IsItMyTurn => {
                 let mut claim = self.script(&CLAIM, &[key.as_str(), &line_key(key)]);
-                claim.arg(request.token.expose()).arg(millis(request.ttl));
-                if let Some(waiter) = &request.waiter {
-                    add_waiter(&mut claim, waiter, channel);
-                }
+                claim.arg(token.expose()).arg(ttl);
+                add_waiter(&mut claim, request.waiter.as_ref(), channel);
                 claim
             }
-            Task::Acquire {
-                request,
-                question: Question::IsItOurs,
-                ..
-            } => {
-                let mut transfer = self.script(&TRANSFER, &[request.keys.first().as_str()]);
-                let replaced = request.replaces.as_ref().map(OwnerToken::expose);
-                transfer
-                    .arg(request.token.expose())
-                    .arg(millis(request.ttl))
-                    .arg(replaced.unwrap_or_default());
-                transfer
+            Question::IsItMyTurnAt(fence) => {
+                let mut acquire = self.fenced(request, fence, Some(&line_key(key)));
+                add_waiter(&mut acquire, request.waiter.as_ref(), channel);
+                acquire
             }
-            Task::Acquire {
-                request,
-                question: Question::LetMeWait(nth, _),
-                ..
-            } => {
-                let key = request.keys.as_slice().get(*nth);
-                let key = key.unwrap_or(request.keys.first());
+            Question::LetMeWait(nth, _) => {
+                let key = request.keys.as_slice().get(nth).unwrap_or(key);
                 let mut enter = self.script(&CLAIM, &[key.as_str(), &line_key(key)]);
-                enter.arg(request.token.expose()).arg(0);
+                enter.arg(token.expose()).arg(0);
                 if let Some(waiter) = &request.waiter {
                     add_waiter_for(&mut enter, waiter, channel, 0);
                 }
                 enter
             }
-            Task::Acquire {
-                request,
-                question: Question::IsItMine,
-                ..
-            } => {
-                let mut set = Cmd::with_capacity(6, 192);
-                set.arg("SET")
-                    .arg(request.keys.first().as_str())
-                    .arg(request.token.expose())
-                    .arg("NX")
-                    .arg("PX")
-                    .arg(millis(request.ttl));
-                set
-            }
-            Task::Acquire { request, .. } => self.script(&HOLDER, &[request.keys.first().as_str()]),
-            Task::Extend { requests, .. } => {
-                let keys: Vec<_> = requests.iter().map(|it| it.key.as_str()).collect();
-                let mut extend = self.script(&EXTEND, &keys);
-                for request in requests {
-                    extend.arg(request.token.expose()).arg(millis(request.ttl));
-                }
-                extend
-            }
-            Task::Release { request, .. } => {
-                let (key, line) = (request.key.as_str(), line_key(&request.key));
-                let keys = [key, line.as_str()];
-                let seen = if self.knows_line {
-                    &keys[..]
-                } else {
-                    &keys[..1]
-                };
-                let mut release = self.script(&RELEASE, seen);
-                release.arg(request.token.expose());
-                match request.keep {
-                    Some(rest) => release.arg(millis(rest)),
-                    None => release.arg(""),
-                };
-                match &request.standing {
-                    Some(Standing::Leaves(ticket)) => add_ticket(&mut release, ticket),
-                    Some(Standing::Stays(waiter)) => add_waiter(&mut release, waiter, channel),
-                    None => {}
-                }
-                release
-            }
         }
+    }
+
+    fn release(&self, request: &ReleaseRequest, channel: Option<&str>) -> Cmd {
+        let (key, line) = (request.key.as_str(), line_key(&request.key));
+        let mut release = if self.knows_line {
+            self.script(&RELEASE, &[key, &line])
+        } else {
+            self.script(&RELEASE, &[key])
+        };
+        release.arg(request.token.expose());
+        match request.keep {
+            Some(rest) => release.arg(millis(rest)),
+            None => release.arg(""),
+        };
+        match &request.standing {
+            Some(Standing::Leaves(ticket)) => add_ticket(&mut release, ticket),
+            Some(Standing::Stays(waiter)) => add_waiter(&mut release, Some(waiter), channel),
+            None => {}
+        }
+        release
     }
 
     fn fenced(&self, request: &AcquireRequest, fence: FenceRequest, line: Option<&str>) -> Cmd {
@@ -389,9 +373,10 @@ impl Command {
             } => {
                 let heard = match question {
                     Question::IsItMine => set_reply(reply),
-                    Question::WhoseIsIt => Some(holder_reply(reply, &request.token)),
                     Question::IsItOurs if reply == Value::Int(1) => Some(Ok(AcquireReply::Granted)),
-                    Question::IsItOurs => Some(holder_reply(reply, &request.token)),
+                    Question::WhoseIsIt | Question::IsItOurs => {
+                        Some(holder_reply(reply, &request.token))
+                    }
                     Question::IsItMyTurn => Some(claim_reply(reply)),
                     Question::LetMeWait(nth, fence) => {
                         Some(entered_reply(reply, request, *nth, *fence))
@@ -417,6 +402,10 @@ impl Command {
             }
             Task::Extend { requests, answer } => {
                 let _ = answer.send(Ok(extend_reply(&reply, requests.len(), node)));
+            }
+            Task::Look { answer } => {
+                // An error is an answer too.
+                let _ = answer.send(Ok(NodeFacts::of_reply(Some(reply))));
             }
             Task::Release { answer, .. } => {
                 let heard = script_reply(&reply).map(|verdict| match verdict {
@@ -485,6 +474,10 @@ impl Command {
                 let _ = answer.send(Err(error));
                 None
             }
+            Task::Look { answer } => {
+                let _ = answer.send(Err(error));
+                None
+            }
             Task::Release { request, answer } => {
                 if let Some(answer) = answer {
                     let _ = answer.send(Err(error));
@@ -514,7 +507,8 @@ fn add_ticket(script: &mut Cmd, ticket: &Ticket) {
 /// A lock is reserved for twice what a node is waited for, so that a waiter
 /// that is there has time to claim it on all; for one that nobody can tell, as
 /// long as it takes to ask twice.
-fn add_waiter(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>) {
+fn add_waiter(script: &mut Cmd, waiter: Option<&Waiter>, channel: Option<&str>) {
+    let Some(waiter) = waiter else { return };
     let window = node_budget(waiter.ttl).saturating_mul(2);
     let window = match channel {
         Some(_) => window,

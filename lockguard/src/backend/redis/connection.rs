@@ -16,18 +16,18 @@ use super::{
     command, failure,
     probe::NodeFacts,
     push::Pushes,
+    rights,
 };
+use crate::node_status::NodeRole;
 
 /// A connection that has been logged in to, and what is at its other end.
 pub(super) struct Opened {
     pub(super) connection: MultiplexedConnection,
     pub(super) facts: NodeFacts,
     pub(super) identity: Option<Identity>,
-    /// Why waiters are not told by it, if they are not.
-    pub(super) mute: Option<String>,
-    /// Resolves when the connection has been lost; at once where that cannot
-    /// be told.
-    pub(super) lost: oneshot::Receiver<()>,
+    /// Resolves when the connection has been lost; `None` where that cannot be
+    /// told.
+    pub(super) lost: Option<oneshot::Receiver<()>>,
 }
 
 /// A connection as the server knows it.
@@ -42,7 +42,7 @@ pub(super) enum Refused {
     /// It may come to be by itself.
     ForNow(String),
     /// No lock can be kept there.
-    ByKind(String),
+    ByKind(NodeRole, String),
 }
 
 impl From<RedisError> for Refused {
@@ -78,11 +78,12 @@ async fn open_unbounded(
     let Dialled {
         mut connection,
         lost,
-        mut mute,
+        mute,
     } = dial(address, &pushes).await?;
     let mut greeting = Pipeline::new();
     greeting.cmd("INFO");
     greeting.cmd("CLIENT").arg("ID");
+    rights::ask(&mut greeting, address.user.as_deref());
     for script in command::scripts() {
         greeting.cmd("SCRIPT").arg("LOAD").arg(script);
     }
@@ -93,21 +94,18 @@ async fn open_unbounded(
         .send_packed_commands(&greeting, 0, greeting.len())
         .await?;
     let mut replies = replies.into_iter();
-    let facts = match replies.next() {
-        Some(Value::BulkString(info)) => NodeFacts::parse(&String::from_utf8_lossy(&info)),
-        Some(Value::VerbatimString { text, .. }) => NodeFacts::parse(&text),
+    let mut facts = match replies.next() {
         Some(Value::ServerError(error)) if error.code() == "NOAUTH" => {
             return Err(Refused::ForNow(failure::of_reply(&error)));
         }
-        // Whoever may not ask can still lock.
-        _ => NodeFacts::default(),
+        info => NodeFacts::of_reply(info),
     };
     if facts.is_loading {
         // Until then it would refuse what it is sent first: owed releases.
         return Err(Refused::ForNow(failure::LOADING.to_owned()));
     }
     if let Some(refusal) = facts.refusal() {
-        return Err(Refused::ByKind(refusal.to_owned()));
+        return Err(Refused::ByKind(facts.role, refusal.to_owned()));
     }
     let identity = match (&facts.run_id, replies.next()) {
         (Some(run_id), Some(Value::Int(client_id))) => Some(Identity {
@@ -116,12 +114,14 @@ async fn open_unbounded(
         }),
         _ => None,
     };
-    if mute.is_none() {
-        mute = match replies.next_back() {
-            Some(Value::ServerError(error)) => Some(failure::of_reply(&error)),
-            _ => None,
-        };
-    }
+    facts.missing_rights = rights::missing(&mut replies);
+    facts.mute = mute.or_else(|| match replies.next_back() {
+        Some(Value::ServerError(error)) => Some(format!(
+            "the user may not listen to the channels `lockguard:*` ({})",
+            failure::of_reply(&error)
+        )),
+        _ => None,
+    });
     if let (Some(old), Some(new)) = (lingering, &identity)
         // Another run gives the same numbers to other clients.
         && old.run_id == new.run_id
@@ -135,7 +135,6 @@ async fn open_unbounded(
         connection,
         facts,
         identity,
-        mute,
         lost,
     })
 }
@@ -143,12 +142,12 @@ async fn open_unbounded(
 /// A connection on which nothing has been said yet.
 struct Dialled {
     connection: MultiplexedConnection,
-    lost: oneshot::Receiver<()>,
+    lost: Option<oneshot::Receiver<()>>,
     mute: Option<String>,
 }
 
-/// Connects and logs in, by the protocol that carries pushes, or where the
-/// server refuses that by the one before.
+/// Connects and logs in, by the protocol that tells of a lost connection and
+/// carries pushes, or where the server refuses that by the one before.
 async fn dial(address: &Address, pushes: &Arc<Pushes>) -> RedisResult<Dialled> {
     let (tell, lost) = oneshot::channel();
     let (pushes, tell) = (Arc::clone(pushes), Mutex::new(Some(tell)));
@@ -168,7 +167,7 @@ async fn dial(address: &Address, pushes: &Arc<Pushes>) -> RedisResult<Dialled> {
         Ok(connection) => {
             return Ok(Dialled {
                 connection,
-                lost,
+                lost: Some(lost),
                 mute: None,
             });
         }
@@ -182,8 +181,11 @@ async fn dial(address: &Address, pushes: &Arc<Pushes>) -> RedisResult<Dialled> {
         .await?;
     Ok(Dialled {
         connection,
-        lost,
-        mute: Some(refusal),
+        lost: None,
+        mute: Some(format!(
+            "the server speaks no RESP3 (`HELLO 3` came to: {refusal}), so that a restart, too, is \
+             noticed only when it is next asked something"
+        )),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The task that owns the connection to a node.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     mem,
     ops::RangeInclusive,
     pin::Pin,
@@ -26,12 +26,15 @@ use super::{
     owed::Owed,
     probe::NodeFacts,
     push::Pushes,
+    restarts::Restarts,
+    twins::Twins,
 };
 use crate::{
     backend::{AcquireRequest, BoxFuture},
     backoff::growing_pause,
     error::NodeError,
     metrics,
+    node_status::NodeRole,
 };
 
 /// Why there is no connection to a node.
@@ -40,6 +43,10 @@ pub(crate) struct NoContact {
     pub(crate) error: NodeError,
     /// Whether it is a server that cannot keep locks, and never will.
     pub(crate) is_for_good: bool,
+    /// The node that is the same server, if one is.
+    pub(crate) twin: Option<Arc<str>>,
+    /// What it said it was.
+    pub(crate) role: NodeRole,
 }
 
 /// How the last attempt to connect went; `None` before the first has ended.
@@ -84,7 +91,7 @@ pub(super) struct Link {
     node: Arc<str>,
     address: Address,
     timeouts: Timeouts,
-    inbox: mpsc::UnboundedReceiver<Command>,
+    inbox: mpsc::UnboundedReceiver<Message>,
     contact: watch::Sender<Contact>,
     /// Asked and not sent, oldest first.
     queue: VecDeque<Command>,
@@ -100,17 +107,23 @@ pub(super) struct Link {
     /// The connection before, if something of it may still be at the server.
     lingering: Option<Identity>,
     pushes: Arc<Pushes>,
-    warned: Warned,
-    /// Every `RedisNode` is gone: nothing comes in any more.
+    /// What was warned of, each once.
+    warned: HashSet<String>,
+    restarts: Arc<Restarts>,
+    twins: Twins,
+    /// Every `RedisNode` is gone, or one was closed: nothing comes in any more.
     is_closing: bool,
+    /// Who waits until the node is owed nothing.
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// What has been warned of, once.
-#[derive(Default)]
-struct Warned {
-    of_eviction: bool,
-    /// That nobody here can be told.
-    of_mute: bool,
+/// What a link is told.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is a command")]
+pub(super) enum Message {
+    Command(Command),
+    /// Take nothing in any more, and tell when the node is owed nothing; the
+    /// connection is closed then, or when nobody waits for it any more.
+    Close(oneshot::Sender<()>),
 }
 
 /// The connection, or what is being done about one.
@@ -131,9 +144,8 @@ struct Session {
     identity: Option<Identity>,
     /// Where waiters are told; `None` where they cannot be.
     channel: Option<Arc<str>>,
-    /// Tells of the connection's end, where somebody waits to be told.
+    /// Tells of the connection's end.
     lost: Option<oneshot::Receiver<()>>,
-    is_lost: bool,
     /// Oldest first; they are answered in this order.
     batches: VecDeque<Batch>,
 }
@@ -156,9 +168,11 @@ impl Link {
     pub(super) fn new(
         address: Address,
         timeouts: Timeouts,
-        inbox: mpsc::UnboundedReceiver<Command>,
+        inbox: mpsc::UnboundedReceiver<Message>,
         contact: watch::Sender<Contact>,
         pushes: Arc<Pushes>,
+        restarts: Arc<Restarts>,
+        twins: Twins,
     ) -> Self {
         let timeouts = Timeouts {
             connect: timeouts.connect.min(LONGEST_TIMEOUT),
@@ -184,12 +198,16 @@ impl Link {
             attempts: 1,
             lingering: None,
             pushes,
-            warned: Warned::default(),
+            warned: HashSet::new(),
+            restarts,
+            twins,
             is_closing: false,
+            waiting: Vec::new(),
         }
     }
 
-    /// Runs until every `RedisNode` is gone and every command answered.
+    /// Runs until every `RedisNode` is gone, or one was closed, and every
+    /// command answered.
     ///
     /// Must not be throttled by tokio's cooperative budget: a batch whose
     /// first poll is refused for lack of budget would be overtaken by the next.
@@ -203,7 +221,7 @@ impl Link {
             if has_moved || self.look_for_overdue(cx) {
                 continue;
             }
-            return if self.is_closing && self.is_idle() {
+            return if self.is_closing && self.is_idle() && !self.is_waited_for(cx) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -229,8 +247,14 @@ impl Link {
                 }
                 Poll::Ready(_) => {}
             }
-            for command in arrived.drain(..) {
-                self.admit(command);
+            for message in arrived.drain(..) {
+                match message {
+                    Message::Command(command) => self.admit(command),
+                    Message::Close(waiting) => {
+                        self.waiting.push(waiting);
+                        self.inbox.close();
+                    }
+                }
             }
         }
         cx.waker().wake_by_ref();
@@ -263,10 +287,20 @@ impl Link {
             }
             Next::Attempt(attempt) => match attempt.as_mut().poll(cx) {
                 Poll::Pending => return false,
-                Poll::Ready(Ok(opened)) => self.come_up(opened),
-                Poll::Ready(Err(refused)) => {
+                Poll::Ready(outcome) => {
                     *next = pause_after(self.attempts);
-                    self.stay_down(refused);
+                    match outcome {
+                        Ok(opened) => self.come_up_unless_twin(opened),
+                        Err(refused) => {
+                            let (reason, is_for_good, role) = explain(refused);
+                            self.stay_down(NoContact {
+                                error: NodeError::new(Arc::clone(&self.node), reason),
+                                is_for_good,
+                                twin: None,
+                                role,
+                            });
+                        }
+                    }
                 }
             },
         }
@@ -284,43 +318,53 @@ impl Link {
         )))
     }
 
+    /// Comes up, unless another node of the manager is this very server, whose
+    /// vote would count twice.
+    fn come_up_unless_twin(&mut self, opened: Opened) {
+        let run = opened.facts.run_id.as_deref();
+        let claim = run.map_or(Ok(()), |run| self.twins.claim(&self.node, run));
+        let Err(twin) = claim else {
+            self.come_up(opened);
+            return;
+        };
+        let reason = format!(
+            "this is the same server as {twin}, whose vote would count twice; give it once"
+        );
+        self.warn_once(&reason);
+        self.stay_down(NoContact {
+            error: NodeError::new(Arc::clone(&self.node), reason),
+            is_for_good: true,
+            twin: Some(twin),
+            role: opened.facts.role,
+        });
+    }
+
     fn come_up(&mut self, opened: Opened) {
         let Opened {
             connection,
             facts,
             identity,
-            mute,
             lost,
         } = opened;
-        if let Some(policy) = facts.dangerous_eviction()
-            && !mem::replace(&mut self.warned.of_eviction, true)
-        {
-            tracing::warn!(
-                node = &*self.node,
-                policy,
-                "the server may evict locks when its memory is used up; \
-                 set maxmemory-policy to noeviction"
-            );
+        for warning in facts.warnings() {
+            self.warn_once(&warning);
         }
-        if let Some(reason) = &mute
-            && !mem::replace(&mut self.warned.of_mute, true)
+        let now = Instant::now();
+        // Before anything is sent to it.
+        if self.restarts.connected(facts.run_id.as_deref(), now)
+            && let Some(warning) = self.restarts.warning(now)
         {
-            tracing::warn!(
-                node = &*self.node,
-                reason,
-                "the server tells nobody here when a lock is given back, and who waits asks again \
-                 and again; it takes RESP3 (`HELLO 3`) and the right to `&lockguard:*`"
-            );
+            tracing::warn!(node = &*self.node, "{warning}");
         }
+        let is_told = facts.mute.is_none();
         self.contact.send_replace(Some(Ok(facts)));
         self.lingering = None;
-        let channel = mute.is_none().then(|| self.pushes.channel().into());
+        let channel = is_told.then(|| self.pushes.channel().into());
         self.line = Line::Up(Session {
             connection,
             identity,
             channel,
-            lost: Some(lost),
-            is_lost: false,
+            lost,
             batches: VecDeque::new(),
         });
         // Before anything else, so that the node keeps nothing of ours.
@@ -340,7 +384,7 @@ impl Link {
         if owes_nothing {
             self.recover();
         }
-        self.pushes.connected(mute.is_none());
+        self.pushes.connected(is_told);
     }
 
     /// The node answers.
@@ -352,16 +396,16 @@ impl Link {
         }
     }
 
-    fn stay_down(&mut self, refused: Refused) {
-        let (reason, is_for_good) = match refused {
-            Refused::ForNow(reason) => (reason, false),
-            Refused::ByKind(reason) => (reason, true),
-        };
-        let error = NodeError::new(Arc::clone(&self.node), reason);
-        let no_contact = NoContact {
-            error: error.clone(),
-            is_for_good,
-        };
+    fn warn_once(&mut self, warning: &str) {
+        if self.warned.insert(warning.to_owned()) {
+            tracing::warn!(node = &*self.node, "{warning}");
+        }
+    }
+
+    fn stay_down(&mut self, no_contact: NoContact) {
+        let NoContact {
+            error, is_for_good, ..
+        } = no_contact.clone();
         self.contact.send_replace(Some(Err(no_contact)));
         if is_for_good && self.bad.is_none() {
             self.turn_bad(error);
@@ -373,7 +417,13 @@ impl Link {
     /// Sends what waits and takes in replies; whether something has changed.
     fn serve(&mut self, cx: &mut Context<'_>) -> bool {
         if let Line::Up(session) = &mut self.line {
-            session.send(&mut self.queue);
+            let is_kept_out = |command: &Command| {
+                let request = command.as_acquire()?;
+                let is_fenced = request.fence.is_some();
+                let reason = self.restarts.refusal_now(is_fenced)?;
+                Some(NodeError::new(Arc::clone(&self.node), reason))
+            };
+            session.send(&mut self.queue, is_kept_out);
             session.poll(cx);
         }
         let mut has_moved = false;
@@ -388,7 +438,6 @@ impl Link {
         }
         if let Line::Up(session) = &mut self.line
             && session.is_found_lost(cx)
-            && self.pushes.are_awaited()
         {
             has_moved = true;
             self.break_off("connection closed".to_owned());
@@ -400,6 +449,12 @@ impl Link {
         let mut again = Vec::new();
         let mut unfit = None;
         for (command, reply) in commands.into_iter().zip(replies) {
+            // Whoever may not look can still lock.
+            if !matches!(command.task, Task::Look { .. })
+                && let Some(missing) = failure::missing_right(&reply)
+            {
+                self.lacks(missing);
+            }
             let reason = failure::unfit(&reply, command.is_release());
             let Some(reason) = reason else {
                 again.extend(command.accept(reply, &self.node));
@@ -419,6 +474,18 @@ impl Link {
         }
         self.attempts = 0;
         self.recover();
+    }
+
+    /// Notes that we lack a right at the server.
+    fn lacks(&mut self, right: String) {
+        self.warn_once(&right);
+        self.contact.send_modify(|contact| {
+            if let Some(Ok(facts)) = contact
+                && !facts.missing_rights.contains(&right)
+            {
+                facts.missing_rights.push(right);
+            }
+        });
     }
 
     /// The connection is broken: what was on its way goes out on the next.
@@ -547,6 +614,19 @@ impl Link {
         NodeError::new(Arc::clone(&self.node), reason)
     }
 
+    /// Whether the node is owed something, and somebody waits until it is back;
+    /// if it is owed nothing, they are told.
+    fn is_waited_for(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.owed.is_empty() {
+            for waiting in self.waiting.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+        self.waiting
+            .retain_mut(|waiting| waiting.poll_closed(cx).is_pending());
+        !self.waiting.is_empty()
+    }
+
     fn is_idle(&self) -> bool {
         let is_waited_for = match &self.line {
             Line::Down { .. } => false,
@@ -557,8 +637,13 @@ impl Link {
 }
 
 impl Session {
-    /// Forms batches of what waits, as far as there is room.
-    fn send(&mut self, queue: &mut VecDeque<Command>) {
+    /// Forms batches of what waits, as far as there is room; what the node is
+    /// not to be asked now is answered instead.
+    fn send(
+        &mut self,
+        queue: &mut VecDeque<Command>,
+        is_kept_out: impl Fn(&Command) -> Option<NodeError>,
+    ) {
         while self.batches.len() < BATCHES && !queue.is_empty() {
             let count = queue.len().min(BATCH);
             let mut pipeline = Pipeline::with_capacity(count);
@@ -566,11 +651,18 @@ impl Session {
             while commands.len() < BATCH
                 && let Some(mut command) = queue.pop_front()
             {
+                if let Some(reason) = is_kept_out(&command) {
+                    command.fail(&reason);
+                    continue;
+                }
                 // Also where the caller has gone: a quorum that has decided
                 // still wants its lock on every node.
                 command.is_sent = true;
                 pipeline.add_command(command.to_wire(self.channel.as_deref()));
                 commands.push(command);
+            }
+            if commands.is_empty() {
+                return;
             }
             self.batches.push_back(Batch {
                 commands,
@@ -595,16 +687,11 @@ impl Session {
     /// Whether the connection has ended while nothing was on its way: what is
     /// on its way finds out by itself.
     fn is_found_lost(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.channel.is_none() || !self.batches.is_empty() {
-            return false;
-        }
-        if let Some(lost) = &mut self.lost
-            && Pin::new(lost).poll(cx).is_ready()
-        {
-            self.lost = None;
-            self.is_lost = true;
-        }
-        self.is_lost
+        self.batches.is_empty()
+            && self
+                .lost
+                .as_mut()
+                .is_some_and(|lost| Pin::new(lost).poll(cx).is_ready())
     }
 
     /// The oldest batch, if it is answered; where the connection is broken
@@ -632,6 +719,15 @@ fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
     }
     if let Some(release) = command.fail(error) {
         owed.push(release);
+    }
+}
+
+/// Why there is no connection, whether there never will be one, and what the
+/// server is.
+fn explain(refused: Refused) -> (String, bool, NodeRole) {
+    match refused {
+        Refused::ForNow(reason) => (reason, false, NodeRole::Unknown),
+        Refused::ByKind(role, reason) => (reason, true, role),
     }
 }
 

@@ -9,14 +9,20 @@ mod link;
 mod owed;
 mod probe;
 mod push;
+mod restarts;
+mod rights;
 #[cfg(test)]
 mod tests;
+mod twins;
 
 use std::{
     borrow::Cow,
     fmt,
     future::poll_fn,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,21 +33,25 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::{address::Address, link::NoContact, probe::NodeFacts};
+pub(crate) use self::{
+    address::Address, link::NoContact, probe::NodeFacts, restarts::OnRestart, twins::Twins,
+};
 use self::{
     command::{Answer, Command, Counted, Extended, MOST_EXTENDED, Question, Task},
-    link::{Contact, Link},
+    link::{Contact, Link, Message},
     push::Pushes,
+    restarts::Restarts,
 };
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, Epochs,
+        ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest,
     },
     clock::until,
     error::NodeError,
+    node_status::{NodeRole, NodeStatus},
     token::OwnerToken,
-    validity::{LONGEST_NODE_BUDGET, node_budget},
+    validity::{FAR, LONGEST_NODE_BUDGET, node_budget},
 };
 
 /// Keeps locks on one Redis or Valkey server.
@@ -67,15 +77,27 @@ use crate::{
 ///
 /// The connection belongs to the tokio runtime that the node was made on; when
 /// that has ended, every operation is [`BackendError::RuntimeGone`].
+/// A server that has restarted may have lost its locks: [`epochs`] tells of it,
+/// so that all leases on this node alone end at once.
+/// In a [`Redlock`](crate::backend::Redlock) that is put together by hand it
+/// votes on as if nothing had happened; one that a
+/// [`LockManagerBuilder`](crate::LockManagerBuilder) makes keeps it out for a
+/// while.
+///
+/// [`epochs`]: Backend::epochs
+///
 /// Clones share one connection, which is closed when the last of them is
-/// dropped and everything asked has been answered, or has waited for the
-/// response timeout.
+/// dropped, or one of them is closed, and everything asked has been answered,
+/// or has waited for the response timeout.
 #[derive(Clone)]
 pub struct RedisNode {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<Message>,
     contact: watch::Receiver<Contact>,
     unanswered: Arc<AtomicUsize>,
     pushes: Arc<Pushes>,
+    restarts: Arc<Restarts>,
+    response_timeout: Duration,
+    is_closed: Arc<AtomicBool>,
     name: Arc<str>,
 }
 
@@ -96,6 +118,13 @@ impl Default for Timeouts {
             response: LONGEST_NODE_BUDGET,
         }
     }
+}
+
+/// What a node is among the others of its manager.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Membership {
+    pub(crate) on_restart: OnRestart,
+    pub(crate) twins: Twins,
 }
 
 /// The most acquires and extends that wait for an answer; more are refused.
@@ -119,21 +148,36 @@ impl RedisNode {
     pub async fn connect(url: &str) -> Result<Self, NodeError> {
         let address =
             Address::parse(url).map_err(|problem| NodeError::new("a node's address", problem))?;
-        let node = Self::open(address, Timeouts::default());
+        let node = Self::open_among(address, Timeouts::default(), Membership::default());
         node.first_contact().await.map_err(|reason| reason.error)?;
         Ok(node)
+    }
+
+    #[cfg(test)]
+    fn open(address: Address, timeouts: Timeouts) -> Self {
+        Self::open_among(address, timeouts, Membership::default())
     }
 
     /// Begins to connect, on the current tokio runtime, and waits for nothing.
     ///
     /// Without a runtime every operation is [`BackendError::RuntimeGone`].
-    pub(crate) fn open(address: Address, timeouts: Timeouts) -> Self {
+    pub(crate) fn open_among(address: Address, timeouts: Timeouts, membership: Membership) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (report, contact) = watch::channel(None);
         let name = Arc::clone(address.name());
+        let Membership { on_restart, twins } = membership;
+        let restarts = Arc::new(Restarts::new(on_restart));
         let pushes = Arc::new(Pushes::new());
         if let Ok(runtime) = Handle::try_current() {
-            let mut link = Link::new(address, timeouts, inbox, report, Arc::clone(&pushes));
+            let mut link = Link::new(
+                address,
+                timeouts,
+                inbox,
+                report,
+                Arc::clone(&pushes),
+                Arc::clone(&restarts),
+                twins,
+            );
             runtime.spawn(unconstrained(poll_fn(move |cx| link.poll(cx))));
         }
         Self {
@@ -141,6 +185,9 @@ impl RedisNode {
             contact,
             unanswered: Arc::default(),
             pushes,
+            restarts,
+            response_timeout: timeouts.response,
+            is_closed: Arc::default(),
             name,
         }
     }
@@ -159,6 +206,8 @@ impl RedisNode {
             None => Err(NoContact {
                 error: self.silent("no tokio runtime is there to connect to it, or it has ended"),
                 is_for_good: false,
+                twin: None,
+                role: NodeRole::Unknown,
             }),
         }
     }
@@ -172,8 +221,8 @@ impl RedisNode {
         let asked = Instant::now();
         let (answer, reply) = oneshot::channel();
         self.commands
-            .send(Command::new(task(answer), counted?))
-            .map_err(|_| BackendError::RuntimeGone)?;
+            .send(Message::Command(Command::new(task(answer), counted?)))
+            .map_err(|_| self.gone())?;
         Ok(Waiting {
             reply,
             asked,
@@ -187,6 +236,9 @@ impl RedisNode {
         requests: Vec<ExtendRequest>,
     ) -> impl Future<Output = Extended> + Send + 'static {
         let budgets = requests.iter().map(|request| node_budget(request.ttl));
+        for request in &requests {
+            self.restarts.used(request.ttl);
+        }
         let (budget, count) = (budgets.max().unwrap_or_default(), requests.len());
         let reply = self.send(self.counted(), |answer| Task::Extend { requests, answer });
         async move {
@@ -209,6 +261,41 @@ impl RedisNode {
         }
     }
 
+    /// How the node is, from its answer to a look that took so long.
+    fn status(&self, heard: Result<NodeFacts, BackendError>, took: Duration) -> NodeStatus {
+        let (facts, role) = match &*self.contact.borrow() {
+            Some(Ok(facts)) => (facts.clone(), facts.role),
+            Some(Err(no_contact)) => (NodeFacts::default(), no_contact.role),
+            None => (NodeFacts::default(), NodeRole::Unknown),
+        };
+        let status = |role| NodeStatus::new(Arc::clone(&self.name), role);
+        let error = match heard {
+            Ok(now) => {
+                let facts = facts.refreshed(now);
+                let mut status = status(facts.role).with_round_trip(took);
+                if facts.mute.is_none() {
+                    status = status.with_push();
+                }
+                let restart = self.restarts.warning(Instant::now());
+                let warnings = facts.warnings().into_iter().chain(restart);
+                return warnings.fold(status, NodeStatus::with_warning);
+            }
+            Err(BackendError::Unavailable { nodes }) => nodes.into_iter().next(),
+            Err(_) => None,
+        };
+        let error = error.unwrap_or_else(|| self.silent("its tokio runtime has ended"));
+        status(role).with_error(error)
+    }
+
+    /// Why the link takes nothing in any more.
+    fn gone(&self) -> BackendError {
+        if self.is_closed.load(Ordering::Acquire) {
+            BackendError::unavailable(self.silent("its connection was closed by a drain"))
+        } else {
+            BackendError::RuntimeGone
+        }
+    }
+
     fn silent(&self, reason: &str) -> NodeError {
         NodeError::new(Arc::clone(&self.name), reason)
     }
@@ -221,6 +308,7 @@ impl Backend for RedisNode {
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let budget = node_budget(request.ttl);
         let question = Question::first(&request);
+        self.restarts.used(request.ttl);
         let reply = self.send(self.counted(), |answer| Task::Acquire {
             request,
             answer,
@@ -264,6 +352,35 @@ impl Backend for RedisNode {
 
     fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
         self.pushes.passed(next)
+    }
+
+    fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
+        let asked = Instant::now();
+        let reply = self.send(Ok(None), |answer| Task::Look { answer });
+        let this = self.clone();
+        Box::pin(async move {
+            let heard = match reply {
+                Ok(waiting) => waiting.within(this.response_timeout.min(FAR)).await,
+                Err(error) => Err(error),
+            };
+            vec![this.status(heard, asked.elapsed())]
+        })
+    }
+
+    fn epochs(&self) -> Option<Epochs> {
+        self.restarts.epochs()
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
+        let (waiting, closed) = oneshot::channel();
+        let told = self.commands.send(Message::Close(waiting));
+        let told = told.map_err(|_| self.gone());
+        self.is_closed.store(true, Ordering::Release);
+        Box::pin(async move {
+            told?;
+            closed.await.map_err(|_| BackendError::RuntimeGone)?;
+            Ok(CloseReply::Flushed)
+        })
     }
 
     fn address(&self) -> Cow<'_, str> {

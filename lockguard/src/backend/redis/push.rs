@@ -68,7 +68,8 @@ impl Pushes {
     }
 
     /// Whether anybody waits for a message.
-    pub(super) fn are_awaited(&self) -> bool {
+    #[cfg(test)]
+    fn are_awaited(&self) -> bool {
         !self.told.lock().waiters.is_empty()
     }
 

@@ -6,20 +6,23 @@ use std::{
     borrow::Cow,
     fmt,
     future::poll_fn,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use self::round::{Round, summary};
+use self::round::{Answer, Round, summary};
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
+        ExtendRequest, ReleaseReply, ReleaseRequest,
     },
     background::Background,
+    clock::{all, sleep},
     fencing_token::FencingToken,
     key::LockKey,
+    node_status::NodeStatus,
     quorum::{
         Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
         quorum,
@@ -66,10 +69,7 @@ impl Redlock {
     pub fn new(nodes: impl IntoIterator<Item = Arc<dyn Backend>>) -> Self {
         let nodes: Arc<[_]> = nodes.into_iter().collect();
         if nodes.len().is_multiple_of(2) {
-            tracing::warn!(
-                nodes = nodes.len(),
-                "an even number of nodes costs a node and adds no safety; use an odd one"
-            );
+            tracing::warn!(nodes = nodes.len(), "{EVEN}");
         }
         let is_immediate = nodes.iter().all(Backend::is_immediate);
         Self {
@@ -234,6 +234,42 @@ impl Redlock {
     }
 }
 
+/// Waits for a quorum of nodes to be flushed, and for a moment for the others.
+async fn all_closed(
+    background: Background,
+    mut closings: Vec<Answer<CloseReply>>,
+) -> Result<CloseReply, BackendError> {
+    let (mut flushed, quorum) = (0_usize, quorum(closings.len()));
+    let mut errors = Vec::new();
+    let mut others = pin!(sleep(OTHERS_CLOSE_WITHIN));
+    let reply = poll_fn(|cx| {
+        closings.retain_mut(|closing| match closing.as_mut().poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(reply) => {
+                match reply {
+                    Ok(CloseReply::Flushed) => flushed = flushed.saturating_add(1),
+                    Ok(CloseReply::Closed) => {}
+                    Err(error) => errors.push(error),
+                }
+                false
+            }
+        });
+        let is_flushed = flushed >= quorum;
+        if is_flushed && (closings.is_empty() || others.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Ok(CloseReply::Flushed));
+        }
+        match (closings.is_empty(), errors.is_empty()) {
+            (false, _) => Poll::Pending,
+            (true, true) => Poll::Ready(Ok(CloseReply::Closed)),
+            (true, false) => Poll::Ready(Err(summary(errors.iter()))),
+        }
+    })
+    .await?;
+    // What the quorum did not need is on its way to the others.
+    background.idle().await;
+    Ok(reply)
+}
+
 impl Backend for Redlock {
     fn acquire(
         &self,
@@ -285,8 +321,28 @@ impl Backend for Redlock {
         (wakes.len() >= quorum(self.nodes.len())).then(|| first_of(wakes))
     }
 
+    /// All nodes' answers, in their order; the last one of an even number is
+    /// warned of.
+    fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
+        let is_even = self.nodes.len().is_multiple_of(2);
+        let looks = self.nodes.iter().map(Backend::nodes).collect();
+        Box::pin(async move {
+            let mut nodes = all(looks).await.concat();
+            if is_even {
+                let last = nodes.pop().map(|last| last.with_warning(EVEN));
+                nodes.extend(last);
+            }
+            nodes
+        })
+    }
+
     fn is_immediate(&self) -> bool {
         self.nodes.iter().all(Backend::is_immediate)
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
+        let closings = self.nodes.iter().map(Backend::close).collect();
+        Box::pin(all_closed(self.background.clone(), closings))
     }
 
     fn address(&self) -> Cow<'_, str> {
@@ -319,6 +375,11 @@ fn first_of(mut wakes: Vec<BoxFuture<'static, ()>>) -> BoxFuture<'static, ()> {
     };
     Box::pin(poll_fn(poll))
 }
+const EVEN: &str = "an even number of nodes costs a node and adds no safety; use an odd one";
+
+/// How long nodes may take to close once a quorum has: one that is gone has
+/// nothing that is needed.
+const OTHERS_CLOSE_WITHIN: Duration = Duration::from_millis(100);
 
 /// How often nodes are asked to raise a token before the attempt counts as
 /// split.
