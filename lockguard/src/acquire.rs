@@ -234,6 +234,7 @@ async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
         }
         match contest.attempt().await? {
             Attempt::Granted(grant) => return Ok(grant),
+            _ if contest.steps_into_line() => {}
             Attempt::Busy(holder) => contest.pause_busy(holder).await?,
             Attempt::Split => contest.pause_split().await?,
         }
@@ -295,7 +296,8 @@ struct Contest<'a> {
     split: Option<(u32, Instant)>,
     /// Whether the servers' line is of use.
     may_stand: bool,
-    /// The place in the servers' line, from the first attempt on.
+    /// The place in the servers' line, from the second attempt on: most first
+    /// ones are granted, and need none.
     line: Option<InLine>,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
@@ -529,6 +531,19 @@ impl<'a> Contest<'a> {
         }
     }
 
+    /// Whether the next attempt, which is to be made at once, is the first in
+    /// line.
+    fn steps_into_line(&mut self) -> bool {
+        let Want {
+            keys, ttl, label, ..
+        } = self.want;
+        let is_first = self.may_stand && self.line.is_none();
+        if is_first {
+            self.line = Some(InLine::new(self.core, keys, label, *ttl));
+        }
+        is_first
+    }
+
     /// From here on we ask again and again.
     fn leave_line(&mut self) {
         self.may_stand = false;
@@ -538,15 +553,13 @@ impl<'a> Contest<'a> {
     /// What to ask for, with which token.
     fn request(&mut self) -> (OwnerToken, AcquireRequest) {
         let Want { keys, ttl, .. } = self.want;
-        if self.may_stand && self.line.is_none() {
-            self.line = Some(InLine::new(self.core, keys, &self.want.label, *ttl));
-        }
         let (token, waiter) = match self.line.as_mut().map(InLine::begin) {
             Some((token, waiter)) => (token, Some(waiter)),
             None => (OwnerToken::with_label(&self.want.label), None),
         };
         let mut request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
         request.waiter = waiter;
+        request.is_curt = self.may_stand && self.line.is_none();
         let request = self.fenced(request);
         (token, request)
     }

@@ -69,11 +69,8 @@ impl InLine {
         let token = mem::replace(&mut self.next, OwnerToken::with_label(&self.label));
         self.passed = self.core.backend.passed(&self.next);
         let waiter = Waiter::new(self.ticket.clone(), self.next.clone(), self.ttl);
-        if mem::replace(&mut self.is_entered, true) {
-            (token, waiter)
-        } else {
-            (token, waiter.newcomer())
-        }
+        self.is_entered = true;
+        (token, waiter)
     }
 
     /// Whether servers may know the ticket.

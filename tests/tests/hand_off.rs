@@ -19,7 +19,7 @@ use tokio::{
 const TTL: Duration = Duration::from_secs(10);
 
 /// For tests that wait for a ttl or a share of it.
-const SHORT: Duration = Duration::from_secs(1);
+const SHORT: Duration = Duration::from_secs(2);
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -262,8 +262,8 @@ over_1_3_5_nodes!(a_waiter_that_hangs_with_a_pass_delays_the_next_by_its_window(
     let start = Instant::now();
     held.release().await.unwrap();
     waiting.await.unwrap().unwrap().release().await.unwrap();
-    // Its window is half of its ttl of a second; then the timer looks.
-    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    // Its window is half of its ttl; then the timer looks.
+    assert!(start.elapsed() < 2 * SHORT, "{:?}", start.elapsed());
 });
 
 over_1_3_5_nodes!(a_line_that_is_lost_is_entered_again(servers) {
@@ -275,7 +275,7 @@ over_1_3_5_nodes!(a_line_that_is_lost_is_entered_again(servers) {
         assert!(server.del("{k} line"));
     }
     for server in servers {
-        eventually(Duration::from_secs(1), || standing(server) == 1).await;
+        eventually(PATIENCE, || standing(server) == 1).await;
     }
     held.release().await.unwrap();
     waiting.await.unwrap().unwrap().release().await.unwrap();
@@ -326,25 +326,18 @@ async fn a_message_that_is_lost_is_made_up_for_by_the_timer() {
     let proxy = Proxy::start(server.port()).await;
     let holder = LockManager::connect(server.url()).await.unwrap();
     let waiter = LockManager::connect(proxy.url()).await.unwrap();
-    let held = holder
-        .lock("k", SHORT)
-        .max_hold(TTL)
-        .acquire()
-        .await
-        .unwrap();
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
     let waiting = tokio::spawn(waiter.lock("k", SHORT).wait(PATIENCE).acquire());
     eventually(PATIENCE, || standing(&server) == 1).await;
+    // Its answer has arrived, and its timer is far away: nothing else is lost.
+    sleep(Duration::from_millis(100)).await;
     proxy.set_to_client(Flow::Swallow);
     held.release().await.unwrap();
     sleep(Duration::from_millis(20)).await;
     proxy.set_to_client(Flow::Pass);
     let start = Instant::now();
     waiting.await.unwrap().unwrap().release().await.unwrap();
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < SHORT, "{:?}", start.elapsed());
 }
 
 async fn hand_off_with_one_of(nodes: usize) {
@@ -633,11 +626,7 @@ async fn a_holder_that_may_not_publish_frees_the_lock_all_the_same() {
     let start = Instant::now();
     held.release().await.unwrap();
     waiting.await.unwrap().unwrap().release().await.unwrap();
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < SHORT, "{:?}", start.elapsed());
 }
 
 /// Goes through this many critical sections.

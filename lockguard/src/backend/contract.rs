@@ -43,6 +43,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 ///   nothing.
 /// - A reply other than [`AcquireReply::Granted`] leaves nothing behind for
 ///   long: what was taken is being given back.
+///   One that is [curt](AcquireRequest::curt) may be refused by an
+///   [unknown](Holder::unknown) holder.
 /// - Where [keys have a line](Backend::has_line), a refused acquire of one key
 ///   that [waits](AcquireRequest::waiting) enters the waiter into it.
 ///   A key that is given back is reserved for the lowest ticket in its line,
@@ -324,6 +326,9 @@ pub struct AcquireRequest {
     pub ttl: Duration,
     /// Asks for a fencing token, if it is there.
     pub fence: Option<FenceRequest>,
+    /// Whether a refusal need not say who holds the key: the caller asks again,
+    /// and then wants to know.
+    pub is_curt: bool,
     /// Who waits in the key's line, if it is refused.
     pub waiter: Option<Waiter>,
     /// The owner token of ours in whose place the new one is put.
@@ -338,6 +343,7 @@ impl AcquireRequest {
             token,
             ttl,
             fence: None,
+            is_curt: false,
             waiter: None,
             replaces: None,
         }
@@ -348,6 +354,13 @@ impl AcquireRequest {
     #[must_use]
     pub fn replacing(mut self, token: OwnerToken) -> Self {
         self.replaces = Some(token);
+        self
+    }
+
+    /// The same, where a refusal need not say who holds the key.
+    #[must_use]
+    pub fn curt(mut self) -> Self {
+        self.is_curt = true;
         self
     }
 

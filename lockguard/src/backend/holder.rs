@@ -32,6 +32,11 @@ impl Holder {
         }
     }
 
+    /// A holder of whom nothing is known.
+    pub fn unknown() -> Self {
+        Self::new([], None)
+    }
+
     /// The same, for one of several keys that were asked for.
     #[must_use]
     pub fn of_key(mut self, key: LockKey) -> Self {

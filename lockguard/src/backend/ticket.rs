@@ -109,27 +109,12 @@ pub struct Waiter {
     pub next: OwnerToken,
     /// The ttl that it asks for: it bounds how long a key is reserved.
     pub ttl: Duration,
-    /// Whether this is the first attempt: a free key is nobody's then, and
-    /// there is no line to look at.
-    pub is_newcomer: bool,
 }
 
 impl Waiter {
     /// A waiter that stands in line, or did.
     pub fn new(ticket: Ticket, next: OwnerToken, ttl: Duration) -> Self {
-        Self {
-            ticket,
-            next,
-            ttl,
-            is_newcomer: false,
-        }
-    }
-
-    /// The same at its first attempt.
-    #[must_use]
-    pub fn newcomer(mut self) -> Self {
-        self.is_newcomer = true;
-        self
+        Self { ticket, next, ttl }
     }
 }
 

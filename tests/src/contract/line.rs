@@ -18,7 +18,6 @@ struct Waiting {
     ticket: Ticket,
     next: OwnerToken,
     ttl: Duration,
-    is_newcomer: bool,
     passed: Option<BoxFuture<'static, ()>>,
 }
 
@@ -32,7 +31,6 @@ impl Waiting {
             ticket,
             next,
             ttl,
-            is_newcomer: true,
             passed: None,
         })
     }
@@ -43,11 +41,6 @@ impl Waiting {
         self.passed = on.backend.passed(&self.next);
         let waiter = self.waiter();
         let request = AcquireRequest::new(key.clone(), token.clone(), self.ttl);
-        let waiter = if std::mem::replace(&mut self.is_newcomer, false) {
-            waiter.newcomer()
-        } else {
-            waiter
-        };
         let reply = on.backend.acquire(request.waiting(waiter)).await;
         (token, reply.expect("an answer to an acquire"))
     }
@@ -313,4 +306,13 @@ pub async fn an_owner_that_replaces_another_gets_a_greater_token(on: Fixture) {
         panic!("no fencing token: {second:?}");
     };
     assert!(second > first, "{second} after {first}");
+}
+
+pub async fn a_curt_acquire_is_refused_all_the_same(on: Fixture) {
+    let key = fresh_key();
+    let held = on.take(&key, LONG).await;
+    let curt = AcquireRequest::new(key.clone(), fresh_token(), LONG).curt();
+    let reply = on.backend.acquire(curt).await.expect("an answer");
+    assert!(matches!(reply, AcquireReply::Busy(_)), "{reply:?}");
+    on.assert_held(&key, &held).await;
 }

@@ -211,6 +211,8 @@ macro_rules! contract_cases {
                 "An acquire that replaces a token that holds nothing is refused.";
             line::an_owner_that_replaces_another_gets_a_greater_token
                 "Who replaces another is a new owner, and gets a greater fencing token.";
+            line::a_curt_acquire_is_refused_all_the_same
+                "An acquire that is curt is refused as any other.";
             nature::an_immediate_backend_answers_at_the_first_poll
                 "Every future of an immediate backend is ready at its first poll, without a runtime.";
             nature::closing_ends_however_often

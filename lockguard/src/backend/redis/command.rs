@@ -110,9 +110,7 @@ pub(super) enum Question {
 impl Question {
     /// The first to ask.
     pub(super) fn first(request: &AcquireRequest) -> Self {
-        let stands = |waiter: &&Waiter| !waiter.is_newcomer;
-        let waiter = waiter_of(request).filter(stands);
-        match (request.fence, request.keys.as_slice(), waiter) {
+        match (request.fence, request.keys.as_slice(), waiter_of(request)) {
             (Some(fence), _, Some(_)) => Self::IsItMyTurnAt(fence),
             (Some(fence), ..) => Self::AreTheyMineAt(fence),
             (None, _, Some(_)) => Self::IsItMyTurn,
@@ -124,11 +122,8 @@ impl Question {
 
     /// What to ask where this one was refused, by this holder if it is known.
     fn next(self, request: &AcquireRequest, holder: Option<&Holder>) -> Option<Self> {
-        let is_single = waiter_of(request).is_some();
         match self {
-            Self::IsItMine if is_single => Some(Self::IsItMyTurn),
-            Self::IsItMine => Some(Self::WhoseIsIt),
-            Self::AreTheyMineAt(fence) if is_single => Some(Self::IsItMyTurnAt(fence)),
+            Self::IsItMine if !request.is_curt => Some(Self::WhoseIsIt),
             Self::AreTheyMine | Self::AreTheyMineAt(_) if request.waiter.is_some() => {
                 let holder = holder?;
                 let mut keys = request.keys.iter();
@@ -397,7 +392,8 @@ impl Command {
                     // Only the caller wants to know.
                     return (!self.is_abandoned()).then_some(self);
                 }
-                let heard = heard.unwrap_or(Ok(AcquireReply::Split));
+                // Refused, and not asked by whom.
+                let heard = heard.unwrap_or_else(|| Ok(AcquireReply::Busy(Holder::unknown())));
                 return self.settle_acquire(heard.map_err(|failure| failure.at(node)));
             }
             Task::Extend { requests, answer } => {

@@ -42,13 +42,9 @@ impl Owed {
     pub(super) fn acquire_unsent(&mut self, request: &AcquireRequest) {
         // Beyond the bound its release will be owed, which does no harm.
         if self.unsent.len() < MOST_OWED {
-            // A newcomer has not been in line before.
-            let newcomer = request.waiter.as_ref().filter(|waiter| waiter.is_newcomer);
-            let tokens = [Some(&request.token), newcomer.map(|waiter| &waiter.next)];
-            for token in tokens.into_iter().flatten() {
-                let keys = request.keys.iter().cloned();
-                self.unsent.extend(keys.map(|key| (key, token.clone())));
-            }
+            let keys = request.keys.iter().cloned();
+            self.unsent
+                .extend(keys.map(|key| (key, request.token.clone())));
         }
     }
 
@@ -84,10 +80,7 @@ impl Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        backend::{Ticket, Waiter},
-        key::LockKey,
-    };
+    use crate::key::LockKey;
 
     fn release(n: usize) -> ReleaseRequest {
         let key = LockKey::new(format!("k:{n}")).unwrap();
@@ -133,24 +126,6 @@ mod tests {
         owed.acquire_unsent(&acquire_of(&give_back));
         owed.forget_unsent();
         owed.push(give_back);
-        assert_eq!(owed.take().len(), 1);
-    }
-
-    #[test]
-    fn the_leave_of_a_newcomer_that_was_never_sent_is_not_owed() {
-        let mut owed = Owed::default();
-        let give_back = release(1);
-        let leave = release(1);
-        let ttl = std::time::Duration::from_secs(1);
-        let waiter = Waiter::new(Ticket::draw(), leave.token.clone(), ttl);
-        owed.acquire_unsent(&acquire_of(&give_back).waiting(waiter.clone().newcomer()));
-        owed.push(give_back.clone());
-        owed.push(leave.clone().leaving(waiter.ticket.clone()));
-        assert!(owed.take().is_empty());
-
-        // It has been in line before.
-        owed.acquire_unsent(&acquire_of(&give_back).waiting(waiter.clone()));
-        owed.push(leave.leaving(waiter.ticket));
         assert_eq!(owed.take().len(), 1);
     }
 
