@@ -194,6 +194,8 @@ impl LockRequest {
     ///
     /// Waiters of one process for a single key are served first come, first
     /// served.
+    /// Between processes whoever asked the servers first is next, and is told
+    /// when the key is given back.
     ///
     /// # Errors
     ///

@@ -5,9 +5,15 @@ use lockguard_tests::Server;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use redis::{Connection, Script, Value};
 
-const ACQUIRE_FENCED: &str =
-    include_str!("../../../lockguard/src/backend/redis/scripts/acquire_fenced.lua");
-const RELEASE: &str = include_str!("../../../lockguard/src/backend/redis/scripts/release.lua");
+/// As the node sends them: behind what they need to know of lines.
+const ACQUIRE_FENCED: &str = concat!(
+    include_str!("../../../lockguard/src/backend/redis/scripts/line.lua"),
+    include_str!("../../../lockguard/src/backend/redis/scripts/acquire_fenced.lua")
+);
+const RELEASE: &str = concat!(
+    include_str!("../../../lockguard/src/backend/redis/scripts/line.lua"),
+    include_str!("../../../lockguard/src/backend/redis/scripts/release.lua")
+);
 
 const LIMIT: u64 = (1 << 53) - 992;
 const HOUR: u64 = 60 * 60 * 1_000_000;

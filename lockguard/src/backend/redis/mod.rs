@@ -75,6 +75,10 @@ use crate::{
 /// it answers again.
 /// The releases that it missed are the first that it is sent then.
 ///
+/// Who waits for a key stands in a line beside it on the server, and is told by
+/// a message on the same connection when the key is reserved for it, which
+/// takes RESP3 and the right to the channels `lockguard:*`.
+///
 /// The connection belongs to the tokio runtime that the node was made on; when
 /// that has ended, every operation is [`BackendError::RuntimeGone`].
 /// A server that has restarted may have lost its locks: [`epochs`] tells of it,

@@ -44,6 +44,9 @@ use crate::{
 /// it; where a quorum has granted with different ones, the nodes below the
 /// greatest are asked to raise theirs.
 ///
+/// Where nodes keep a line of waiters, a waiter stands in all of them by one
+/// ticket, and is woken by the first node that reserves the key for it.
+///
 /// An acquire that came to anything but a grant gives back, in the background,
 /// what single nodes have granted or may have.
 /// A release goes to every node, those included that did not answer the
