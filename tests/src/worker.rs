@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::watchdog::Guarded;
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// It does not outlive the test process; dropping it kills it, stopped or not.
 pub struct Worker {
     process: Guarded,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
 }
 
 impl Worker {
@@ -36,7 +37,10 @@ impl Worker {
                 }
             }
         });
-        Self { process, lines }
+        Self {
+            process,
+            lines: Mutex::new(lines),
+        }
     }
 
     /// The next line, or `None` when the process has ended.
@@ -45,7 +49,7 @@ impl Worker {
     ///
     /// When neither comes.
     pub fn next_line(&self) -> Option<String> {
-        match self.lines.recv_timeout(PATIENCE) {
+        match self.lines.lock().recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("no line from a worker within {PATIENCE:?}"),
@@ -71,7 +75,7 @@ impl Worker {
 
     /// The lines that have been printed and not been taken.
     pub fn lines_so_far(&self) -> Vec<String> {
-        self.lines.try_iter().collect()
+        self.lines.lock().try_iter().collect()
     }
 
     /// Stops the process (`SIGSTOP`), and returns once it stands still.

@@ -1,0 +1,767 @@
+//! Judges what happened in a cell.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    time::Duration,
+};
+
+use super::{
+    clock::Stamp,
+    fault::{Fault, Reach, bounds},
+    journal::{Call, Interface, Operation, Outcome, Record, Start, Usage, Who},
+    work::PRIVATE,
+};
+
+/// All that is known of a cell.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// What was done.
+    pub fault: Fault,
+    /// When it was done.
+    pub windows: Vec<Window>,
+    /// What the clients wrote.
+    pub records: Vec<Record>,
+    /// When a server or the proxies did not get to run, but for the fault.
+    pub stalls: Vec<Span>,
+    /// By how much servers' clocks were set back.
+    pub set_back: Duration,
+    /// Keys that were on a server when their owners had been gone for a ttl.
+    pub keys_left: Vec<String>,
+    /// Servers with other connections than one of each client.
+    pub connections: Vec<String>,
+}
+
+/// A time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its beginning.
+    pub begin: Stamp,
+    /// Its end.
+    pub end: Stamp,
+}
+
+impl Span {
+    fn length(self) -> Duration {
+        self.end - self.begin
+    }
+
+    pub(super) fn meets(self, other: Self) -> bool {
+        self.begin <= other.end && other.begin <= self.end
+    }
+}
+
+/// When the fault was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// From its beginning to the end of what undid it.
+    pub span: Span,
+    /// How many servers it met.
+    pub reach: Reach,
+}
+
+/// What must not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Flaw {
+    /// Two bodies at once: the key was granted while it was held.
+    GrantedTwice,
+    /// Two bodies at once: the key had been freed by somebody else's release.
+    FreedByAnother,
+    /// Two bodies at once: the first trusted its lease beyond its ttl.
+    TrustedTooLong,
+    /// A fencing token that is not greater than every one before it.
+    TokenNotGreater,
+    /// A key on a server whose owner had been gone for a ttl.
+    KeyLeft,
+    /// An error that is not true.
+    WrongError,
+    /// A call that took longer than its bound.
+    SlowCall,
+    /// More memory, files, tasks or connections than before.
+    Growth,
+    /// Nothing failed where everything should have.
+    NotFelt,
+}
+
+impl Flaw {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GrantedTwice => "granted twice",
+            Self::FreedByAnother => "freed by another's release",
+            Self::TrustedTooLong => "trusted beyond its ttl",
+            Self::TokenNotGreater => "token not greater",
+            Self::KeyLeft => "key left",
+            Self::WrongError => "wrong error",
+            Self::SlowCall => "slow call",
+            Self::Growth => "growth",
+            Self::NotFelt => "fault not felt",
+        }
+    }
+
+    /// Whether two bodies were inside at once.
+    pub fn is_overlap(self) -> bool {
+        matches!(
+            self,
+            Self::GrantedTwice | Self::FreedByAnother | Self::TrustedTooLong
+        )
+    }
+}
+
+/// A flaw that was found.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// What it is.
+    pub flaw: Flaw,
+    /// Whose it is, where it is one interface's.
+    pub interface: Option<Interface>,
+    /// What was seen.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.flaw.name(), self.text)
+    }
+}
+
+/// What came of the calls by one interface.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Locks that were acquired, and whose bodies began.
+    pub acquired: u64,
+    /// Calls that met another holder for the whole wait.
+    pub busy: u64,
+    /// Calls to which too few nodes answered.
+    pub unavailable: u64,
+    /// Of these, what the machine's own stalls explain.
+    pub excused: u64,
+    /// Bodies whose lease was lost.
+    pub lost: u64,
+    /// Calls that were cancelled.
+    pub cancelled: u64,
+    /// Calls whose manager's runtime was gone.
+    pub runtime_gone: u64,
+    /// Overlaps of two fenced bodies, and of these, how many a resource that
+    /// compares tokens would have refused.
+    pub fenced_overlaps: u64,
+    /// See [`fenced_overlaps`](Self::fenced_overlaps).
+    pub refused: u64,
+    /// The longest acquire, beyond what it was to wait.
+    pub longest: Duration,
+    /// The longest that a body went on after its deadline, the machine's
+    /// stalls not counted.
+    pub latest: Duration,
+}
+
+/// The judgement.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// By interface, in the order of [`Interface::ALL`].
+    pub counts: [Counts; 3],
+    /// What must not have been.
+    pub violations: Vec<Violation>,
+}
+
+impl Verdict {
+    /// How many violations are of such a kind, by this interface or by none.
+    pub fn count(&self, interface: Interface, is_counted: impl Fn(Flaw) -> bool) -> usize {
+        self.violations
+            .iter()
+            .filter(|violation| {
+                violation.interface.is_none_or(|other| other == interface)
+                    && is_counted(violation.flaw)
+            })
+            .count()
+    }
+
+    /// How many violations are this one.
+    pub fn count_of(&self, flaw: Flaw) -> usize {
+        let violations = self.violations.iter();
+        violations
+            .filter(|violation| violation.flaw == flaw)
+            .count()
+    }
+}
+
+/// One body, as the journal tells it.
+#[derive(Debug, Clone, Copy)]
+struct Section {
+    start: Start,
+    deadline: Stamp,
+    /// `None`: its process was killed, or it went on to the end.
+    end: Option<Stamp>,
+}
+
+impl Section {
+    /// Until when it was inside, as far as its lease could be trusted.
+    fn valid_until(&self) -> Stamp {
+        self.end.map_or(self.deadline, |end| end.min(self.deadline))
+    }
+
+    /// Whether its lease could be trusted when it began.
+    fn is_valid(&self) -> bool {
+        self.start.start < self.deadline
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.start.start < other.valid_until() && other.start.start < self.valid_until()
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Start {
+            who,
+            begin,
+            start,
+            token,
+            ttl,
+            ..
+        } = self.start;
+        write!(
+            f,
+            "client {} call {} (asked {begin}, in {start}, ",
+            who.client, who.id
+        )?;
+        match self.end {
+            Some(end) => write!(f, "out {end}, ")?,
+            None => write!(f, "never out, ")?,
+        }
+        write!(f, "deadline {}, ttl {ttl:?}", self.deadline)?;
+        if token > 0 {
+            write!(f, ", token {token}")?;
+        }
+        write!(f, ")")
+    }
+}
+
+/// Judges a cell.
+pub fn check(evidence: &Evidence) -> Verdict {
+    let checker = Checker::new(evidence);
+    let mut verdict = Verdict {
+        counts: checker.counts(),
+        violations: Vec::new(),
+    };
+    checker.exclusion(&mut verdict);
+    checker.tokens(&mut verdict);
+    checker.errors(&mut verdict);
+    checker.bounds(&mut verdict);
+    checker.growth(&mut verdict);
+    checker.effect(&mut verdict);
+    for key in &evidence.keys_left {
+        let interface = Interface::ALL
+            .into_iter()
+            .find(|interface| key.contains(interface.name()));
+        verdict.violations.push(Violation {
+            flaw: Flaw::KeyLeft,
+            interface,
+            text: key.clone(),
+        });
+    }
+    for text in &evidence.connections {
+        verdict.violations.push(Violation {
+            flaw: Flaw::Growth,
+            interface: None,
+            text: text.clone(),
+        });
+    }
+    verdict
+}
+
+type KeyOf = (Interface, u16);
+
+struct Checker<'a> {
+    evidence: &'a Evidence,
+    sections: HashMap<(u16, u64), Section>,
+    /// Every call for a key, in order of their beginnings.
+    calls: BTreeMap<KeyOf, Vec<Call>>,
+    /// When a client stood still.
+    stalls: HashMap<u16, Vec<Span>>,
+}
+
+fn key_of(who: Who) -> KeyOf {
+    (who.interface, who.key)
+}
+
+impl<'a> Checker<'a> {
+    fn new(evidence: &'a Evidence) -> Self {
+        let mut checker = Self {
+            evidence,
+            sections: HashMap::new(),
+            calls: BTreeMap::new(),
+            stalls: HashMap::new(),
+        };
+        for record in &evidence.records {
+            checker.take_in(record);
+        }
+        for calls in checker.calls.values_mut() {
+            calls.sort_by_key(|call| call.begin);
+        }
+        checker
+    }
+
+    fn take_in(&mut self, record: &Record) {
+        match *record {
+            Record::Call(call) => {
+                self.calls.entry(key_of(call.who)).or_default().push(call);
+            }
+            Record::Start(start) => {
+                let section = Section {
+                    start,
+                    deadline: start.deadline,
+                    end: None,
+                };
+                self.sections
+                    .insert((start.who.client, start.who.id), section);
+            }
+            Record::Look(look) => {
+                if let Some(section) = self.sections.get_mut(&(look.who.client, look.who.id)) {
+                    section.deadline = section.deadline.max(look.deadline);
+                    section.end = look.is_end.then_some(look.at);
+                }
+            }
+            Record::Stall(stall) => self.stalls.entry(stall.client).or_default().push(Span {
+                begin: stall.begin,
+                end: stall.end,
+            }),
+            Record::Usage(_) => {}
+        }
+    }
+
+    fn section_of(&self, who: Who) -> Option<&Section> {
+        self.sections.get(&(who.client, who.id))
+    }
+
+    /// The sections of each key, in order of their starts.
+    fn sections_by_key(&self) -> BTreeMap<KeyOf, Vec<Section>> {
+        let mut by_key: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for section in self.sections.values() {
+            let of_key = by_key.entry(key_of(section.start.who)).or_default();
+            of_key.push(*section);
+        }
+        for sections in by_key.values_mut() {
+            sections.sort_by_key(|section| section.start.start);
+        }
+        by_key
+    }
+
+    /// The time in which this client, a server or the proxies stood still.
+    fn stalled(&self, client: u16, span: Span) -> Duration {
+        let of_client = self.stalls.get(&client).into_iter().flatten();
+        let all = of_client.chain(&self.evidence.stalls);
+        all.filter(|stall| stall.meets(span))
+            .map(|stall| stall.length())
+            .sum()
+    }
+
+    /// Whether the fault was there, or its effects may have been.
+    fn is_in_window(&self, span: Span, is_meant: impl Fn(&Window) -> bool) -> bool {
+        self.evidence.windows.iter().any(|window| {
+            let span_of_effects = Span {
+                begin: window.span.begin,
+                end: window.span.end + bounds::RECOVERY,
+            };
+            is_meant(window) && span_of_effects.meets(span)
+        })
+    }
+
+    fn is_without_quorum(&self, span: Span) -> bool {
+        self.evidence.fault.hits_servers()
+            && self.is_in_window(span, |window| window.reach == Reach::Majority)
+    }
+}
+
+fn span_of(call: &Call) -> Span {
+    Span {
+        begin: call.begin,
+        end: call.end,
+    }
+}
+
+impl Checker<'_> {
+    fn counts(&self) -> [Counts; 3] {
+        let mut all = [Counts::default(); 3];
+        for section in self.sections.values() {
+            let start = section.start;
+            let counts = &mut all[start.who.interface as usize];
+            counts.acquired += 1;
+            let beyond = (start.start - start.begin).saturating_sub(start.wait);
+            counts.longest = counts.longest.max(beyond);
+            if let Some(end) = section.end {
+                let late = end - section.deadline;
+                let stalled = self.stalled(
+                    start.who.client,
+                    Span {
+                        begin: section.deadline,
+                        end,
+                    },
+                );
+                counts.latest = counts.latest.max(late.saturating_sub(stalled));
+            }
+        }
+        for call in self.calls.values().flatten() {
+            let counts = &mut all[call.who.interface as usize];
+            if call.operation != Operation::Acquire {
+                continue;
+            }
+            match call.outcome {
+                Outcome::Busy => counts.busy += 1,
+                Outcome::Unavailable => {
+                    counts.unavailable += 1;
+                    counts.excused += u64::from(!self.is_without_quorum(span_of(call)));
+                }
+                Outcome::Cancelled => counts.cancelled += 1,
+                Outcome::RuntimeGone => counts.runtime_gone += 1,
+                outcome if outcome.is_lost() => counts.lost += 1,
+                _ => {}
+            }
+            if self.section_of(call.who).is_none() && call.outcome != Outcome::Cancelled {
+                let beyond = (call.end - call.begin).saturating_sub(call.wait);
+                counts.longest = counts.longest.max(beyond);
+            }
+        }
+        all
+    }
+
+    /// No two bodies inside their validity at once.
+    fn exclusion(&self, verdict: &mut Verdict) {
+        for ((interface, key), sections) in self.sections_by_key() {
+            let mut longest: Option<Section> = None;
+            for section in sections.into_iter().filter(Section::is_valid) {
+                if let Some(first) = longest
+                    && first.meets(&section)
+                {
+                    let flaw = self.why_overlapping(&first, &section);
+                    verdict.violations.push(Violation {
+                        flaw,
+                        interface: Some(interface),
+                        text: format!("{}:{key}: {first} and {section}", interface.name()),
+                    });
+                    let tokens = (first.start.token, section.start.token);
+                    if tokens.0 > 0 && tokens.1 > 0 {
+                        let counts = &mut verdict.counts[interface as usize];
+                        counts.fenced_overlaps += 1;
+                        counts.refused += u64::from(tokens.0 != tokens.1);
+                    }
+                }
+                if longest.is_none_or(|first| first.valid_until() < section.valid_until()) {
+                    longest = Some(section);
+                }
+            }
+        }
+    }
+
+    /// How the second body could get in.
+    fn why_overlapping(&self, first: &Section, second: &Section) -> Flaw {
+        let Start {
+            who,
+            begin,
+            start,
+            deadline,
+            ttl,
+            wait,
+            ..
+        } = first.start;
+        let was_not_renewed = deadline == first.deadline;
+        if was_not_renewed && wait.is_zero() && begin + ttl <= second.start.start {
+            return Flaw::TrustedTooLong;
+        }
+        let before = Span {
+            begin: start,
+            end: second.start.start,
+        };
+        let calls = self.calls.get(&key_of(who)).into_iter().flatten();
+        let mut gave_up = calls.filter(|call| {
+            let ended = Span {
+                begin: call.end,
+                end: call.end,
+            };
+            call.who != who
+                && call.who != second.start.who
+                && ended.meets(before)
+                && !matches!(call.outcome, Outcome::Busy | Outcome::Done)
+                && self
+                    .section_of(call.who)
+                    .is_none_or(|section| !section.meets(first))
+        });
+        if gave_up.next().is_some() {
+            Flaw::FreedByAnother
+        } else {
+            Flaw::GrantedTwice
+        }
+    }
+
+    /// Tokens rise: over each lock that had been acquired before this one was
+    /// asked for, and from body to body.
+    fn tokens(&self, verdict: &mut Verdict) {
+        for ((interface, key), mut sections) in self.sections_by_key() {
+            sections.retain(|section| section.start.token > 0);
+            let by_start = sections.clone();
+            sections.sort_by_key(|section| section.start.begin);
+            let mut acquired = by_start.iter().peekable();
+            let mut greatest: Option<Section> = None;
+            let mut reversed: BTreeMap<u64, (Section, Section)> = BTreeMap::new();
+            for section in &sections {
+                while let Some(before) =
+                    acquired.next_if(|before| before.start.start <= section.start.begin)
+                {
+                    greatest = greater(greatest, before);
+                }
+                note_reversal(&mut reversed, greatest, section);
+            }
+            let mut greatest = None;
+            for section in by_start.iter().filter(|section| section.is_valid()) {
+                note_reversal(&mut reversed, greatest, section);
+                greatest = greater(greatest, section);
+            }
+            for (before, section) in reversed.into_values() {
+                verdict.violations.push(Violation {
+                    flaw: Flaw::TokenNotGreater,
+                    interface: Some(interface),
+                    text: format!("{}:{key}: {before}, and then {section}", interface.name()),
+                });
+            }
+        }
+    }
+
+    /// Every error is of the right kind.
+    fn errors(&self, verdict: &mut Verdict) {
+        for calls in self.calls.values() {
+            for (nth, call) in calls.iter().enumerate() {
+                let before = &calls[..nth];
+                if let Some(why) = self.why_wrong(call, before) {
+                    verdict.violations.push(Violation {
+                        flaw: Flaw::WrongError,
+                        interface: Some(call.who.interface),
+                        text: describe(call, &why),
+                    });
+                }
+            }
+        }
+    }
+
+    fn why_wrong(&self, call: &Call, before: &[Call]) -> Option<String> {
+        let span = span_of(call);
+        let fault = self.evidence.fault;
+        match call.outcome {
+            Outcome::Done | Outcome::Cancelled => None,
+            Outcome::Busy => self.why_not_busy(call, before),
+            Outcome::Unavailable => {
+                let is_right = self.is_without_quorum(span) || self.is_excused(call);
+                (!is_right).then(|| "a quorum of servers was there".to_owned())
+            }
+            Outcome::Expired | Outcome::MaxHold => self.why_not_lost(call),
+            Outcome::Taken => fault
+                .is_promised()
+                .then(|| "nobody had taken it".to_owned()),
+            Outcome::NotHeld | Outcome::NotOwner => {
+                // What was executed before the connection broke is asked again.
+                let is_right = call.end >= self.asked(call) + call.ttl
+                    || !fault.is_promised()
+                    || self.is_in_window(span, |_| true)
+                    || self.is_excused(call);
+                (!is_right).then(|| "its ttl had not passed".to_owned())
+            }
+            Outcome::RuntimeGone => (fault != Fault::RuntimeDropped)
+                .then(|| "nobody had dropped the runtime".to_owned()),
+            Outcome::Other => Some("no such error was to be expected".to_owned()),
+        }
+    }
+
+    /// Whether the machine itself took a good part of a node's budget, which
+    /// is a quarter of the ttl.
+    fn is_excused(&self, call: &Call) -> bool {
+        let stalled = self.stalled(call.who.client, span_of(call));
+        stalled >= (call.ttl / 4).min(Duration::from_secs(1)) / 3
+    }
+
+    /// When the lock of this call was asked for.
+    fn asked(&self, call: &Call) -> Stamp {
+        let section = self.section_of(call.who);
+        section.map_or(call.begin, |section| section.start.begin)
+    }
+
+    fn why_not_busy(&self, call: &Call, before: &[Call]) -> Option<String> {
+        if call.end - call.begin + Duration::from_millis(1) < call.wait {
+            return Some("its wait had not passed".to_owned());
+        }
+        if call.who.key < PRIVATE {
+            return None;
+        }
+        let acquires = before.iter().rev();
+        let last = acquires
+            .clone()
+            .find(|call| call.operation == Operation::Acquire)?;
+        let is_clean = last.outcome == Outcome::Done
+            && acquires
+                .filter(|other| other.who.id == last.who.id)
+                .all(|call| call.outcome == Outcome::Done);
+        let until = last.end + last.ttl + self.evidence.set_back + bounds::SLACK;
+        let is_right = !is_clean && call.begin <= until
+            // A release that nobody waited for, or that found no quorum.
+            || self.is_in_window(span_of(last), |_| true)
+            || self.is_excused(last);
+        (!is_right).then(|| "nobody else wants this key".to_owned())
+    }
+
+    fn why_not_lost(&self, call: &Call) -> Option<String> {
+        let lasted = match self.section_of(call.who) {
+            Some(section) => section.deadline,
+            // The lease ended before its body began.
+            None => call.begin + call.ttl / 2,
+        };
+        if call.outcome == Outcome::MaxHold && call.end < self.asked(call) + call.limit {
+            return Some("its max_hold had not passed".to_owned());
+        }
+        (call.end < lasted).then(|| format!("its deadline was {lasted}"))
+    }
+
+    /// No call takes longer than its bound, the machine's stalls not counted.
+    fn bounds(&self, verdict: &mut Verdict) {
+        for call in self.calls.values().flatten() {
+            let section = self.section_of(call.who);
+            let (span, most) = match (call.operation, section) {
+                (Operation::Release | Operation::Extend, _) => (span_of(call), bounds::answer()),
+                (Operation::Acquire, Some(section)) => {
+                    let until = section.start.start;
+                    let span = Span {
+                        begin: call.begin,
+                        end: until,
+                    };
+                    (span, bounds::acquire(call.ttl, call.wait))
+                }
+                (Operation::Acquire, None) => (span_of(call), bounds::acquire(call.ttl, call.wait)),
+            };
+            self.bound(verdict, call, span, most);
+            // From the body's end to the return of the attribute's call.
+            if let Some(end) = section.and_then(|section| section.end)
+                && call.operation == Operation::Acquire
+                && call.who.interface == Interface::Attribute
+            {
+                let span = Span {
+                    begin: end,
+                    end: call.end,
+                };
+                self.bound(verdict, call, span, bounds::answer());
+            }
+        }
+    }
+
+    fn bound(&self, verdict: &mut Verdict, call: &Call, span: Span, most: Duration) {
+        let took = span.length();
+        if took <= most || took <= most + self.stalled(call.who.client, span) {
+            return;
+        }
+        verdict.violations.push(Violation {
+            flaw: Flaw::SlowCall,
+            interface: Some(call.who.interface),
+            text: describe(call, &format!("{took:?} are more than {most:?}")),
+        });
+    }
+
+    /// Nobody uses more at the end than at the beginning.
+    fn growth(&self, verdict: &mut Verdict) {
+        let usages = self
+            .evidence
+            .records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Usage(usage) => Some(usage),
+                _ => None,
+            });
+        let mut first: HashMap<u16, Usage> = HashMap::new();
+        for usage in usages {
+            if !usage.is_last {
+                first.insert(usage.client, *usage);
+                continue;
+            }
+            let Some(before) = first.get(&usage.client) else {
+                continue;
+            };
+            let has_grown = usage.tasks > before.tasks
+                || usage.files > before.files
+                || usage.memory > before.memory + bounds::MEMORY;
+            if has_grown {
+                verdict.violations.push(Violation {
+                    flaw: Flaw::Growth,
+                    interface: None,
+                    text: format!(
+                        "client {}: {} tasks, {} files and {} KiB, after {}, {} and {}",
+                        usage.client,
+                        usage.tasks,
+                        usage.files,
+                        usage.memory >> 10,
+                        before.tasks,
+                        before.files,
+                        before.memory >> 10,
+                    ),
+                });
+            }
+        }
+    }
+
+    /// Calls failed while no quorum was there: else nothing was tested.
+    fn effect(&self, verdict: &mut Verdict) {
+        const LONG: Duration = Duration::from_millis(500);
+        if !self.evidence.fault.must_be_felt() {
+            return;
+        }
+        for window in &self.evidence.windows {
+            if window.reach != Reach::Majority || window.span.length() < LONG {
+                continue;
+            }
+            let mut failed = self.calls.values().flatten().filter(|call| {
+                call.outcome == Outcome::Unavailable && span_of(call).meets(window.span)
+            });
+            if failed.next().is_none() {
+                verdict.violations.push(Violation {
+                    flaw: Flaw::NotFelt,
+                    interface: None,
+                    text: format!("no call failed from {} on", window.span.begin),
+                });
+            }
+        }
+    }
+}
+
+fn greater(one: Option<Section>, other: &Section) -> Option<Section> {
+    match one {
+        Some(one) if one.start.token >= other.start.token => Some(one),
+        _ => Some(*other),
+    }
+}
+
+/// One for each section at most.
+fn note_reversal(
+    reversed: &mut BTreeMap<u64, (Section, Section)>,
+    greatest: Option<Section>,
+    section: &Section,
+) {
+    if let Some(greatest) = greatest
+        && greatest.start.token >= section.start.token
+        && greatest.start.who != section.start.who
+    {
+        let at = section.start.start.nanos();
+        reversed.entry(at).or_insert((greatest, *section));
+    }
+}
+
+fn describe(call: &Call, why: &str) -> String {
+    let Who {
+        client,
+        interface,
+        key,
+        id,
+    } = call.who;
+    format!(
+        "{}:{key}: client {client} call {id} ({:?}: {:?}, {} to {}, ttl {:?}, wait {:?}): {why}",
+        interface.name(),
+        call.operation,
+        call.outcome,
+        call.begin,
+        call.end,
+        call.ttl,
+        call.wait,
+    )
+}
