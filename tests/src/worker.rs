@@ -78,6 +78,11 @@ impl Worker {
         self.lines.lock().try_iter().collect()
     }
 
+    /// The client's process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Stops the process (`SIGSTOP`), and returns once it stands still.
     pub fn stop(&self) {
         let pid = self.signal(Signal::STOP);

@@ -2,21 +2,20 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use tokio::{
-    task::{AbortHandle, block_in_place},
+    task::block_in_place,
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
     bugs::{self, Bug},
-    checker::{Evidence, Span, Verdict, Window, check},
+    checker::{Evidence, Span, Standstill, Verdict, Window, check},
     client::Job,
     clock::Stamp,
     fault::{Fault, Reach, bounds},
     journal::Journal,
-    probes::{STALL, watch_for_stalls},
+    probes::{Probes, Whose},
     work::PREFIX,
 };
 use crate::{Flow, Proxy, Server, Worker, watchdog};
@@ -26,9 +25,6 @@ const CLIENTS: u16 = 3;
 
 /// From the start of the clients to the first fault.
 const CALM: Duration = Duration::from_millis(400);
-
-/// How often a server is asked whether it gets to run.
-const PING: Duration = Duration::from_millis(10);
 
 /// What a cell is to be.
 #[derive(Debug, Clone)]
@@ -108,7 +104,12 @@ impl Running {
             random: StdRng::seed_from_u64(cell.seed),
             until: Stamp::now() + CALM + cell.time,
             clocks: vec![0.0; cell.nodes],
-            probes: Probes::start(&servers),
+            probes: Probes::start(
+                servers
+                    .iter()
+                    .map(|server| (server.url(), server.pid()))
+                    .collect(),
+            ),
             cell,
             servers,
             proxies,
@@ -162,8 +163,9 @@ impl Running {
         };
         let args = job.to_args();
         let args: Vec<_> = args.iter().map(String::as_str).collect();
-        self.clients
-            .push((client, Worker::start(&self.cell.program, &args)));
+        let worker = Worker::start(&self.cell.program, &args);
+        self.probes.watch(Whose::Client(client), worker.pid());
+        self.clients.push((client, worker));
     }
 
     async fn to_the_end(mut self) -> Verdict {
@@ -184,19 +186,17 @@ impl Running {
         let connections = self.wait_for_idle_clients().await;
         let keys_left = self.keys_left().await;
         let fault = self.cell.fault;
-        let stalls = self.probes.end();
-        let stalls = stalls.into_iter().filter(|stall| !self.is_by_fault(stall));
-        let stalls = stalls.map(|(_, stall)| stall).collect();
-        let set_back = self
-            .clocks
-            .iter()
-            .fold(0.0, |most: f64, off| most.max(-off));
+        let standstills = self.probes.found().into_iter();
+        let standstills = standstills
+            .filter(|(whose, standstill)| !self.is_by_fault(*whose, standstill))
+            .map(|(_, standstill)| standstill)
+            .collect();
         let evidence = Evidence {
             fault,
             windows: self.windows.clone(),
             records: Journal::read(&self.journal),
-            stalls,
-            set_back: Duration::from_secs_f64(set_back),
+            standstills,
+            set_back: self.set_back(),
             keys_left,
             connections,
         };
@@ -205,12 +205,20 @@ impl Running {
 
     /// Whether a server stood still because of the fault, which excuses
     /// nothing.
-    fn is_by_fault(&self, (server, stall): &(Option<usize>, Span)) -> bool {
-        let Some(server) = server else {
+    fn is_by_fault(&self, whose: Whose, standstill: &Standstill) -> bool {
+        let Whose::Server(server) = whose else {
             return false;
         };
         let mut windows = self.windows.iter().zip(&self.victims);
-        windows.any(|(window, victims)| victims.contains(server) && window.span.meets(*stall))
+        windows.any(|(window, victims)| {
+            victims.contains(&server) && window.span.meets(standstill.span)
+        })
+    }
+
+    /// By how much clocks were set back, at most.
+    fn set_back(&self) -> Duration {
+        let clocks = self.clocks.iter();
+        Duration::from_secs_f64(clocks.fold(0.0, |most, off| most.max(-off)))
     }
 
     fn end(&self) -> Instant {
@@ -249,6 +257,10 @@ impl Running {
             span: Span { begin, end },
             reach,
         });
+        // Some have been started again.
+        for (nth, server) in self.servers.iter().enumerate() {
+            self.probes.watch(Whose::Server(nth), server.pid());
+        }
         self.victims.push(if fault.hits_servers() {
             victims
         } else {
@@ -421,11 +433,7 @@ impl Running {
     async fn keys_left(&mut self) -> Vec<String> {
         self.clients.clear();
         let gone = Instant::now();
-        let set_back = self
-            .clocks
-            .iter()
-            .fold(0.0, |most: f64, off| most.max(-off));
-        let ttl = self.cell.longest_ttl + Duration::from_secs_f64(set_back);
+        let ttl = self.cell.longest_ttl + self.set_back();
         let margin = Duration::from_millis(100);
         loop {
             let keys = block_in_place(|| self.keys());
@@ -460,72 +468,4 @@ struct Left {
     /// Else it is what stands beside a lock.
     is_lock: bool,
     text: String,
-}
-
-/// A server's number, or `None` for this process, and when it stood still.
-type Stalls = Vec<(Option<usize>, Span)>;
-
-/// Looks whether servers and proxies get to run.
-struct Probes {
-    stalls: Arc<Mutex<Stalls>>,
-    watch: AbortHandle,
-    pings: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Probes {
-    fn start(servers: &Arc<Vec<Server>>) -> Self {
-        let stalls: Arc<Mutex<Stalls>> = Arc::default();
-        let note = |server| {
-            let stalls = Arc::clone(&stalls);
-            move |begin, end| stalls.lock().push((server, Span { begin, end }))
-        };
-        let watch = tokio::spawn(watch_for_stalls(note(None)));
-        let pings = servers
-            .iter()
-            .enumerate()
-            .map(|(nth, server)| tokio::spawn(ping(server.url(), note(Some(nth)))))
-            .collect();
-        Self {
-            watch: watch.abort_handle(),
-            stalls,
-            pings,
-        }
-    }
-
-    /// Closes the connections of the probes.
-    async fn stop_pinging(&mut self) {
-        for ping in self.pings.drain(..) {
-            ping.abort();
-            let _ = ping.await;
-        }
-    }
-
-    fn end(&mut self) -> Stalls {
-        self.watch.abort();
-        std::mem::take(&mut self.stalls.lock())
-    }
-}
-
-/// Asks a server for nothing, again and again, and tells when it was slow.
-async fn ping(url: String, tell: impl Fn(Stamp, Stamp)) {
-    let client = redis::Client::open(url).expect("the address of a server");
-    loop {
-        // A server that is gone is the fault's doing, and comes back.
-        if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
-            loop {
-                let begin = Stamp::now();
-                let pong: redis::RedisResult<()> =
-                    redis::cmd("PING").query_async(&mut connection).await;
-                let end = Stamp::now();
-                if end - begin > STALL {
-                    tell(begin, end);
-                }
-                if pong.is_err() {
-                    break;
-                }
-                sleep(PING).await;
-            }
-        }
-        sleep(PING).await;
-    }
 }

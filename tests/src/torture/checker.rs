@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    clock::Stamp,
+    clock::{Nanos as _, Stamp},
     fault::{Fault, Reach, bounds},
-    journal::{Call, Interface, Operation, Outcome, Record, Start, Usage, Who},
+    journal::{Call, Interface, Operation, Outcome, Record, Stall, Start, Usage, Who},
     work::PRIVATE,
 };
 
@@ -22,8 +22,8 @@ pub struct Evidence {
     pub windows: Vec<Window>,
     /// What the clients wrote.
     pub records: Vec<Record>,
-    /// When a server or the proxies did not get to run, but for the fault.
-    pub stalls: Vec<Span>,
+    /// When processes did not get to run, but for the fault.
+    pub standstills: Vec<Standstill>,
     /// By how much servers' clocks were set back.
     pub set_back: Duration,
     /// Keys that were on a server when their owners had been gone for a ttl.
@@ -49,6 +49,17 @@ impl Span {
     pub(super) fn meets(self, other: Self) -> bool {
         self.begin <= other.end && other.begin <= self.end
     }
+}
+
+/// A process did not get to run, although it could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standstill {
+    /// Which client; `None`: a server, or the proxies.
+    pub client: Option<u16>,
+    /// When that was.
+    pub span: Span,
+    /// How much of that time its threads have lost, added up.
+    pub lost: Duration,
 }
 
 /// When the fault was there.
@@ -276,8 +287,7 @@ struct Checker<'a> {
     sections: HashMap<(u16, u64), Section>,
     /// Every call for a key, in order of their beginnings.
     calls: BTreeMap<KeyOf, Vec<Call>>,
-    /// When a client stood still.
-    stalls: HashMap<u16, Vec<Span>>,
+    standstills: Vec<Standstill>,
 }
 
 fn key_of(who: Who) -> KeyOf {
@@ -290,7 +300,7 @@ impl<'a> Checker<'a> {
             evidence,
             sections: HashMap::new(),
             calls: BTreeMap::new(),
-            stalls: HashMap::new(),
+            standstills: evidence.standstills.clone(),
         };
         for record in &evidence.records {
             checker.take_in(record);
@@ -298,6 +308,8 @@ impl<'a> Checker<'a> {
         for calls in checker.calls.values_mut() {
             calls.sort_by_key(|call| call.begin);
         }
+        let by_beginning = |standstill: &Standstill| standstill.span.begin;
+        checker.standstills.sort_by_key(by_beginning);
         checker
     }
 
@@ -321,9 +333,10 @@ impl<'a> Checker<'a> {
                     section.end = look.is_end.then_some(look.at);
                 }
             }
-            Record::Stall(stall) => self.stalls.entry(stall.client).or_default().push(Span {
-                begin: stall.begin,
-                end: stall.end,
+            Record::Stall(Stall { client, begin, end }) => self.standstills.push(Standstill {
+                client: Some(client),
+                span: Span { begin, end },
+                lost: end - begin,
             }),
             Record::Usage(_) => {}
         }
@@ -346,12 +359,21 @@ impl<'a> Checker<'a> {
         by_key
     }
 
-    /// The time in which this client, a server or the proxies stood still.
+    /// The time that this client, servers and proxies have lost meanwhile.
     fn stalled(&self, client: u16, span: Span) -> Duration {
-        let of_client = self.stalls.get(&client).into_iter().flatten();
-        let all = of_client.chain(&self.evidence.stalls);
-        all.filter(|stall| stall.meets(span))
-            .map(|stall| stall.length())
+        // None is longer.
+        const LONGEST: Duration = Duration::from_secs(10);
+        let earliest = span.begin - LONGEST.as_nanos_u64();
+        let first = self
+            .standstills
+            .partition_point(|standstill| standstill.span.begin < earliest);
+        self.standstills[first..]
+            .iter()
+            .take_while(|standstill| standstill.span.begin <= span.end)
+            .filter(|standstill| {
+                standstill.client.is_none_or(|other| other == client) && standstill.span.meets(span)
+            })
+            .map(|standstill| standstill.lost)
             .sum()
     }
 
@@ -547,6 +569,12 @@ impl Checker<'_> {
         match call.outcome {
             Outcome::Done | Outcome::Cancelled => None,
             Outcome::Busy => self.why_not_busy(call, before),
+            // A release has no other word for a runtime that is gone.
+            Outcome::Unavailable
+                if fault == Fault::RuntimeDropped && call.operation == Operation::Release =>
+            {
+                None
+            }
             Outcome::Unavailable => {
                 let is_right = self.is_without_quorum(span) || self.is_excused(call);
                 (!is_right).then(|| "a quorum of servers was there".to_owned())

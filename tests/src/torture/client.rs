@@ -225,7 +225,7 @@ impl<'a> Client<'a> {
 
     /// Calls until it is time, and writes down what is left in use.
     async fn work(&self) {
-        let before = tasks_alive();
+        let before = usage(self.job.client, false);
         let mut tasks = JoinSet::new();
         for interface in Interface::ALL {
             for task in 0..TASKS {
@@ -239,7 +239,12 @@ impl<'a> Client<'a> {
         }
         while tasks.join_next().await.is_some() {}
         let end = Instant::now() + SETTLE;
-        while tasks_alive() > before && Instant::now() < end {
+        loop {
+            let now = usage(self.job.client, true);
+            let is_settled = now.tasks <= before.tasks && now.files <= before.files;
+            if is_settled || Instant::now() >= end {
+                break;
+            }
             sleep(Duration::from_millis(5)).await;
         }
         self.record_usage(true);
@@ -299,10 +304,4 @@ impl<'a> Client<'a> {
             }
         }
     }
-}
-
-fn tasks_alive() -> usize {
-    tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks()
 }
