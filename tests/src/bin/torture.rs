@@ -111,7 +111,7 @@ async fn orchestrate(words: &[&str]) -> Result<(), String> {
     let options = Options::parse(words)?;
     let settings = options.settings()?;
     if options.is_loss {
-        return loss::run(&settings).await;
+        return loss::run(&settings.program, settings.seed).await;
     }
     if let Some(bug) = options.bug {
         return seed_bug(bug, &settings).await;

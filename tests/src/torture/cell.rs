@@ -157,7 +157,11 @@ impl Running {
                 (_, Some(_)) => 0,
                 _ => 20,
             },
-            long: if bug.is_some() { 200 } else { 15 },
+            long: match bug {
+                None => 15,
+                Some(Bug::DeadlineFromReply) => 0,
+                Some(_) => 200,
+            },
             drops_runtime: fault == Fault::RuntimeDropped,
             bug,
         };

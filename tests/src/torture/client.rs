@@ -266,6 +266,10 @@ impl<'a> Client<'a> {
                 let mut plan = Plan::draw(&mut random, &habits, interface, private);
                 if bug == Some(Bug::DeadlineFromReply) {
                     plan = plan.without_wait();
+                    // The one that has a slow way.
+                    if recorder.client == 0 {
+                        plan = plan.to_the_end();
+                    }
                 }
                 let (manager, runtime) = {
                     let home = home.lock();

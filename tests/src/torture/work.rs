@@ -143,12 +143,18 @@ impl Plan {
         self
     }
 
-    /// Makes no more calls than one attempt each: the deadline counts from
-    /// their beginning.
+    /// Makes one attempt, from whose beginning the lease counts, and is not
+    /// renewed.
     pub(super) fn without_wait(mut self) -> Self {
         self.wait = Duration::ZERO;
         self.max_hold = None;
         self.extends = false;
+        self
+    }
+
+    /// Works for as long as the lease may be trusted.
+    pub(super) fn to_the_end(mut self) -> Self {
+        self.work = 2 * self.ttl;
         self
     }
 }
