@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use crate::{
-    examples, redis,
+    examples, faketime, redis,
     step::{Steps, cargo},
 };
 
@@ -14,6 +14,7 @@ pub(crate) fn run() -> Result<(), String> {
     let mut steps = Steps::new();
     let server = redis::find_or_install(&mut steps)?;
     eprintln!("==> server: {}", server.display());
+    let library = faketime::find_or_install(&mut steps);
     steps.run("format", cargo("fmt --all --check"))?;
     steps.run(
         "lint",
@@ -23,10 +24,11 @@ pub(crate) fn run() -> Result<(), String> {
         "lint without features",
         cargo("clippy --package lockguard --all-targets --no-default-features -- -D warnings"),
     )?;
-    steps.run(
-        "tests and doctests",
-        on(&server, cargo("test --workspace --all-features")),
-    )?;
+    let mut tests = on(&server, cargo("test --workspace --all-features"));
+    if let Some(library) = library {
+        tests.env(faketime::LIBRARY, library);
+    }
+    steps.run("tests and doctests", tests)?;
     // Some tests are about what a feature that is off says.
     for features in ["", "--no-default-features"] {
         let arguments = format!("test --package lockguard --lib {features}");

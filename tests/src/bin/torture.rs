@@ -9,7 +9,6 @@
 
 use std::{
     env,
-    path::PathBuf,
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -22,7 +21,7 @@ use lockguard_tests::torture::{
 };
 
 const HELP: &str = "\
-torture [--minutes N | --short] [--seed N] [--clock PATH] [--fault NAME]
+torture [--minutes N | --short] [--seed N] [--fault NAME]
 torture --bug NAME
 torture --loss";
 
@@ -51,7 +50,6 @@ struct Options {
     minutes: Option<u64>,
     is_short: bool,
     seed: Option<u64>,
-    clock: Option<PathBuf>,
     fault: Option<String>,
     bug: Option<Bug>,
     is_loss: bool,
@@ -66,7 +64,6 @@ impl Options {
             match *word {
                 "--minutes" => options.minutes = Some(number(value()?)?),
                 "--seed" => options.seed = Some(number(value()?)?),
-                "--clock" => options.clock = Some(PathBuf::from(value()?)),
                 "--fault" => options.fault = Some((*value()?).to_owned()),
                 "--bug" => options.bug = Some(value()?.parse()?),
                 "--short" => options.is_short = true,
@@ -80,12 +77,11 @@ impl Options {
     fn settings(&self) -> Result<Settings, String> {
         let seed = self.seed.unwrap_or_else(seed_of_now);
         let program = env::current_exe().map_err(|error| format!("find this program: {error}"))?;
-        let clock = self.clock.clone();
         let mut settings = if self.is_short || self.bug.is_some() {
-            Settings::short(seed, program, clock)
+            Settings::short(seed, program)
         } else {
             let minutes = self.minutes.unwrap_or(10);
-            Settings::within(Duration::from_secs(60 * minutes), seed, program, clock)
+            Settings::within(Duration::from_secs(60 * minutes), seed, program)
         };
         if let Some(name) = &self.fault {
             settings.faults.retain(|fault| fault.name() == name);
