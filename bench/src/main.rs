@@ -1,126 +1,165 @@
-//! Measures a cycle (acquire and release) on five nodes: all healthy, one of
-//! them stopped, and one of them refusing connections.
+//! Measures lockguard against a user's own code on the redis crate.
 //!
 //! ```sh
-//! cargo run --release -p lockguard-bench
+//! cargo xtask bench             # everything, some minutes
+//! cargo xtask bench --quick     # everything, coarsely
+//! cargo xtask bench cycle       # one scene
+//! cargo xtask bench --plots docs/plots growth
 //! ```
 //!
-//! The three sets of servers run side by side, and each round measures all of
-//! them in turn, so that whatever else the machine does hits all alike: trust
-//! the ratios.
-#![expect(clippy::print_stdout, reason = "it prints a table")]
+//! The servers are started here, on loopback.
+//! Contenders take turns within each round, so that whatever else the machine
+//! does hits all alike: trust the ratios, and processor time before time on
+//! the wall.
+//! Idle cores of a virtual machine take longer to wake than a round trip
+//! takes; processes of idle priority keep them awake meanwhile.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it prints tables and progress"
+)]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts are shown to three digits"
+)]
+#![expect(clippy::indexing_slicing, reason = "the failure of a bench is a panic")]
 
-use std::{
-    error::Error,
-    time::{Duration, Instant},
+mod contender;
+mod driver;
+mod load;
+mod meter;
+mod numbers;
+mod plot;
+mod report;
+mod scenes;
+
+use std::{env, path::Path, process::ExitCode, time::Duration};
+
+use crate::{
+    contender::Failure,
+    driver::Driver,
+    meter::Awake,
+    report::Report,
+    scenes::{Run, bad_node, cycle, growth, handoff, heap, memory, renewal},
 };
 
-use lockguard::LockManager;
-use lockguard_tests::Servers;
+const SCENES: [&str; 7] = [
+    "cycle", "bad_node", "handoff", "renewal", "heap", "memory", "growth",
+];
 
-const NODES: usize = 5;
-const ROUNDS: usize = 7;
-const CYCLES: usize = 400;
-const TTL: Duration = Duration::from_secs(2);
-
-/// Longer than it takes to find that a node is bad (the response timeout).
-const SETTLED: Duration = Duration::from_millis(1500);
-
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let scenes = [
-        Scene::new("all healthy", |_| {}).await?,
-        Scene::new("one stopped", |servers| servers[0].stop()).await?,
-        Scene::new("one refused", |servers| servers[0].kill()).await?,
-    ];
-    println!("{NODES} nodes, one task, {ROUNDS} rounds of {CYCLES} cycles each, in turn\n");
-    println!("{:<14} {:>12} {:>12}", "first second", "median", "slowest");
-    for scene in &scenes {
-        let mut cycles = scene.cycles_for(Duration::from_secs(1)).await?;
-        scene.print(&mut cycles, None);
-    }
-    for scene in &scenes {
-        scene.cycles_for(SETTLED).await?;
-    }
-
-    let mut measured: Vec<Vec<Duration>> = scenes.iter().map(|_| Vec::new()).collect();
-    for _ in 0..ROUNDS {
-        for (scene, cycles) in scenes.iter().zip(&mut measured) {
-            cycles.extend(scene.cycles(CYCLES).await?);
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["spin"] => Awake::spin(),
+        ["driver", "handoff", urls, key, tasks, millis] => drive(urls, key, tasks, millis),
+        ref words => bench(words),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
         }
     }
+}
+
+fn drive(urls: &str, key: &str, tasks: &str, millis: &str) -> Result<(), Failure> {
+    let time = Duration::from_millis(millis.parse()?);
+    runtime()?.block_on(handoff::drive(urls, key, tasks.parse()?, time))
+}
+
+/// The same for everybody who is measured.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(2).enable_all().build()?)
+}
+
+fn bench(words: &[&str]) -> Result<(), Failure> {
+    let Wanted {
+        scenes,
+        is_quick,
+        plots,
+    } = Wanted::parse(words)?;
+    let is_wanted = |scene| scenes.is_empty() || scenes.contains(&scene);
+    let mut run = Run {
+        rounds: if is_quick { 3 } else { 7 },
+        slice: Duration::from_millis(if is_quick { 300 } else { 1000 }),
+        report: Report::default(),
+    };
+    let is_against_peers = is_wanted("cycle") || is_wanted("handoff");
+    let peers = if is_against_peers {
+        Driver::peers()
+    } else {
+        Vec::new()
+    };
+    let awake = Awake::begin();
     println!(
-        "\n{:<14} {:>12} {:>12} {:>10}",
-        "afterwards", "median", "slowest", "ratio"
+        "{} cores are kept awake; {} rounds",
+        awake.cores(),
+        run.rounds
     );
-    let healthy = measured.first_mut().map(|cycles| median(cycles));
-    for (scene, cycles) in scenes.iter().zip(&mut measured) {
-        scene.print(cycles, healthy);
+    if is_wanted("memory") {
+        memory::measure(&mut run)?;
+    }
+    runtime()?.block_on(async {
+        if is_wanted("cycle") {
+            cycle::measure(&mut run, 1, &peers).await?;
+            cycle::measure(&mut run, 5, &peers).await?;
+        }
+        if is_wanted("bad_node") {
+            bad_node::measure(&mut run).await?;
+        }
+        if is_wanted("handoff") {
+            handoff::measure(&mut run, &peers)?;
+        }
+        if is_wanted("renewal") {
+            renewal::measure(&mut run).await?;
+        }
+        if is_wanted("heap") {
+            heap::measure(&mut run).await?;
+        }
+        if is_wanted("growth") {
+            growth::measure(&mut run).await?;
+        }
+        Ok::<_, Failure>(())
+    })?;
+    println!("\nmedian of the rounds, least…greatest, ratio to the first of each list");
+    println!("{}", run.report.text());
+    run.report.write_json(Path::new("target/bench.json"))?;
+    if let Some(directory) = plots {
+        plot::draw(&run.report, directory)?;
     }
     Ok(())
 }
 
-/// Five servers in some state, and a manager over them.
-struct Scene {
-    name: &'static str,
-    manager: LockManager,
-    /// Ends the servers when the scene is over.
-    _servers: Servers,
+/// What the command line asks for.
+#[derive(Default)]
+struct Wanted<'a> {
+    /// None: all of them.
+    scenes: Vec<&'a str>,
+    is_quick: bool,
+    plots: Option<&'a Path>,
 }
 
-impl Scene {
-    async fn new(name: &'static str, harm: impl Fn(&Servers)) -> Result<Self, Box<dyn Error>> {
-        let servers = Servers::start(NODES);
-        let manager = LockManager::connect(servers.urls()).await?;
-        harm(&servers);
-        Ok(Self {
-            name,
-            manager,
-            _servers: servers,
-        })
-    }
-
-    async fn cycle(&self) -> Result<Duration, Box<dyn Error>> {
-        let start = Instant::now();
-        let guard = self.manager.lock("bench", TTL).acquire().await?;
-        guard.release().await?;
-        Ok(start.elapsed())
-    }
-
-    async fn cycles(&self, count: usize) -> Result<Vec<Duration>, Box<dyn Error>> {
-        let mut cycles = Vec::with_capacity(count);
-        for _ in 0..count {
-            cycles.push(self.cycle().await?);
+impl<'a> Wanted<'a> {
+    fn parse(words: &[&'a str]) -> Result<Self, Failure> {
+        let mut wanted = Self::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--quick" => wanted.is_quick = true,
+                "--plots" => {
+                    let directory = words.next().ok_or("`--plots` takes a directory")?;
+                    wanted.plots = Some(Path::new(*directory));
+                }
+                scene if SCENES.contains(&scene) => wanted.scenes.push(scene),
+                unknown => {
+                    let scenes = SCENES.join(", ");
+                    return Err(format!("`{unknown}` is no scene; these are: {scenes}").into());
+                }
+            }
         }
-        Ok(cycles)
+        Ok(wanted)
     }
-
-    async fn cycles_for(&self, time: Duration) -> Result<Vec<Duration>, Box<dyn Error>> {
-        let end = Instant::now() + time;
-        let mut cycles = Vec::new();
-        while Instant::now() < end {
-            cycles.push(self.cycle().await?);
-        }
-        Ok(cycles)
-    }
-
-    fn print(&self, cycles: &mut [Duration], healthy: Option<Duration>) {
-        let median = median(cycles);
-        let slowest = cycles.last().copied().unwrap_or_default();
-        let ratio = healthy.map_or_else(String::new, |healthy| {
-            format!("{:>10.2}", median.as_secs_f64() / healthy.as_secs_f64())
-        });
-        println!(
-            "{:<14} {:>12} {:>12} {ratio}",
-            self.name,
-            format!("{median:.1?}"),
-            format!("{slowest:.1?}")
-        );
-    }
-}
-
-/// Sorts the cycles, and takes the one in the middle.
-fn median(cycles: &mut [Duration]) -> Duration {
-    cycles.sort_unstable();
-    cycles.get(cycles.len() / 2).copied().unwrap_or_default()
 }

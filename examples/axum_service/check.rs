@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::SocketAddr,
+    ops::Range,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -18,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{client, shop::tickets_of};
+use crate::{client, load::Load, shop::tickets_of};
 
 /// The first argument of a replica; the second is the server.
 pub(crate) const REPLICA: &str = "replica";
@@ -36,7 +37,10 @@ const BUYERS: usize = 2;
 const HELD: u64 = 100;
 
 /// Seats that are being booked when the signal comes.
-const LATE: std::ops::Range<u64> = 200..208;
+const LATE: Range<u64> = 200..208;
+
+/// Seats that all replicas are asked for before, while and after that.
+const HOT: Range<u64> = 400..430;
 
 pub(crate) async fn run() -> Result<ExitCode, Failure> {
     match timeout(LIMIT, tell()).await {
@@ -56,8 +60,12 @@ async fn tell() -> Result<ExitCode, Failure> {
     }
     everybody_at_once(&mut story, &services, &mut redis).await?;
     a_held_seat(&mut story, &services, server.url()).await?;
+    let replicas: Vec<_> = services.iter().map(|service| service.address).collect();
     if let Some(leaving) = services.pop() {
+        story.chapter("A replica that is told to stop under load");
+        let load = Load::start(&replicas, &HOT);
         a_signal_under_load(&mut story, leaving, server.url(), &mut redis).await?;
+        all_sold_once(&mut story, load, &mut redis).await?;
     }
     without_a_server(&mut story, services, server).await?;
     Ok(story.end())
@@ -81,10 +89,7 @@ async fn everybody_at_once(
     }
     let answers = count(buyers).await?;
     story.tell(format!("answers: {answers:?}"));
-    let mut tickets = Vec::new();
-    for seat in 0..SEATS {
-        tickets.push(redis.llen::<_, u64>(tickets_of(seat)).await?);
-    }
+    let tickets = tickets(0..SEATS, redis).await?;
     story.promise(
         tickets.iter().all(|tickets| *tickets == 1),
         format!("each of {SEATS} seats is sold once"),
@@ -94,9 +99,7 @@ async fn everybody_at_once(
         "so many buyers are told that they have one (201)",
     );
     story.promise(
-        answers
-            .keys()
-            .all(|status| [201, 409, 410].contains(status)),
+        only_expected(&answers),
         "everybody else is told that it is sold (410), or to try again (409)",
     );
     story.promise(locks(redis).await?.is_empty(), "no lock is left");
@@ -134,7 +137,10 @@ async fn a_signal_under_load(
     url: &str,
     redis: &mut MultiplexedConnection,
 ) -> Result<(), Failure> {
-    story.chapter("A replica that is told to stop under load");
+    eventually("the load is on", async || {
+        Ok(redis.exists(tickets_of(HOT.start + 3)).await?)
+    })
+    .await?;
     let manager = LockManager::connect(url).await?;
     let held = manager
         .lock("seat:101", Duration::from_secs(30))
@@ -149,13 +155,15 @@ async fn a_signal_under_load(
     }
     let wanted = buyers.len();
     eventually(
-        "all bookings but one hold their locks, or are done",
+        "all bookings but the one that queues hold their locks, or are done",
         async || {
-            let mut begun = locks(redis).await?.len();
             for seat in LATE {
-                begun += usize::from(redis.exists::<_, bool>(tickets_of(seat)).await?);
+                let begun = [format!("seat:{seat}"), tickets_of(seat)];
+                if redis.exists::<_, u32>(&begun).await? == 0 {
+                    return Ok(false);
+                }
             }
-            Ok(begun >= wanted)
+            Ok(true)
         },
     )
     .await?;
@@ -173,8 +181,38 @@ async fn a_signal_under_load(
     );
     let status = service.replica.ended().await?;
     story.promise(status.success(), format!("it ends with {status}"));
+    Ok(())
+}
+
+/// Whoever was at the replica that left has gone on at another.
+async fn all_sold_once(
+    story: &mut Story,
+    load: Load,
+    redis: &mut MultiplexedConnection,
+) -> Result<(), Failure> {
+    let seats = HOT.count();
+    let sold = tickets(HOT, redis).await?;
+    let sold = sold.iter().filter(|tickets| **tickets > 0).count();
+    story.tell(format!(
+        "{sold} of {seats} seats are sold by now, and it goes on"
+    ));
+    let answers = load.end().await?;
+    let tickets = tickets(HOT, redis).await?;
+    let sold_once = tickets.iter().filter(|tickets| **tickets == 1).count();
+    story.tell(format!("answers to everybody else meanwhile: {answers:?}"));
+    story.promise(
+        sold_once == seats && answers.get(&201) == Some(&seats),
+        format!("each of {seats} seats is sold once, and its buyer told so, through the stop"),
+    );
+    story.promise(only_expected(&answers), "nobody meets an error");
     story.promise(locks(redis).await?.is_empty(), "no lock is left");
     Ok(())
+}
+
+/// Sold to this buyer, or to somebody else, or somebody is at the seat.
+fn only_expected(answers: &BTreeMap<u16, usize>) -> bool {
+    let mut statuses = answers.keys();
+    statuses.all(|status| [201, 409, 410].contains(status))
 }
 
 async fn without_a_server(
@@ -219,6 +257,18 @@ impl Service {
         let pid = Pid::from_raw(pid).ok_or("signal a process: it has no id")?;
         Ok(kill_process(pid, signal)?)
     }
+}
+
+/// How many tickets there are for each seat, counted past the lock.
+async fn tickets(
+    seats: Range<u64>,
+    redis: &mut MultiplexedConnection,
+) -> Result<Vec<u64>, Failure> {
+    let mut tickets = Vec::new();
+    for seat in seats {
+        tickets.push(redis.llen(tickets_of(seat)).await?);
+    }
+    Ok(tickets)
 }
 
 /// How often each status was answered.

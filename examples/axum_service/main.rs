@@ -14,6 +14,7 @@
 mod api;
 mod check;
 mod client;
+mod load;
 mod shop;
 
 use std::{env, process::ExitCode, time::Duration};

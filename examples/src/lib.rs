@@ -1,6 +1,8 @@
 //! Tells the story of an example, and holds it to its promises.
 
 #[cfg(feature = "redis")]
+pub mod installed;
+#[cfg(feature = "redis")]
 pub mod replica;
 #[cfg(feature = "redis")]
 pub mod server;

@@ -14,7 +14,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::Failure;
+use crate::{Failure, installed};
 
 /// The first argument of a program as the keeper of its server.
 pub const ROLE: &str = "keep";
@@ -54,17 +54,16 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Says what to install where there is no server program.
+    /// There is no server program, and none could be installed.
     ///
     /// # Cancel safety
     ///
     /// A server that was started is ended.
     pub async fn start() -> Result<Self, Failure> {
-        let program = program().ok_or(
-            "find a Redis server: `cargo xtask test` finds or installs one; or install \
-             redis-server, or set LOCKGUARD_REDIS_SERVER to its path, or LOCKGUARD_URL to the \
-             address of a server that runs",
-        )?;
+        let program = match program() {
+            Some(program) => program,
+            None => installed::server("redis", VARIABLE)?,
+        };
         // A free port may be taken before the server has it.
         for _ in 0..5 {
             if let Some(server) = Self::start_once(&program).await? {

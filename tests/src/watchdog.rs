@@ -89,17 +89,18 @@ pub(crate) struct Guarded(Child);
 impl Guarded {
     /// Runs the program with these arguments and no input.
     pub(crate) fn spawn(program: &Path, args: &[String]) -> Self {
-        Self::spawn_with_output(program, args, Stdio::null())
+        Self::spawn_with_output(program, args, Stdio::null()).0
     }
 
-    /// As [`spawn`](Self::spawn), with what the program prints.
-    pub(crate) fn spawn_piped(program: &Path, args: &[String]) -> (Self, ChildStdout) {
-        let mut guarded = Self::spawn_with_output(program, args, Stdio::piped());
+    /// As [`spawn`](Self::spawn), with what the program reads and prints.
+    pub(crate) fn spawn_piped(program: &Path, args: &[String]) -> (Self, ChildStdin, ChildStdout) {
+        let (mut guarded, input) = Self::spawn_with_output(program, args, Stdio::piped());
         let output = guarded.0.stdout.take().expect("the pipe was asked for");
-        (guarded, output)
+        (guarded, input, output)
     }
 
-    fn spawn_with_output(program: &Path, args: &[String], output: Stdio) -> Self {
+    /// The input is what the gate leaves of it, which is all but its own line.
+    fn spawn_with_output(program: &Path, args: &[String], output: Stdio) -> (Self, ChildStdin) {
         let mut child = Command::new("sh")
             .arg("-c")
             .arg(GATE)
@@ -115,7 +116,7 @@ impl Guarded {
         let guarded = Self(child);
         WATCHDOG.tell('+', guarded.pid());
         writeln!(gate, "go").expect("open the gate");
-        guarded
+        (guarded, gate)
     }
 
     pub(crate) fn pid(&self) -> u32 {

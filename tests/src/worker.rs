@@ -1,8 +1,9 @@
 //! Clients in processes of their own, to be stopped and killed.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
+    process::ChildStdin,
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
@@ -21,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// It does not outlive the test process; dropping it kills it, stopped or not.
 pub struct Worker {
     process: Guarded,
+    input: ChildStdin,
     lines: Mutex<Receiver<String>>,
 }
 
@@ -28,7 +30,7 @@ impl Worker {
     /// Runs a program: `env!("CARGO_BIN_EXE_worker")` in a test.
     pub fn start(program: impl AsRef<Path>, args: &[&str]) -> Self {
         let args: Vec<_> = args.iter().map(ToString::to_string).collect();
-        let (process, output) = Guarded::spawn_piped(program.as_ref(), &args);
+        let (process, input, output) = Guarded::spawn_piped(program.as_ref(), &args);
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -39,8 +41,18 @@ impl Worker {
         });
         Self {
             process,
+            input,
             lines: Mutex::new(lines),
         }
+    }
+
+    /// Gives it a line to read.
+    ///
+    /// # Panics
+    ///
+    /// When the process has ended.
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.input, "{line}").expect("write to the worker");
     }
 
     /// The next line, or `None` when the process has ended.

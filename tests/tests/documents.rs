@@ -34,6 +34,26 @@ fn quoted(text: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The text of the file that a test's path names, or of all files of a
+/// folder: in `tests/tests`, in `tests/src` for the contract, or in the crate.
+fn source_of(path: &str) -> String {
+    let file = path.replace("::", "/");
+    let place = match file.strip_prefix("lockguard/") {
+        Some(module) => root().join("lockguard/src").join(module),
+        None if file == "contract" => root().join("tests/src/contract"),
+        None => root().join("tests/tests").join(file),
+    };
+    if !place.is_dir() {
+        return fs::read_to_string(place.with_extension("rs")).unwrap_or_default();
+    }
+    let files = fs::read_dir(place)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect()
+}
+
 #[test]
 fn every_test_that_a_document_names_exists() {
     let mut named = 0;
@@ -42,15 +62,11 @@ fn every_test_that_a_document_names_exists() {
             let Some((file, test)) = quote.rsplit_once("::") else {
                 continue;
             };
-            let source = match file {
-                "backend::redis::tests" => root().join("lockguard/src/backend/redis/tests.rs"),
-                file => root().join(format!("tests/tests/{}.rs", file.replace("::", "/"))),
-            };
+            let source = source_of(file);
             // A claim in words, and not a path of Rust's.
             if test.matches('_').count() < 3 {
                 continue;
             }
-            let source = fs::read_to_string(source).unwrap_or_default();
             named += 1;
             assert!(
                 source.contains(&format!("{test}(")),

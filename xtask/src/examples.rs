@@ -1,5 +1,4 @@
-//! The programs that `lockguard-examples` has, found so that no list goes
-//! stale.
+//! The programs in `examples`, found so that no list goes stale.
 
 use std::{
     fs,
@@ -16,7 +15,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// Every example, by name.
 pub(crate) fn all() -> Result<Vec<String>, String> {
     // Cargo knows best what an example is; without a name it lists them all.
-    let mut command = cargo("run --quiet --package lockguard-examples --example");
+    let mut command = cargo("run --quiet --example");
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -32,7 +31,7 @@ pub(crate) fn all() -> Result<Vec<String>, String> {
 /// Runs one example; `--check` makes those that serve check themselves, and
 /// the others check themselves anyway.
 pub(crate) fn command(name: &str) -> Command {
-    let words = "run --quiet --package lockguard-examples --all-features --example";
+    let words = "run --quiet --all-features --example";
     let mut command = cargo(words);
     command.args([name, "--", "--check"]);
     command

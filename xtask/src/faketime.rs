@@ -2,35 +2,54 @@
 
 use std::{env, fs, path::PathBuf};
 
-use crate::{install::Wanted, step::Steps};
+use crate::{
+    packages::{Installer, Wanted},
+    step::Steps,
+};
 
 /// Where the tests look for the library.
-pub(crate) const LIBRARY: &str = "LOCKGUARD_FAKETIME";
+pub(crate) const VARIABLE: &str = "LOCKGUARD_FAKETIME";
 
-const WANTED: Wanted = Wanted {
-    name: "libfaketime",
-    packages: |manager| match manager {
-        "apt-get" | "dnf" | "apk" | "pacman" => &["libfaketime"],
-        _ => &[],
-    },
-    variable: LIBRARY,
+const FAKETIME: Wanted = Wanted {
+    what: "libfaketime",
+    variable: VARIABLE,
+    packages: &[
+        ("apt-get", &["libfaketime"]),
+        ("dnf", &["libfaketime"]),
+        ("apk", &["libfaketime"]),
+        ("pacman", &["libfaketime"]),
+    ],
     find,
 };
 
 /// The library, or `None` where it is not to be had, which is said.
 pub(crate) fn find_or_install(steps: &mut Steps) -> Option<PathBuf> {
-    WANTED
-        .find_or_install(steps)
+    try_to_find_or_install(steps)
         .inspect_err(|problem| eprintln!("==> without faults of clocks: {problem}"))
         .ok()
 }
 
+fn try_to_find_or_install(steps: &mut Steps) -> Result<PathBuf, String> {
+    if let Some(library) = find()? {
+        return Ok(library);
+    }
+    let installer = Installer::of(&FAKETIME)?;
+    installer.refresh(steps);
+    installer.install(&FAKETIME, steps)
+}
+
 /// The library that the user named, or one where systems put it.
-#[expect(clippy::unnecessary_wraps, reason = "as every other `find`")]
 fn find() -> Result<Option<PathBuf>, String> {
     const NAME: &str = "faketime/libfaketimeMT.so.1";
-    if let Some(named) = env::var_os(LIBRARY) {
-        return Ok(Some(PathBuf::from(named)));
+    if let Some(named) = env::var_os(VARIABLE).map(PathBuf::from) {
+        return if named.is_file() {
+            Ok(Some(named))
+        } else {
+            Err(format!(
+                "{VARIABLE} is set to {}, which is no file",
+                named.display()
+            ))
+        };
     }
     let roots = ["/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from);
     // Of Debian, one directory for each kind of machine.

@@ -1,17 +1,21 @@
 //! `cargo xtask …`: the one way to do what takes more than one step.
 #![expect(
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a command-line program talks to whoever typed it"
 )]
 
+mod bench;
 mod compile_cost;
 mod doc;
 mod examples;
 mod faketime;
 mod fuzz;
-mod install;
 mod msrv;
+mod packages;
+mod postgres;
 mod redis;
+mod server;
 mod step;
 mod test;
 mod torture;
@@ -22,7 +26,10 @@ const HELP: &str = "\
 cargo xtask <command>
 
   test   check formatting and lints, run every test, doctest and example;
-         finds a Redis or Valkey server, or installs one
+         finds the servers that they need, or installs them
+  server redis|postgres
+         print where the programs of this server are; installs them where
+         there are none
   doc    build the documentation, with warnings as errors
   msrv   check `lockguard` with the oldest Rust that users are promised
   fuzz [--minutes N]
@@ -38,6 +45,8 @@ cargo xtask <command>
          show that the judge finds a seeded bug: grants-twice,
          release-without-compare, deadline-from-reply, fence-by-incr
   loss   measure how long a body goes on after each loss of its lease
+  bench [--quick] [--plots DIRECTORY] [SCENE…]
+         measure lockguard against a user's own code on the redis crate
   compile-cost
          measure what the attribute costs the compiler, and its futures
   help   show this
@@ -48,7 +57,9 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         ["test"] => test::run(),
+        ["server", which] => server::run(which),
         ["doc"] => doc::run(),
+        ["bench", ref words @ ..] => bench::run(words),
         ["compile-cost"] => compile_cost::run(),
         ["msrv"] => msrv::run(),
         ["fuzz"] => fuzz::run(fuzz::MINUTES),

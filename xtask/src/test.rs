@@ -1,20 +1,23 @@
 //! `cargo xtask test`: everything that a change has to pass.
 
-use std::{path::Path, process::Command};
+use std::{path::PathBuf, process::Command};
 
 use crate::{
-    examples, faketime, redis,
+    examples, faketime, postgres, redis,
     step::{Steps, cargo},
 };
 
-/// Where the tests look for the server.
-pub(crate) const SERVER: &str = "LOCKGUARD_REDIS_SERVER";
+/// What is started by tests and examples.
+struct Servers {
+    redis: PathBuf,
+    postgres: PathBuf,
+    /// Without it two faults of the matrix are not run.
+    faketime: Option<PathBuf>,
+}
 
 pub(crate) fn run() -> Result<(), String> {
     let mut steps = Steps::new();
-    let server = redis::find_or_install(&mut steps)?;
-    eprintln!("==> server: {}", server.display());
-    let library = faketime::find_or_install(&mut steps);
+    let servers = Servers::find_or_install(&mut steps)?;
     steps.run("format", cargo("fmt --all --check"))?;
     steps.run(
         "lint",
@@ -24,27 +27,44 @@ pub(crate) fn run() -> Result<(), String> {
         "lint without features",
         cargo("clippy --package lockguard --all-targets --no-default-features -- -D warnings"),
     )?;
-    let mut tests = on(&server, cargo("test --workspace --all-features"));
-    if let Some(library) = library {
-        tests.env(faketime::LIBRARY, library);
-    }
-    steps.run("tests and doctests", tests)?;
+    steps.run(
+        "tests and doctests",
+        servers.told_to(cargo("test --workspace --all-features")),
+    )?;
     // Some tests are about what a feature that is off says.
     for features in ["", "--no-default-features"] {
         let arguments = format!("test --package lockguard --lib {features}");
         let title = format!("unit tests {features}");
-        steps.run(title.trim_end(), on(&server, cargo(&arguments)))?;
+        steps.run(title.trim_end(), servers.told_to(cargo(&arguments)))?;
     }
     for example in examples::all()? {
         let title = format!("example {example}");
-        let command = on(&server, examples::command(&example));
+        let command = servers.told_to(examples::command(&example));
         steps.run_within(examples::LIMIT, &title, command)?;
     }
     steps.summarize();
     Ok(())
 }
 
-fn on(server: &Path, mut command: Command) -> Command {
-    command.env(SERVER, server);
-    command
+impl Servers {
+    fn find_or_install(steps: &mut Steps) -> Result<Self, String> {
+        let servers = Self {
+            redis: redis::find_or_install(steps)?,
+            postgres: postgres::find_or_install(steps)?,
+            faketime: faketime::find_or_install(steps),
+        };
+        eprintln!("==> Redis: {}", servers.redis.display());
+        eprintln!("==> PostgreSQL: {}", servers.postgres.display());
+        Ok(servers)
+    }
+
+    fn told_to(&self, mut command: Command) -> Command {
+        command
+            .env(redis::VARIABLE, &self.redis)
+            .env(postgres::VARIABLE, &self.postgres);
+        if let Some(faketime) = &self.faketime {
+            command.env(faketime::VARIABLE, faketime);
+        }
+        command
+    }
 }

@@ -4,7 +4,6 @@
 use crate::{
     faketime, redis,
     step::{Steps, cargo},
-    test::SERVER,
 };
 
 /// Runs the fault matrix; what the program is told, it takes as it stands.
@@ -22,9 +21,9 @@ fn program(title: &str, words: &[&str]) -> Result<(), String> {
     let server = redis::find_or_install(&mut steps)?;
     let library = faketime::find_or_install(&mut steps);
     let mut command = cargo("run --release --quiet --package lockguard-tests --bin torture --");
-    command.args(words).env(SERVER, server);
+    command.args(words).env(redis::VARIABLE, server);
     if let Some(library) = library {
-        command.env(faketime::LIBRARY, library);
+        command.env(faketime::VARIABLE, library);
     }
     steps.run(title, command)?;
     steps.summarize();

@@ -23,6 +23,7 @@ async fn main() {
     lockguard::register(manager).unwrap();
     match args[0].as_str() {
         "contend" => contend(&args[2], &args[3], args[4].parse().unwrap()).await,
+        "nightly" => nightly(&args[2]).await,
         "hold" => hold(&args[2], args[3].parse().unwrap()).await,
         other => panic!("no such job: {other}"),
     }
@@ -60,4 +61,25 @@ async fn ticking(key: &str, ttl: Duration) -> Result<(), LockError> {
         sleep(Duration::from_millis(5)).await;
         println!("tick");
     }
+}
+
+/// Runs a job in each round that it is told of, unless another process does.
+async fn nightly(witness: &str) {
+    let witness = Witness::join(witness);
+    println!("ready");
+    // Blocks this thread alone: the runtime has others.
+    for round in std::io::stdin().lines().map_while(Result::ok) {
+        match job(&round, &witness).await {
+            Ok(Some(())) => println!("ran {round}"),
+            Ok(None) => println!("skipped {round}"),
+            Err(error) => println!("failed to {error}"),
+        }
+    }
+}
+
+/// Over in a moment: without `min_hold` whoever looks later would run it again.
+#[distributed_lock(key = "nightly:{round}", ttl = "60s", min_hold = "30s", on_busy = skip)]
+async fn job(round: &str, witness: &Witness) -> Result<Option<()>, LockError> {
+    witness.enter(round).leave();
+    Ok(Some(()))
 }

@@ -103,6 +103,36 @@ async fn cfg_attr_works_in_either_order_with_instrument() {
     .await;
 }
 
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+#[cached::macros::cached]
+#[distributed_lock(key = "cached:{id}", ttl = "2s", wait = "0s")]
+async fn cached_above(id: u8) -> Result<bool, LockError> {
+    RUNS.fetch_add(1, Ordering::SeqCst);
+    Ok(is_held(&format!("cached:{id}")).await)
+}
+
+#[distributed_lock(key = "cached:{id}", ttl = "2s", wait = "0s")]
+#[cached::macros::cached]
+async fn cached_below(id: u8) -> Result<bool, LockError> {
+    RUNS.fetch_add(1, Ordering::SeqCst);
+    Ok(is_held(&format!("cached:{id}")).await)
+}
+
+#[tokio::test]
+async fn a_caching_attribute_works_above_and_below() {
+    alone(async {
+        for _ in 0..2 {
+            assert!(cached_above(1).await.unwrap());
+            assert!(cached_below(2).await.unwrap());
+        }
+        assert_eq!(RUNS.load(Ordering::SeqCst), 2);
+        assert!(!is_held("cached:1").await);
+        assert!(!is_held("cached:2").await);
+    })
+    .await;
+}
+
 struct Traced {
     id: u8,
 }
@@ -138,7 +168,8 @@ async fn async_trait_instrument_and_the_lock_work_together() {
     .await;
 }
 
-mod attributes_are_kept {
+/// Public as far as the crate's root.
+pub mod attributes_are_kept {
     #![deny(missing_docs, clippy::too_many_arguments)]
 
     use super::*;

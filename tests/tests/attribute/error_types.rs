@@ -1,6 +1,8 @@
 use std::io;
 
-use super::*;
+use axum::{http::StatusCode, response::IntoResponse as _};
+
+use super::{services::ResponseError, *};
 
 /// Runs the test while another owner holds `busy`.
 async fn while_busy<T>(test: impl Future<Output = T>) -> T {
@@ -147,6 +149,62 @@ async fn an_io_error_works_in_the_body_as_without_the_attribute() {
         assert_eq!(with_an_io_error("a").await.unwrap(), "a");
         let error = with_an_io_error("").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    })
+    .await;
+}
+
+/// `Status` and `LockError` are both from elsewhere: there can be no `From`.
+fn status(error: &LockError) -> tonic::Status {
+    match error.http_status() {
+        409 => tonic::Status::aborted("try again"),
+        _ => tonic::Status::internal(error.to_string()),
+    }
+}
+
+#[distributed_lock(key = "busy", ttl = "2s", wait = "0s", on_error = |error| Err(status(&error)))]
+async fn with_a_status(seat: u8) -> Result<tonic::Response<u8>, tonic::Status> {
+    match seat {
+        0 => Err(tonic::Status::already_exists("sold")),
+        seat => Ok(tonic::Response::new(seat)),
+    }
+}
+
+#[tokio::test]
+async fn a_status_is_made_of_the_lock_error() {
+    let status = while_busy(with_a_status(1)).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Aborted);
+}
+
+#[tokio::test]
+async fn a_status_works_in_the_body_as_without_the_attribute() {
+    alone(async {
+        assert_eq!(with_a_status(1).await.unwrap().into_inner(), 1);
+        let status = with_a_status(0).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::AlreadyExists);
+    })
+    .await;
+}
+
+#[distributed_lock(key = "busy", ttl = "2s", wait = "0s")]
+async fn with_a_response_error(seat: u8) -> Result<String, ResponseError> {
+    match seat {
+        0 => Err(ResponseError::SoldOut),
+        seat => Ok(format!("seat {seat}")),
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_becomes_a_response_has_the_status_of_the_lock_error() {
+    let response = while_busy(with_a_response_error(1)).await.into_response();
+    assert_eq!(response.status(), StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn an_error_that_becomes_a_response_works_in_the_body_as_without_the_attribute() {
+    alone(async {
+        let status = async |seat| with_a_response_error(seat).await.into_response().status();
+        assert_eq!(status(1).await, StatusCode::OK);
+        assert_eq!(status(0).await, StatusCode::GONE);
     })
     .await;
 }

@@ -9,7 +9,8 @@
 )]
 
 mod arguments;
-mod beside_other_attributes;
+/// Public, so that `missing_docs` looks at what is in it.
+pub mod beside_other_attributes;
 mod bindings;
 mod busy;
 /// Whoever rolls back in a destructor does it under the lock.
@@ -24,6 +25,7 @@ mod options;
 mod returns;
 /// Nothing demands `Send`, and nothing takes it away.
 mod send;
+mod services;
 mod several;
 mod shapes;
 mod sizes;

@@ -49,6 +49,51 @@ async fn not_send(id: Rc<u8>, name: Rc<str>) -> Result<Rc<u8>, LockError> {
     Ok(id)
 }
 
+/// Asks whether a value is `Send`: an inherent method goes before a trait's,
+/// and this one is there for what is `Send` alone.
+struct Ask<T>(PhantomData<T>);
+
+impl<T: Send> Ask<T> {
+    #[expect(clippy::unused_self, reason = "methods are what is looked up so")]
+    fn is_send(&self) -> bool {
+        true
+    }
+}
+
+trait IsNotSend {
+    fn is_send(&self) -> bool {
+        false
+    }
+}
+
+impl<T> IsNotSend for Ask<T> {}
+
+fn ask<T>(_: &T) -> Ask<T> {
+    Ask(PhantomData)
+}
+
+#[distributed_lock(key = "over-an-await", ttl = "2s")]
+async fn holds_an_rc_over_an_await() -> Result<u8, LockError> {
+    let id = Rc::new(1);
+    tokio::task::yield_now().await;
+    Ok(*id)
+}
+
+#[distributed_lock(key = "over-no-await", ttl = "2s")]
+async fn has_an_rc_between_awaits() -> Result<u8, LockError> {
+    let id = *Rc::new(1);
+    tokio::task::yield_now().await;
+    Ok(id)
+}
+
+#[test]
+fn a_locked_function_is_not_send_where_the_plain_one_is_not() {
+    assert!(!ask(&holds_an_rc_over_an_await()).is_send());
+    assert!(!ask(&not_send(Rc::new(1), "n".into())).is_send());
+    assert!(ask(&has_an_rc_between_awaits()).is_send());
+    assert!(ask(&plain(1, "a")).is_send());
+}
+
 #[tokio::test]
 async fn arguments_and_results_need_not_be_send() {
     alone(async {

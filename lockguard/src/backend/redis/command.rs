@@ -56,9 +56,10 @@ pub(super) enum Task {
         answer: Answer<AcquireReply>,
         question: Question,
     },
+    /// At most [`MOST_EXTENDED`], by one script.
     Extend {
-        request: ExtendRequest,
-        answer: Answer<ExtendReply>,
+        requests: Vec<ExtendRequest>,
+        answer: Answer<Extended>,
     },
     Release {
         request: ReleaseRequest,
@@ -66,6 +67,13 @@ pub(super) enum Task {
         answer: Option<Answer<ReleaseReply>>,
     },
 }
+
+/// One answer for each request.
+pub(super) type Extended = Vec<Result<ExtendReply, BackendError>>;
+
+/// How many keys one script extends: enough that the call itself costs next to
+/// nothing, few enough that the server is never kept from others for long.
+pub(super) const MOST_EXTENDED: usize = 64;
 
 /// What is asked about an acquire.
 #[derive(Clone, Copy)]
@@ -196,9 +204,12 @@ impl Command {
                 set
             }
             Task::Acquire { request, .. } => self.script(&HOLDER, &[request.keys.first().as_str()]),
-            Task::Extend { request, .. } => {
-                let mut extend = self.script(&EXTEND, &[request.key.as_str()]);
-                extend.arg(request.token.expose()).arg(millis(request.ttl));
+            Task::Extend { requests, .. } => {
+                let keys: Vec<_> = requests.iter().map(|it| it.key.as_str()).collect();
+                let mut extend = self.script(&EXTEND, &keys);
+                for request in requests {
+                    extend.arg(request.token.expose()).arg(millis(request.ttl));
+                }
                 extend
             }
             Task::Release { request, .. } => {
@@ -213,7 +224,8 @@ impl Command {
     }
 
     fn script(&self, script: &Script, keys: &[&str]) -> Cmd {
-        let mut cmd = Cmd::with_capacity(keys.len().saturating_add(6), 256);
+        let room = keys.len().saturating_mul(96).saturating_add(160);
+        let mut cmd = Cmd::with_capacity(keys.len().saturating_mul(3).saturating_add(6), room);
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
             Form::InFull => cmd.arg("EVAL").arg(script.code),
@@ -257,13 +269,8 @@ impl Command {
                 };
                 self.settle_acquire(heard.map_err(|failure| failure.at(node)));
             }
-            Task::Extend { answer, .. } => {
-                let heard = script_reply(&reply).map(|verdict| match verdict {
-                    Verdict::Done => ExtendReply::Extended,
-                    Verdict::Nobody => ExtendReply::NotHeld,
-                    Verdict::Other => ExtendReply::NotOwner,
-                });
-                let _ = answer.send(heard.map_err(|failure| failure.at(node)));
+            Task::Extend { requests, answer } => {
+                let _ = answer.send(Ok(extend_reply(&reply, requests.len(), node)));
             }
             Task::Release { answer, .. } => {
                 let heard = script_reply(&reply).map(|verdict| match verdict {
@@ -518,7 +525,23 @@ fn held_by(value: Vec<u8>, left: i64, token: &OwnerToken) -> AcquireReply {
     AcquireReply::Busy(Holder::new(value, expiry(left)))
 }
 
-/// What `extend.lua` and `release.lua` reply.
+/// The reply to `extend.lua`.
+fn extend_reply(reply: &Value, keys: usize, node: &Arc<str>) -> Extended {
+    let one = |reply| {
+        let verdict = script_reply(reply).map_err(|failure| failure.at(node))?;
+        Ok(match verdict {
+            Verdict::Done => ExtendReply::Extended,
+            Verdict::Nobody => ExtendReply::NotHeld,
+            Verdict::Other => ExtendReply::NotOwner,
+        })
+    };
+    match reply {
+        Value::Array(replies) if replies.len() == keys => replies.iter().map(one).collect(),
+        reply => vec![Err(Failure::of(reply).at(node)); keys],
+    }
+}
+
+/// What `extend.lua`, for each key, and `release.lua` reply.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Done,

@@ -28,7 +28,7 @@ use tokio::{
 
 pub(crate) use self::{address::Address, link::NoContact, probe::NodeFacts};
 use self::{
-    command::{Answer, Command, Counted, Question, Task},
+    command::{Answer, Command, Counted, Extended, MOST_EXTENDED, Question, Task},
     link::{Contact, Link},
 };
 use crate::{
@@ -175,6 +175,23 @@ impl RedisNode {
         })
     }
 
+    /// Puts one extend of several keys on its way.
+    fn extend_chunk(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> impl Future<Output = Extended> + Send + 'static {
+        let budgets = requests.iter().map(|request| node_budget(request.ttl));
+        let (budget, count) = (budgets.max().unwrap_or_default(), requests.len());
+        let reply = self.send(self.counted(), |answer| Task::Extend { requests, answer });
+        async move {
+            match reply {
+                Ok(waiting) => waiting.within(budget).await,
+                Err(error) => Err(error),
+            }
+            .unwrap_or_else(|error| vec![Err(error); count])
+        }
+    }
+
     /// Counts a command that can be refused: not a release, since a release
     /// that is refused leaves a key behind.
     fn counted(&self) -> Result<Option<Counted>, BackendError> {
@@ -210,23 +227,17 @@ impl Backend for RedisNode {
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        let replies: Vec<_> = requests
-            .into_iter()
-            .map(|request| {
-                let budget = node_budget(request.ttl);
-                let task = |answer| Task::Extend { request, answer };
-                (self.send(self.counted(), task), budget)
-            })
-            .collect();
+        let mut chunks = Vec::with_capacity(requests.len().div_ceil(MOST_EXTENDED));
+        let mut requests = requests.into_iter();
+        while requests.len() > 0 {
+            chunks.push(self.extend_chunk(requests.by_ref().take(MOST_EXTENDED).collect()));
+        }
         Box::pin(async move {
-            let mut results = Vec::with_capacity(replies.len());
-            for (reply, budget) in replies {
-                results.push(match reply {
-                    Ok(waiting) => waiting.within(budget).await,
-                    Err(error) => Err(error),
-                });
+            let mut replies = Vec::new();
+            for chunk in chunks {
+                replies.append(&mut chunk.await);
             }
-            results
+            replies
         })
     }
 

@@ -1,23 +1,34 @@
--- Keeps a lock for longer, if the owner token holds it.
+-- Keeps locks for longer, each if its owner token holds it.
 --
--- Never creates the key and never shortens its time, so that it can be
--- executed twice; a key without expiry stays without.
+-- Never creates a key and never shortens its time, so that it can be executed
+-- twice; a key without expiry stays without.
 --
--- Keys:      1 the lock
--- Arguments: 1 the owner token, 2 the milliseconds to keep it from now
--- Replies:   1 extended, 0 nobody holds it, -1 something else does.
-local held = redis.pcall('GET', KEYS[1])
-if held == ARGV[1] then
-  local left = redis.call('PTTL', KEYS[1])
-  if left >= 0 and left < tonumber(ARGV[2]) then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+-- Keys:      the locks
+-- Arguments: for each key the owner token, and the milliseconds to keep it
+--            from now
+-- Replies:   for each key 1 extended, 0 nobody holds it, -1 something else
+--            does, or the error that it met.
+local replies = {}
+for nth, key in ipairs(KEYS) do
+  local token, keep = ARGV[2 * nth - 1], ARGV[2 * nth]
+  local reply = -1
+  local held = redis.pcall('GET', key)
+  if held == token then
+    local left = redis.pcall('PTTL', key)
+    reply = 1
+    if type(left) == 'table' then
+      reply = left
+    elseif left >= 0 and left < tonumber(keep) then
+      local kept = redis.pcall('PEXPIRE', key, keep)
+      if type(kept) == 'table' then
+        reply = kept
+      end
+    end
+  elseif not held then
+    reply = 0
+  elseif type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
+    reply = held
   end
-  return 1
+  replies[nth] = reply
 end
-if not held then
-  return 0
-end
-if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
-  return held
-end
-return -1
+return replies

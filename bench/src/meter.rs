@@ -1,0 +1,117 @@
+//! What a piece of work costs: processor time, allocations, time on the wall.
+
+use std::{alloc::System, fs, process::Command, time::Duration};
+
+use rustix::time::{ClockId, clock_gettime};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// What the process and its servers have used so far.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    client: Duration,
+    servers: Duration,
+    allocations: usize,
+    bytes: isize,
+}
+
+/// What was used between two readings.
+#[derive(Clone, Copy)]
+pub(crate) struct Usage {
+    /// Processor time of this process.
+    pub(crate) client: Duration,
+    /// Processor time of all servers.
+    pub(crate) servers: Duration,
+    pub(crate) allocations: usize,
+    /// Bytes on the heap that were not there before.
+    pub(crate) bytes: isize,
+}
+
+impl Reading {
+    /// Reads the clocks of this process and of the servers with these ids.
+    pub(crate) fn take(servers: &[u32]) -> Self {
+        let heap = ALLOCATOR.stats();
+        let bytes = heap.bytes_allocated.wrapping_sub(heap.bytes_deallocated);
+        Self {
+            client: clock(ClockId::ProcessCPUTime),
+            servers: servers.iter().filter_map(|pid| running_time(*pid)).sum(),
+            allocations: heap.allocations,
+            bytes: bytes.cast_signed(),
+        }
+    }
+
+    pub(crate) fn since(&self, before: &Self) -> Usage {
+        Usage {
+            client: self.client.saturating_sub(before.client),
+            servers: self.servers.saturating_sub(before.servers),
+            allocations: self.allocations.wrapping_sub(before.allocations),
+            bytes: self.bytes.wrapping_sub(before.bytes),
+        }
+    }
+}
+
+/// The monotonic clock, which all processes of a machine share.
+pub(crate) fn monotonic() -> Duration {
+    clock(ClockId::Monotonic)
+}
+
+fn clock(id: ClockId) -> Duration {
+    let now = clock_gettime(id);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    Duration::from_secs(seconds) + Duration::from_nanos(now.tv_nsec.unsigned_abs())
+}
+
+/// How long the main thread of a process has run; a Redis server works on that
+/// one.
+fn running_time(pid: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    let nanos = text.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
+}
+
+/// Keeps the cores awake while it lives, by processes that run only where
+/// nobody else wants to: to wake a sleeping core of a virtual machine takes
+/// longer than a round trip.
+pub(crate) struct Awake(Vec<std::process::Child>);
+
+impl Awake {
+    pub(crate) fn begin() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let spin = |_| {
+            // Idle priority, by the program that every Linux has for it.
+            let mut command = Command::new("chrt");
+            command
+                .args(["--idle", "0"])
+                .arg(std::env::current_exe().ok()?)
+                .arg("spin");
+            command.stdin(std::process::Stdio::piped()).spawn().ok()
+        };
+        Self((0..cores).filter_map(spin).collect())
+    }
+
+    /// What such a process does, until its parent is gone.
+    pub(crate) fn spin() -> ! {
+        std::thread::spawn(|| {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            std::process::exit(0);
+        });
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+
+    pub(crate) fn cores(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

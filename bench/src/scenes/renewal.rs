@@ -1,0 +1,75 @@
+//! What it costs to keep ten thousand leases alive.
+
+use std::time::{Duration, Instant};
+
+use lockguard::{LockGuard, LockManager};
+use lockguard_tests::Server;
+
+use crate::{
+    contender::Failure,
+    meter::Reading,
+    scenes::{Run, micros},
+};
+
+const LEASES: u32 = 10_000;
+const TTL: Duration = Duration::from_secs(2);
+
+/// Leases on one server, each renewed at a third of its ttl.
+pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
+    let scene = "10,000 leases of 2 s are renewed on 1 node";
+    let server = Server::start();
+    let manager = LockManager::connect(server.url()).await?;
+    let mut guards: Vec<LockGuard> = Vec::new();
+    for nth in 0..LEASES {
+        let request = manager.lock(format!("bench:{nth}"), TTL);
+        guards.push(request.max_hold(Duration::from_secs(600)).acquire().await?);
+    }
+    // The first renewals of all of them.
+    tokio::time::sleep(TTL).await;
+    let pids = [server.pid()];
+    for round in 0..run.rounds {
+        run.progress(scene, round);
+        let renewed = server.command_count("pexpire");
+        let (before, start) = (Reading::take(&pids), Instant::now());
+        // What the clock does to leases is what is measured.
+        tokio::time::sleep(TTL.max(run.slice)).await;
+        let (usage, took) = (Reading::take(&pids).since(&before), start.elapsed());
+        let renewed = (server.command_count("pexpire") - renewed) as f64;
+        let share = usage.client.as_secs_f64() / took.as_secs_f64();
+        let report = &mut run.report;
+        report.note(
+            scene,
+            "lockguard",
+            "client, percent of a core",
+            share * 100.0,
+        );
+        report.note(
+            scene,
+            "lockguard",
+            "client CPU a renewal, µs",
+            micros(usage.client) / renewed,
+        );
+        report.note(
+            scene,
+            "lockguard",
+            "server CPU a renewal, µs",
+            micros(usage.servers) / renewed,
+        );
+        report.note(
+            scene,
+            "lockguard",
+            "renewals a second",
+            renewed / took.as_secs_f64(),
+        );
+        report.note(
+            scene,
+            "lockguard",
+            "allocations a renewal",
+            usage.allocations as f64 / renewed,
+        );
+    }
+    if let Some(lost) = guards.iter().find(|guard| !guard.is_held()) {
+        return Err(format!("{lost:?} was lost").into());
+    }
+    Ok(())
+}
