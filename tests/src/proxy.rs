@@ -57,7 +57,7 @@ pub struct Proxy {
     shared: Arc<Shared>,
     flows: watch::Sender<Flows>,
     resets: watch::Sender<u64>,
-    halves: watch::Sender<u64>,
+    endings: watch::Sender<u64>,
     accepting: Mutex<Option<JoinHandle<()>>>,
     /// Ends every connection when the proxy is dropped.
     connections: Arc<Mutex<JoinSet<()>>>,
@@ -78,7 +78,7 @@ impl Proxy {
             }),
             flows: watch::Sender::default(),
             resets: watch::Sender::default(),
-            halves: watch::Sender::default(),
+            endings: watch::Sender::default(),
             accepting: Mutex::new(None),
             connections: Arc::default(),
         };
@@ -131,8 +131,8 @@ impl Proxy {
     /// what they send vanishes.
     ///
     /// New connections pass.
-    pub fn half_open(&self) {
-        self.halves.send_modify(|halves| *halves += 1);
+    pub fn end_at_server(&self) {
+        self.endings.send_modify(|endings| *endings += 1);
     }
 
     /// Refuses new connections from now on; open ones go on.
@@ -178,7 +178,7 @@ impl Proxy {
         let connections = Arc::clone(&self.connections);
         let flows = self.flows.subscribe();
         let resets = self.resets.subscribe();
-        let halves = self.halves.subscribe();
+        let endings = self.endings.subscribe();
         tokio::spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else {
@@ -187,12 +187,12 @@ impl Proxy {
                 };
                 let mut connections = connections.lock().await;
                 shared.accepted.fetch_add(1, Ordering::AcqRel);
-                let (mut resets, mut halves) = (resets.clone(), halves.clone());
+                let (mut resets, mut endings) = (resets.clone(), endings.clone());
                 // What was done before is not meant for this one.
                 resets.mark_unchanged();
-                halves.mark_unchanged();
+                endings.mark_unchanged();
                 let open = Open::new(&shared);
-                let connection = serve(client, open, flows.clone(), resets, halves);
+                let connection = serve(client, open, flows.clone(), resets, endings);
                 while connections.try_join_next().is_some() {}
                 connections.spawn(connection);
             }
@@ -265,7 +265,7 @@ async fn serve(
     open: Open,
     flows: watch::Receiver<Flows>,
     mut resets: watch::Receiver<u64>,
-    mut halves: watch::Receiver<u64>,
+    mut endings: watch::Receiver<u64>,
 ) {
     let shared = &open.0;
     let Ok(mut server) = TcpStream::connect(shared.server).await else {
@@ -297,14 +297,14 @@ async fn serve(
     let end = tokio::select! {
         ended = both => if ended.is_err() { End::Reset } else { End::Closed },
         _ = resets.changed() => End::Reset,
-        Ok(()) = halves.changed() => End::Half,
+        Ok(()) = endings.changed() => End::AtServer,
     };
     match end {
         End::Closed => {}
         End::Reset => {
             let _ = (client.set_zero_linger(), server.set_zero_linger());
         }
-        End::Half => {
+        End::AtServer => {
             drop(server);
             tokio::select! {
                 () = swallow(&mut client) => {}
@@ -320,8 +320,8 @@ async fn serve(
 enum End {
     Closed,
     Reset,
-    /// At the server only.
-    Half,
+    /// At the server only: the client is not told.
+    AtServer,
 }
 
 /// Reads until the client closes.

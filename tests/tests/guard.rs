@@ -143,7 +143,7 @@ async fn a_release_that_comes_after_the_ttl_is_expired_and_not_taken() {
     let guard = manager.lock("k", TTL).acquire().await.unwrap();
     let late = Duration::from_millis(100);
     backend.on_release([Step::pass().after(late)]);
-    advance(guard.remaining() - late / 2).await;
+    advance(guard.remaining().saturating_sub(late / 2)).await;
     let error = guard.release().await.unwrap_err();
     let expected = LostCause::Expired;
     assert!(

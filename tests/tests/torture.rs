@@ -4,11 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use lockguard_tests::torture::{
     bugs::Bug,
-    checker::{Evidence, Flaw, check},
+    checker::check,
     clock::Stamp,
+    evidence::Evidence,
     fault::Fault,
     journal::{Call, Interface, Look, Operation, Outcome, Record, Start, Who},
     matrix::{self, Settings},
+    verdict::Flaw,
 };
 
 /// Always the same schedule; `cargo xtask torture` takes a new one each time.

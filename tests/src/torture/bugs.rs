@@ -13,7 +13,7 @@ use lockguard::{
 use rand::{Rng as _, seq::SliceRandom as _};
 use redis::{Client, aio::MultiplexedConnection};
 
-use super::checker::Flaw;
+use super::verdict::Flaw;
 
 /// A mistake that locks are known to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,12 +10,14 @@ use tokio::{
 
 use super::{
     bugs::{self, Bug},
-    checker::{Evidence, Span, Standstill, Verdict, Window, check},
+    checker::check,
     client::Job,
     clock::Stamp,
+    evidence::{Evidence, Span, Standstill, Window},
     fault::{Fault, Reach, bounds},
     journal::Journal,
     probes::{Probes, Whose},
+    verdict::Verdict,
     work::PREFIX,
 };
 use crate::{Flow, Proxy, Server, Worker, watchdog};
@@ -55,7 +57,7 @@ impl Cell {
     /// When servers or clients cannot be started.
     pub async fn run(self) -> Verdict {
         let running = Running::start(self).await;
-        running.to_the_end().await
+        running.finish().await
     }
 
     fn server(&self) -> Server {
@@ -172,7 +174,7 @@ impl Running {
         self.clients.push((client, worker));
     }
 
-    async fn to_the_end(mut self) -> Verdict {
+    async fn finish(mut self) -> Verdict {
         if self.cell.bug == Some(Bug::DeadlineFromReply) {
             for proxy in &self.proxies {
                 proxy.set_to_client(Flow::Delay(bugs::LATE));
@@ -317,7 +319,7 @@ impl Running {
             }
             Fault::HalfOpen => {
                 for nth in victims {
-                    self.proxies[*nth].half_open();
+                    self.proxies[*nth].end_at_server();
                 }
             }
             Fault::ResetInReply => self.cut_replies(victims, length).await,

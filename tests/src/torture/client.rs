@@ -268,7 +268,7 @@ impl<'a> Client<'a> {
                     plan = plan.without_wait();
                     // The one that has a slow way.
                     if recorder.client == 0 {
-                        plan = plan.to_the_end();
+                        plan = plan.for_the_whole_lease();
                     }
                 }
                 let (manager, runtime) = {

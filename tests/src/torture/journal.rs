@@ -268,7 +268,7 @@ impl Fields {
     fn of(kind: u8, who: Who) -> Self {
         let mut fields = Self {
             kind,
-            interface: index_of(&Interface::ALL, who.interface),
+            interface: index_of(&Interface::ALL, &who.interface),
             client: who.client,
             key: who.key,
             ..Self::default()
@@ -295,8 +295,8 @@ impl Fields {
     }
 }
 
-fn index_of<T: PartialEq>(all: &[T], one: T) -> u8 {
-    let nth = all.iter().position(|other| *other == one);
+fn index_of<T: PartialEq>(all: &[T], one: &T) -> u8 {
+    let nth = all.iter().position(|other| other == one);
     u8::try_from(nth.expect("one of all")).expect("a few of them")
 }
 
@@ -304,8 +304,8 @@ fn encode(record: &Record) -> [u8; LENGTH] {
     let fields = match record {
         Record::Call(call) => {
             let mut fields = Fields::of(0, call.who);
-            fields.outcome = index_of(&Outcome::ALL, call.outcome);
-            fields.flag = index_of(&Operation::ALL, call.operation);
+            fields.outcome = index_of(&Outcome::ALL, &call.outcome);
+            fields.flag = index_of(&Operation::ALL, &call.operation);
             fields.numbers[1..].copy_from_slice(&[
                 call.begin.nanos(),
                 call.end.nanos(),

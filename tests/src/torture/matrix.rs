@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use super::{
     bugs::Bug,
     cell::Cell,
-    checker::{Counts, Flaw, Verdict},
     fault::{Fault, bounds},
     journal::Interface,
+    verdict::{Counts, Flaw, Verdict},
 };
 
 /// On how many nodes each fault is run.
@@ -170,13 +170,14 @@ fn take_in(report: &mut Report, fault: Fault, nodes: usize, verdict: &Verdict) {
 
 fn print_head() {
     println!(
-        "{:<21}{:>5} {:<10}{:>8}{:>7}{:>8}{:>6}{:>7}{:>6} |{:>9}{:>9}{:>6}{:>6}{:>6}{:>6} |{:>8}{:>8}",
+        "{:<21}{:>5} {:<10}{:>8}{:>7}{:>8}{:>8}{:>6}{:>7}{:>6} |{:>9}{:>9}{:>6}{:>6}{:>6}{:>6} |{:>8}{:>8}",
         "fault",
         "nodes",
         "interface",
         "acquired",
         "busy",
         "unavail",
+        "machine",
         "lost",
         "cancel",
         "gone",
@@ -196,6 +197,7 @@ fn print_line(fault: Fault, nodes: usize, interface: Interface, verdict: &Verdic
         acquired,
         busy,
         unavailable,
+        excused,
         lost,
         cancelled,
         runtime_gone,
@@ -203,7 +205,6 @@ fn print_line(fault: Fault, nodes: usize, interface: Interface, verdict: &Verdic
         refused,
         longest,
         latest,
-        ..
     } = verdict.counts[interface as usize];
     let count = |flaw: Flaw| verdict.count(interface, |other| other == flaw);
     let overlaps = verdict.count(interface, Flaw::is_overlap);
@@ -213,7 +214,7 @@ fn print_line(fault: Fault, nodes: usize, interface: Interface, verdict: &Verdic
         String::new()
     };
     println!(
-        "{:<21}{nodes:>5} {:<10}{acquired:>8}{busy:>7}{unavailable:>8}{lost:>6}{cancelled:>7}\
+        "{:<21}{nodes:>5} {:<10}{acquired:>8}{busy:>7}{unavailable:>8}{excused:>8}{lost:>6}{cancelled:>7}\
          {runtime_gone:>6} |{overlaps:>9}{:>9}{:>6}{:>6}{:>6}{:>6} |{:>5} ms{:>5} ms{fence}",
         fault.name(),
         interface.name(),
@@ -230,7 +231,8 @@ fn print_line(fault: Fault, nodes: usize, interface: Interface, verdict: &Verdic
 fn print_foot(report: &Report) {
     let second = Duration::from_secs(1);
     println!(
-        "\nlongest: the longest acquire beyond its wait; its bound is {:?} at a ttl of 1 s \
+        "\nmachine: unavailable because processes had to wait for a processor\n\
+         longest: the longest acquire beyond its wait; its bound is {:?} at a ttl of 1 s \
          (split votes 1 s, an attempt of half the ttl, and {:?} for the machine)\n\
          late: the longest that a body went on after its deadline\n\
          {} locks acquired, {} violations of what is promised",

@@ -27,5 +27,7 @@ mod work;
 
 // What is made of it.
 pub mod checker;
+pub mod evidence;
 pub mod loss;
 pub mod matrix;
+pub mod verdict;

@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use super::{
-    checker::{Span, Standstill},
     clock::Stamp,
+    evidence::{Span, Standstill},
     journal::Usage,
 };
 

@@ -153,7 +153,7 @@ impl Plan {
     }
 
     /// Works for as long as the lease may be trusted.
-    pub(super) fn to_the_end(mut self) -> Self {
+    pub(super) fn for_the_whole_lease(mut self) -> Self {
         self.work = 2 * self.ttl;
         self
     }
