@@ -1,5 +1,7 @@
 //! Tells the story of an example, and holds it to its promises.
 
+#[cfg(any(feature = "axum", feature = "prometheus"))]
+pub mod http;
 #[cfg(feature = "redis")]
 pub mod installed;
 #[cfg(feature = "redis")]

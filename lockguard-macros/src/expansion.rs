@@ -7,7 +7,7 @@
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{LitStr, Token, spanned::Spanned};
+use syn::{Expr, LitStr, Token, Type, spanned::Spanned};
 
 use crate::{
     choice::{OnBusy, OnLost},
@@ -83,61 +83,108 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 // Output: the whole of a locked function's body:
 //
 //     use ::lockguard::__private as __lockguard;
-//     let error = 'failed: {
-//         let acquire = { …; acquire(request(manager, key, ttl, point)) };
-//         let guard = match acquire.await {
-//             Ok(guard) => guard,
-//             Err(error) => break 'failed error,              // without `on_busy`
-//         };
-//         let value = {
-//             let lease = lease(&guard);                      // only with `bind = lease`
-//             let body = async move { body };
-//             let value = run(&guard, pin!(body)).await;
-//             value
-//         };
-//         release(guard).await;
-//         match value { Ok(value) => return value, Err(error) => error }
-//     };
-//     return fail::<R>(error);
+//     let request = { …; request(key, ttl, point).wait(wait) };
+//     return locked::<R, _>(request, async move { body }).await;
 //
-// The guard is declared before the body and lent to it, so that the body and
-// all it owns are dropped before the release, however it ends.
-// The value has a name inside the block, and `run` is gone when it leaves: as
-// the block's last expression the two would lie side by side in the future.
-// Not acquire and lost meet in one place: what the user gave as `on_error`
+// One call of the runtime and one await, which are most of what the attribute
+// costs the compiler: the runtime's future acquires, polls the body, drops it,
+// and releases.
+//
+// With `on_error`, or `on_busy = skip`:
+//
+//     match try_locked(request, async move { body }).await {
+//         Ok(value) => return value,
+//         Err(error) => …,
+//     }
+//
+// With `on_busy = expr`, which may move the arguments that the body takes:
+//
+//     let acquired = match unless_busy(acquire(request).await) {
+//         Ok(acquired) => acquired,
+//         Err(_) => return expr,
+//     };
+//     match locked_since(acquired, async move { body }).await { … }
+//
+// Not acquired and lost meet in one place: what the user gave as `on_error`
 // appears once, and so do the errors in it.
 fn locked(model: &Model, body: &Braced) -> TokenStream {
+    let site = Span::mixed_site();
     let runtime = runtime(model);
-    let acquire = acquire(model);
-    let bindings = bindings(model);
-    let body = body_future(&model.target, body);
-    let refused = refused(model);
-    let failed = failed(model);
-    // At the return type: the value lives over the release, and a value that
-    // is not `Send` is reported there.
-    let value = Ident::new("__lockguard_value", place_of(&model.target.output));
-    quote_spanned! {Span::mixed_site()=>
+    let request = request(model);
+    let body = body_future(model, body);
+    let output = &model.target.output;
+    // At the return type: the runtime's future holds the value over the
+    // release, and a value that is not `Send` is reported there.
+    let place = place_of(output);
+    let ended = match (&model.on_busy, &model.on_error) {
+        (OnBusy::Error, None) => quote_spanned! {place=>
+            return __lockguard::locked::<#output, _>(__lockguard_request, #body).await;
+        },
+        (OnBusy::Error, Some(_)) => {
+            let failed = failed(model);
+            let tried = quote_spanned!(place=> __lockguard::try_locked(__lockguard_request, #body));
+            or_else(&tried, &failed)
+        }
+        (OnBusy::Skip, _) => {
+            let failed = failed(model);
+            let tried = quote_spanned!(place=> __lockguard::try_locked(__lockguard_request, #body));
+            let skipped = quote_spanned! {site=>
+                match __lockguard::if_not_busy(__lockguard_error) {
+                    __lockguard::Ok(__lockguard_error) => #failed,
+                    __lockguard::Err(_) => __lockguard::skipped::<#output>(),
+                }
+            };
+            or_else(&tried, &skipped)
+        }
+        (OnBusy::Value(value), _) => {
+            let acquired = unless_busy(output, value);
+            let tried =
+                quote_spanned!(place=> __lockguard::locked_since(__lockguard_acquired, #body));
+            let ended = or_else(&tried, &failed(model));
+            quote_spanned!(site=> #acquired #ended)
+        }
+    };
+    quote_spanned! {site=>
         #runtime
-        let __lockguard_error = '__lockguard_failed: {
-            let __lockguard_acquire = #acquire;
-            let __lockguard_guard = match __lockguard_acquire.await {
-                __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
-                __lockguard::Err(__lockguard_error) => #refused,
-            };
-            let #value = {
-                #bindings
-                let __lockguard_body = #body;
-                let __lockguard_body = __lockguard::pin!(__lockguard_body);
-                let __lockguard_value = __lockguard::run(&__lockguard_guard, __lockguard_body).await;
-                __lockguard_value
-            };
-            __lockguard::release(__lockguard_guard).await;
-            match #value {
-                __lockguard::Ok(__lockguard_value) => return __lockguard_value,
-                __lockguard::Err(__lockguard_error) => __lockguard_error,
+        let __lockguard_request = #request;
+        #ended
+    }
+}
+
+// Input:  try_locked(…), fail::<R>(error)
+// Output: match try_locked(…).await {
+//     Ok(value) => return value,
+//     Err(error) => return fail::<R>(error),
+// }
+fn or_else(tried: &TokenStream, failed: &TokenStream) -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
+        return match #tried.await {
+            __lockguard::Ok(__lockguard_value) => __lockguard_value,
+            __lockguard::Err(__lockguard_error) => #failed,
+        };
+    }
+}
+
+// Input:  on_busy = expr
+// Output: let acquired = match unless_busy(acquire(request).await) {
+//     Ok(acquired) => acquired,
+//     Err(_) => { let value: R = expr; return value; }
+// };
+//
+// The expression stands where the body's surroundings are: it sees all
+// arguments, moves them if it likes, awaits and uses `?`; one that panics is
+// nothing to warn of.
+fn unless_busy(output: &Type, value: &Expr) -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
+        let __lockguard_acquire = __lockguard::acquire(__lockguard_request);
+        let __lockguard_acquired = match __lockguard::unless_busy(__lockguard_acquire.await) {
+            __lockguard::Ok(__lockguard_acquired) => __lockguard_acquired,
+            __lockguard::Err(_) => {
+                let __lockguard_value: #output = #value;
+                #[allow(unreachable_code)]
+                return __lockguard_value;
             }
         };
-        return #failed;
     }
 }
 
@@ -154,23 +201,32 @@ fn runtime(model: &Model) -> TokenStream {
     quote_spanned!(site=> use #path::__private as __lockguard;)
 }
 
-// Input:  key = "seat:{seat_id}", ttl = "2s", wait = expr, manager = expr
+// Input:  key = "seat:{seat_id}", ttl = "2s", wait = expr
 // Output: {
 //     let __lockguard_key = __lockguard::key(&["seat:", ""], &[&seat_id]);
 //     let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
 //     let __lockguard_wait: __lockguard::Duration = expr;
+//     __lockguard::request(__lockguard_key, __lockguard_ttl, "point").wait(__lockguard_wait)
+// }
+//
+// Input:  manager = expr
+// Output: {
+//     …
 //     let __lockguard_manager = __lockguard::manager_of(&expr);
-//     __lockguard::acquire(__lockguard::request(…).wait(__lockguard_wait))
+//     __lockguard::request_of(__lockguard_manager, __lockguard_key, …)
 // }
 //
 // A block, so that nothing in it lives over the await; a statement for each
 // expression, so that a `MutexGuard` in one is gone before the next.
-fn acquire(model: &Model) -> TokenStream {
+fn request(model: &Model) -> TokenStream {
     let site = Span::mixed_site();
-    let request = match &model.keys {
-        Keys::One(_) => quote_spanned!(site=> request),
-        Keys::List(_) | Keys::Each(_) => quote_spanned!(site=> request_all),
+    let request = match (&model.keys, &model.manager) {
+        (Keys::One(_), None) => "request",
+        (Keys::One(_), Some(_)) => "request_of",
+        (Keys::List(_) | Keys::Each(_), None) => "request_all",
+        (Keys::List(_) | Keys::Each(_), Some(_)) => "request_all_of",
     };
+    let request = Ident::new(request, site);
     let key = keys(&model.keys);
     let ttl = duration("__lockguard_ttl", &model.ttl);
     let point = point(model);
@@ -187,29 +243,23 @@ fn acquire(model: &Model) -> TokenStream {
         OnLost::Cancel => None,
         OnLost::Finish => Some(quote_spanned!(site=> .on_lost(__lockguard::OnLost::Finish))),
     };
-    let manager = match &model.manager {
-        None => quote_spanned!(site=> __lockguard::default_manager()),
-        Some(manager) => {
-            quote_spanned!(place_of(manager)=> __lockguard::manager_of(&#manager))
-        }
-    };
+    let manager = model.manager.as_ref().map(|manager| {
+        let manager = quote_spanned!(place_of(manager)=> __lockguard::manager_of(&#manager));
+        quote_spanned!(site=> let __lockguard_manager = #manager;)
+    });
+    let given = manager
+        .as_ref()
+        .map(|_| quote_spanned!(site=> __lockguard_manager,));
     quote_spanned! {site=>
         {
             let __lockguard_key = #key;
             #ttl
             #(#lengths)*
-            let __lockguard_manager = #manager;
-            __lockguard::acquire(
-                __lockguard::#request(
-                    __lockguard_manager,
-                    __lockguard_key,
-                    __lockguard_ttl,
-                    #point,
-                )
+            #manager
+            __lockguard::#request(#given __lockguard_key, __lockguard_ttl, #point)
                 #(#calls)*
                 #fenced
                 #on_lost
-            )
         }
     }
 }
@@ -330,47 +380,9 @@ fn point(model: &Model) -> TokenStream {
     }
 }
 
-// Output: break 'failed error
-//
-// Input:  on_busy = skip
-// Output: match if_busy(error) {
-//     Ok(_) => return skipped::<R>(),
-//     Err(error) => break 'failed error,
-// }
-//
-// Input:  on_busy = expr
-// Output: match if_busy(error) {
-//     Ok(_) => { let value: R = expr; return value; }
-//     Err(error) => break 'failed error,
-// }
-//
-// The expression stands where the body's surroundings are: it sees all
-// arguments, moves them if it likes, awaits and uses `?`; one that panics is
-// nothing to warn of.
-fn refused(model: &Model) -> TokenStream {
-    let site = Span::mixed_site();
-    let output = &model.target.output;
-    let failed = quote_spanned!(site=> break '__lockguard_failed __lockguard_error);
-    let busy = match &model.on_busy {
-        OnBusy::Error => return failed,
-        OnBusy::Skip => quote_spanned!(site=> return __lockguard::skipped::<#output>()),
-        OnBusy::Value(value) => quote_spanned! {site=> {
-            let __lockguard_value: #output = #value;
-            #[allow(unreachable_code)]
-            return __lockguard_value;
-        }},
-    };
-    quote_spanned! {site=>
-        match __lockguard::if_busy(__lockguard_error) {
-            __lockguard::Ok(_) => #busy,
-            __lockguard::Err(__lockguard_error) => #failed,
-        }
-    }
-}
-
 // Input:  bind = lease, fence = token
-// Output: let lease = __lockguard::lease(&__lockguard_guard);
-//         let token = __lockguard::fence(&__lockguard_guard);
+// Output: let lease = __lockguard::lease();
+//         let token = __lockguard::fence();
 //
 // The names are the user's, where the user wrote them: one that the body does
 // not use is a warning there.
@@ -379,17 +391,18 @@ fn bindings(model: &Model) -> TokenStream {
     let lease = model
         .bind
         .as_ref()
-        .map(|name| quote_spanned!(site=> let #name = __lockguard::lease(&__lockguard_guard);));
+        .map(|name| quote_spanned!(site=> let #name = __lockguard::lease();));
     let token = model
         .fence
         .as_ref()
-        .map(|name| quote_spanned!(site=> let #name = __lockguard::fence(&__lockguard_guard);));
+        .map(|name| quote_spanned!(site=> let #name = __lockguard::fence();));
     quote_spanned!(site=> #lease #token)
 }
 
 // Input:  { body }
 // Output: async move {
 //     let _ = &a;
+//     let lease = lease();                                // only with `bind = lease`
 //     if let Some(output) = declared::<R>() { return output; }
 //     { body }
 // }
@@ -397,9 +410,10 @@ fn bindings(model: &Model) -> TokenStream {
 // `declared` is always `None`: it tells the compiler the type of the block, so
 // that a mistake in the body is reported where it is.
 // The body keeps a block of its own, for what it declares must not shadow `R`.
-fn body_future(target: &Target, body: &Braced) -> TokenStream {
-    let captures = target.capture_arguments();
-    let output = &target.output;
+fn body_future(model: &Model, body: &Braced) -> TokenStream {
+    let captures = model.target.capture_arguments();
+    let bindings = bindings(model);
+    let output = &model.target.output;
     let Braced { brace, tokens } = body;
     // At the user's brace, so that "expected `i32`, found `()`" shows it; not
     // of the user's making, so that no lint calls the block superfluous.
@@ -408,6 +422,7 @@ fn body_future(target: &Target, body: &Braced) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         async move {
             #captures
+            #bindings
             if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<#output>() {
                 return __lockguard_output;
             }

@@ -236,10 +236,7 @@ fn problems_of_text(template: &str, pieces: &[Piece], place: Place<'_>) -> Vec<S
         let better = without_white_space(template);
         problems.push(format!("a key has no white space; write `\"{better}\"`"));
     }
-    let from_printf = ["%s", "%d", "%v"]
-        .into_iter()
-        .find(|verb| texts().any(|text| text.contains(verb)));
-    if let Some(verb) = from_printf {
+    if let Some(verb) = texts().find_map(printf_verb) {
         problems.push(format!(
             "`{verb}` would stay as it is; write the argument's name in braces, such as {}",
             target.example_key()
@@ -256,6 +253,17 @@ fn problems_of_text(template: &str, pieces: &[Piece], place: Place<'_>) -> Vec<S
     }
     problems.extend(weak_separator(pieces));
     problems
+}
+
+/// A `%d` of other languages; `100%discount` and the escaped byte `%d0` have
+/// none.
+fn printf_verb(text: &str) -> Option<&str> {
+    let mut ends = text.match_indices('%').map(|(at, _)| text.split_at(at).1);
+    ends.find_map(|end| {
+        let (verb, rest) = end.split_at_checked(2)?;
+        let is_verb = ["%d", "%i", "%q", "%s", "%u", "%v", "%x"].contains(&verb);
+        (is_verb && !rest.starts_with(char::is_alphanumeric)).then_some(verb)
+    })
 }
 
 /// `seat: {id} x` as `seat:{id}:x`.
@@ -377,7 +385,7 @@ fn parse_width(name: &str, format: &str) -> Result<usize, String> {
              `{{{name}:>04}}`"
         )),
         None => Err(format!(
-            "`{{{name}:{format}}}`: a format can make different values equal; write `{{{name}}}`, \
+            "`{{{name}:{format}}}`: a format can give different values one key; write `{{{name}}}`, \
              or `{{{name}:>04}}` to pad an unsigned integer with zeros"
         )),
     }
@@ -473,8 +481,9 @@ fn not_an_argument(name: &str, target: &Target) -> String {
     if arguments().any(|argument| argument.starts_with("__arg")) {
         // async-trait takes patterns apart inside the future it makes.
         return format!(
-            "`{name}` is not an argument of `{point}`; if a pattern binds it, give the argument \
-             a name and take it apart in the body, for `#[async_trait]` does so too late"
+            "`{name}` is not an argument of `{point}`; if a pattern binds it, `#[async_trait]` \
+             takes it apart after the key is made: give the argument a name, and take it apart in \
+             the body"
         );
     }
     match closest(name, arguments()) {
@@ -561,6 +570,23 @@ mod tests {
 
     fn placeholder(source: &str) -> Piece {
         Piece::Placeholder(source.to_owned())
+    }
+
+    #[test]
+    fn a_verb_is_one_letter_after_a_percent_sign() {
+        for (text, verb) in [
+            ("seat:%d", Some("%d")),
+            ("seat:%s:%d", Some("%s")),
+            ("100%off:%v-row", Some("%v")),
+            ("%x_", Some("%x")),
+            ("100%discount", None),
+            ("%d0%bf", None),
+            ("100%", None),
+            ("50%é", None),
+            ("%%", None),
+        ] {
+            assert_eq!(printf_verb(text), verb, "{text}");
+        }
     }
 
     #[test]

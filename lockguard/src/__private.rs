@@ -7,25 +7,21 @@ use std::sync::{Arc, LazyLock};
 
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
-    backend::BoxFuture,
-    error::LockError,
-    fencing_token::FencingToken,
-    guard::LockGuard,
-    lease::{Lease, Point},
-    manager::LockManager,
-    request::LockRequest,
-    template::render,
+    backend::BoxFuture, error::LockError, fencing_token::FencingToken, guard::LockGuard,
+    lease::Lease, manager::LockManager, point::Point, request::LockRequest, template::render,
 };
 
 pub use core::{
     concat, module_path,
     option::Option::Some,
-    pin::pin,
     result::Result::{Err, Ok},
     time::Duration,
 };
 
-pub use crate::{OnLost, run::run};
+pub use crate::{
+    OnLost,
+    locked::{Locked, Tried, locked, locked_since, try_locked},
+};
 
 /// A key, or why there is none.
 pub type Key = Result<String, LockError>;
@@ -108,11 +104,6 @@ pub fn raw_keys<K: RawKeys>(keys: K) -> Keys {
     Ok(keys.raw_keys())
 }
 
-/// The manager of `lockguard::scope`, else the registered one.
-pub fn default_manager() -> Manager {
-    crate::manager()
-}
-
 /// What `manager = …` may be.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a lock manager",
@@ -163,8 +154,14 @@ pub fn manager_of<M: IntoManager + ?Sized>(manager: &M) -> Manager {
     manager.to_manager()
 }
 
-/// The request of a lock point; never fails.
-pub fn request(manager: Manager, key: Key, ttl: Duration, point: &'static str) -> LockRequest {
+/// The request of a lock point with the manager of `lockguard::scope`, else
+/// the registered one; never fails.
+pub fn request(key: Key, ttl: Duration, point: &'static str) -> LockRequest {
+    request_of(crate::manager(), key, ttl, point)
+}
+
+/// The request of a lock point with a manager of its own; never fails.
+pub fn request_of(manager: Manager, key: Key, ttl: Duration, point: &'static str) -> LockRequest {
     let point = Point::Named(point.into());
     let target = manager.and_then(|manager| {
         let key = manager.core().key(&key?)?;
@@ -173,8 +170,13 @@ pub fn request(manager: Manager, key: Key, ttl: Duration, point: &'static str) -
     LockRequest::new(target, ttl, point)
 }
 
-/// The request of a lock point for several keys; never fails.
-pub fn request_all(
+/// As [`request`], for several keys.
+pub fn request_all(keys: Keys, ttl: Duration, point: &'static str) -> LockRequest {
+    request_all_of(crate::manager(), keys, ttl, point)
+}
+
+/// As [`request_of`], for several keys.
+pub fn request_all_of(
     manager: Manager,
     keys: Keys,
     ttl: Duration,
@@ -188,24 +190,39 @@ pub fn request_all(
     LockRequest::new(target, ttl, point)
 }
 
-/// Takes the lock.
+/// Takes the lock, where the function itself has to know whether it is busy.
 ///
 /// Boxed, so that it is compiled once and takes sixteen bytes of the
 /// function's future.
-pub fn acquire(request: LockRequest) -> BoxFuture<'static, Result<LockGuard, LockError>> {
+pub fn acquire(request: LockRequest) -> BoxFuture<'static, Acquired> {
     Box::pin(request.acquire())
 }
 
-/// Tells a busy key, `Ok`, from what `on_busy` is not asked about, `Err`.
+/// The lock, or why it was not taken.
+pub type Acquired = Result<LockGuard, LockError>;
+
+/// Tells a busy key, `Err`, from what `on_busy` is not asked about, `Ok`.
 ///
 /// # Errors
 ///
-/// Any other error, as it was.
-pub fn if_busy(error: LockError) -> Result<LockError, LockError> {
+/// [`LockError::Busy`].
+pub fn unless_busy(acquired: Acquired) -> Result<Acquired, LockError> {
+    match acquired {
+        Err(error) => if_not_busy(error).map(Err),
+        acquired => Ok(acquired),
+    }
+}
+
+/// Tells a busy key, `Err`, from what `on_busy` is not asked about, `Ok`.
+///
+/// # Errors
+///
+/// [`LockError::Busy`].
+pub fn if_not_busy(error: LockError) -> Result<LockError, LockError> {
     if error.is_busy() {
-        Ok(error)
-    } else {
         Err(error)
+    } else {
+        Ok(error)
     }
 }
 
@@ -266,12 +283,20 @@ pub fn skipped<R: SkipOutput>() -> R {
     R::skipped()
 }
 
-/// The lease of `bind = …`, for the body to own.
-pub fn lease(guard: &LockGuard) -> Lease {
-    guard.lease().clone()
+/// The lease of `bind = …`, in the body that it belongs to.
+///
+/// # Panics
+///
+/// Never: a body is polled as the innermost of its task.
+#[expect(
+    clippy::expect_used,
+    reason = "expansions call it where the body begins"
+)]
+pub fn lease() -> Lease {
+    crate::current().expect("a body that runs has a lease")
 }
 
-/// The fencing token of `fence = …`, for the body to own.
+/// The fencing token of `fence = …`, in the body that it belongs to.
 ///
 /// # Panics
 ///
@@ -280,15 +305,10 @@ pub fn lease(guard: &LockGuard) -> Lease {
     clippy::expect_used,
     reason = "a fenced request is granted with a token, or not at all"
 )]
-pub fn fence(guard: &LockGuard) -> FencingToken {
-    guard
+pub fn fence() -> FencingToken {
+    lease()
         .fencing_token()
         .expect("a fenced lease has a fencing token")
-}
-
-/// The release on every normal way out; boxed as [`acquire`].
-pub fn release(guard: LockGuard) -> BoxFuture<'static, ()> {
-    Box::pin(guard.release_after_body())
 }
 
 /// `None`: it tells the compiler the declared return type, so that errors in

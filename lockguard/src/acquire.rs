@@ -12,7 +12,7 @@ use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::{
-    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder},
+    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Epoch, Holder},
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
     clock::{sleep, until, wall_clock},
     core::Core,
@@ -23,7 +23,9 @@ use crate::{
     guard::LockGuard,
     key::LockKey,
     keys::LockKeys,
-    lease::{Lease, Point},
+    lease::Lease,
+    observe::Acquiring,
+    point::Point,
     queue::{LocalHolder, Places, Turn},
     terms::Terms,
     token::OwnerToken,
@@ -64,6 +66,8 @@ pub(crate) struct Grant {
     undo: Undo,
     start: Instant,
     fencing_token: Option<FencingToken>,
+    /// With what the lease ends.
+    epoch: Option<Epoch>,
 }
 
 impl Grant {
@@ -122,6 +126,7 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         mut undo,
         start,
         fencing_token,
+        epoch,
     } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
@@ -133,6 +138,7 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         want.ttl,
         want.terms.max_hold,
     );
+    lease.ends_with(epoch);
     let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
@@ -151,6 +157,14 @@ pub(crate) async fn take(
     want: &Want,
     places: &Places,
 ) -> Result<Grant, LockError> {
+    let acquiring = Acquiring::begin(want);
+    let contest = pin!(contend(core, want, places));
+    let result = acquiring.watch(contest).await;
+    acquiring.end(result)
+}
+
+/// See [`take`].
+async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     check(core, want)?;
     let mut contest = Contest::new(core, want, places);
     let _turn = contest.line_up().await;
@@ -277,6 +291,7 @@ impl<'a> Contest<'a> {
         let request = self.request(&token);
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
+        let epoch = self.core.epoch();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
         let mut undo = Undo::arm(self.core, &self.want.keys, &token);
@@ -291,11 +306,19 @@ impl<'a> Contest<'a> {
             {
                 Err(self.late_error())
             }
+            // Nobody knows on which side of a restart it was granted: it is
+            // given back, and tried again.
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+                if epoch.as_ref().is_some_and(Epoch::is_over) =>
+            {
+                Ok(Attempt::Split)
+            }
             Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
             Ok(AcquireReply::Granted) => Ok(Attempt::Granted(Grant {
                 undo,
                 start,
                 fencing_token: None,
+                epoch,
             })),
             Ok(AcquireReply::GrantedWith(token)) => {
                 self.core.fences.saw(&self.want.keys, token);
@@ -303,6 +326,7 @@ impl<'a> Contest<'a> {
                     undo,
                     start,
                     fencing_token: Some(token),
+                    epoch,
                 }))
             }
             Ok(AcquireReply::Busy(holder)) => {

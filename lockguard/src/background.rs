@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{runtime::Handle, task::AbortHandle};
 
-use crate::{backend::BoxFuture, clock::all};
+use crate::{backend::BoxFuture, clock::all, metrics::PendingRelease};
 
 /// Runs futures to their end after their callers have gone: late grants,
 /// give-backs, and the releases of dropped guards.
@@ -172,18 +172,24 @@ impl Home {
 }
 
 /// One unfinished future, counted until it is dropped.
-struct Counted(Arc<Shared>);
+struct Counted {
+    shared: Arc<Shared>,
+    _pending: PendingRelease,
+}
 
 impl Counted {
     fn new(shared: &Arc<Shared>) -> Self {
         shared.unfinished.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(shared))
+        Self {
+            shared: Arc::clone(shared),
+            _pending: PendingRelease::begin(),
+        }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.unfinished.fetch_sub(1, Ordering::AcqRel);
+        self.shared.unfinished.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

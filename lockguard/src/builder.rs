@@ -27,6 +27,7 @@ use crate::{
 /// | `default_wait` | twice the ttl, at most 30 s |
 /// | `connect_timeout` | 1 s |
 /// | `response_timeout` | 1 s |
+/// | `restart_delay` | the longest ttl used in this process, at most 60 s |
 /// | `retry` | wait as a lock request does |
 /// | `token_generator` | the label |
 /// | `background_release` | callers wait for the release |
@@ -59,6 +60,7 @@ pub struct LockManagerBuilder {
     is_lazy: bool,
     connect_timeout: Duration,
     response_timeout: Duration,
+    restart_delay: Option<Duration>,
     settings: Settings,
 }
 
@@ -70,6 +72,7 @@ impl Default for LockManagerBuilder {
             is_lazy: false,
             connect_timeout: Duration::from_secs(1),
             response_timeout: LONGEST_NODE_BUDGET,
+            restart_delay: None,
             settings: Settings::default(),
         }
     }
@@ -131,6 +134,33 @@ impl LockManagerBuilder {
         self
     }
 
+    /// Sets for how long a server that has restarted gives no vote.
+    ///
+    /// For three servers or more.
+    /// A server that restarts empty has forgotten which locks it had granted,
+    /// and would grant them again; so this process, once it sees that a server
+    /// runs anew, acquires without it until those locks have expired.
+    /// Releases and extensions go to it all the same.
+    /// Set the longest ttl in the fleet: by default it is the longest that this
+    /// process has used, at most a minute.
+    /// Fenced acquires wait 20 seconds longer, twice the clock skew that they
+    /// allow.
+    ///
+    /// A server that restarts with its data cannot be told from one without.
+    /// Zero says that no server ever forgets (`appendfsync always`): then all
+    /// votes count at once, those for fenced acquires too.
+    ///
+    /// A process that did not see the server before its restart, or does not
+    /// see it again yet, knows nothing: the guarantee is the operator's, who
+    /// starts it after the longest ttl, or has it persist every write.
+    ///
+    /// A single server is never kept out: when it has restarted all leases end
+    /// at once, and new ones are granted.
+    pub fn restart_delay(mut self, delay: Duration) -> Self {
+        self.restart_delay = Some(delay);
+        self
+    }
+
     /// Sets how often the token interface tries a busy key.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.settings.retry = Some(policy);
@@ -162,6 +192,10 @@ impl LockManagerBuilder {
     }
 
     /// Makes the manager without waiting for any server.
+    ///
+    /// What is wrong with a server shows when it is first connected to, as a
+    /// warning, and as the reason why it gives no vote: a replica, or one that
+    /// is another of the servers under a second name.
     pub fn lazy(mut self) -> Self {
         self.is_lazy = true;
         self
@@ -236,7 +270,7 @@ impl LockManagerBuilder {
             connect: self.connect_timeout,
             response: self.response_timeout,
         };
-        let nodes = connect::open(addresses, timeouts)?;
+        let nodes = connect::open(addresses, timeouts, self.restart_delay)?;
         if !self.is_lazy {
             nodes.ready().await?;
         }
@@ -264,6 +298,7 @@ impl fmt::Debug for LockManagerBuilder {
             .field("memory", &self.is_memory)
             .field("prefix", &self.settings.prefix)
             .field("label", &self.settings.label)
+            .field("restart_delay", &self.restart_delay)
             .finish_non_exhaustive()
     }
 }

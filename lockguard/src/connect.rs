@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     backend::{
         Backend, BoxFuture, Redlock,
-        redis::{Address, NoContact, NodeFacts, RedisNode, Timeouts},
+        redis::{Address, Membership, NoContact, NodeFacts, OnRestart, RedisNode, Timeouts, Twins},
     },
     clock::until,
     connect_error::ConnectError,
@@ -23,7 +23,11 @@ const GRACE: Duration = Duration::from_millis(100);
 /// # Errors
 ///
 /// An address that does not parse, none at all, or the same one twice.
-pub(crate) fn open(addresses: &[String], timeouts: Timeouts) -> Result<Nodes, ConnectError> {
+pub(crate) fn open(
+    addresses: &[String],
+    timeouts: Timeouts,
+    restart_delay: Option<Duration>,
+) -> Result<Nodes, ConnectError> {
     if addresses.is_empty() {
         return Err(ConnectError::invalid_address(
             "no address is given; write `redis://host:6379`, several such addresses separated by \
@@ -48,9 +52,17 @@ pub(crate) fn open(addresses: &[String], timeouts: Timeouts) -> Result<Nodes, Co
     if let Some([one, other]) = first_pair(&names, |a, b| a == b) {
         return Err(ConnectError::same_node(one, other));
     }
+    let membership = Membership {
+        on_restart: match parsed.len() {
+            1 => OnRestart::EndLeases,
+            2 => OnRestart::Nothing,
+            _ => OnRestart::KeepOut(restart_delay),
+        },
+        twins: Twins::default(),
+    };
     let nodes = parsed
         .into_iter()
-        .map(|address| RedisNode::open(address, timeouts))
+        .map(|address| RedisNode::open_among(address, timeouts, membership.clone()))
         .collect();
     Ok(Nodes(nodes))
 }
@@ -152,10 +164,19 @@ impl<'a> Contacts<'a> {
             .filter_map(|(node, contact)| Some((node, contact.as_ref()?)))
             .collect();
         let mut silent = Vec::new();
-        for (_, contact) in &known {
-            let Err(NoContact { error, is_for_good }) = contact else {
+        for (node, contact) in &known {
+            let Err(NoContact {
+                error,
+                is_for_good,
+                twin,
+                ..
+            }) = contact
+            else {
                 continue;
             };
+            if let Some(twin) = twin {
+                return Err(ConnectError::same_node(twin, &node.address()));
+            }
             if *is_for_good {
                 return Err(ConnectError::Unsuitable {
                     node: error.clone(),
@@ -167,16 +188,7 @@ impl<'a> Contacts<'a> {
         if good < quorum(nodes.len()) {
             return Err(ConnectError::Unavailable { nodes: silent });
         }
-        let runs: Vec<_> = known
-            .iter()
-            .filter_map(|(node, contact)| Some((node, contact.as_ref().ok()?.run_id.as_ref()?)))
-            .collect();
-        match first_pair(&runs, |(_, a), (_, b)| a == b) {
-            Some([(one, _), (other, _)]) => {
-                Err(ConnectError::same_node(&one.address(), &other.address()))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -10,12 +10,13 @@ use std::{
 };
 
 use crate::{
-    backend::{Backend, BackendError, ReleaseReply, ReleaseRequest},
+    backend::{Backend, BackendError, Epoch, Epochs, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
     error::{LockError, NodeError},
     fences::Fences,
     key::LockKey,
     keys::LockKeys,
+    metrics,
     queue::Queue,
     renewal::Renewal,
     retry::RetryPolicy,
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) queue: Arc<Queue>,
     pub(crate) renewal: Renewal,
     pub(crate) fences: Fences,
+    /// Where all leases can end at once.
+    epochs: Option<Epochs>,
     pub(crate) settings: Settings,
     pub(crate) finished_late: AtomicU64,
     has_warned: AtomicBool,
@@ -69,10 +72,12 @@ impl Default for Settings {
 
 impl Core {
     pub(crate) fn new(backend: Arc<dyn Backend>, settings: Settings) -> Self {
+        metrics::describe();
         let background = Background::new(backend.is_immediate());
         Self {
             renewal: Renewal::new(Arc::clone(&backend), background.clone()),
             background,
+            epochs: backend.epochs(),
             backend,
             queue: Arc::default(),
             fences: Fences::default(),
@@ -80,6 +85,11 @@ impl Core {
             finished_late: AtomicU64::new(0),
             has_warned: AtomicBool::new(false),
         }
+    }
+
+    /// With what leases end that are asked for from now on.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        self.epochs.as_ref().map(Epochs::current)
     }
 
     /// The key as the servers store it.

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, task::Poll};
 
-use crate::{core::Core, key::LockKey, lease::Lease};
+use tokio::time::Instant;
+use tracing::{Span, debug_span};
+
+use crate::{core::Core, key::LockKey, lease::Lease, metrics::Polls};
 
 tokio::task_local! {
     /// The innermost body that is being polled; its outer ones hang on it.
@@ -14,6 +17,8 @@ pub(crate) struct Body {
     core: Arc<Core>,
     lease: Lease,
     outer: Option<Arc<Body>>,
+    span: Span,
+    polls: Polls,
 }
 
 impl Body {
@@ -23,12 +28,22 @@ impl Body {
             core: Arc::clone(core),
             lease: lease.clone(),
             outer: BODY.try_with(Arc::clone).ok(),
+            span: debug_span!("lock.body", key = %lease.key(), point = %lease.point()),
+            polls: Polls::at(lease.point()),
         })
     }
 
     /// Polls as this body: meanwhile [`current`] is its lease.
-    pub(crate) fn poll<T>(self: &Arc<Self>, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        BODY.sync_scope(Arc::clone(self), poll)
+    ///
+    /// The clock was read `now`, just before.
+    pub(crate) fn poll<T>(
+        self: &Arc<Self>,
+        now: Instant,
+        poll: impl FnOnce() -> Poll<T>,
+    ) -> Poll<T> {
+        let _entered = self.span.enter();
+        self.polls
+            .timed(now, || BODY.sync_scope(Arc::clone(self), poll))
     }
 }
 

@@ -294,7 +294,8 @@ impl From<LockError> for io::Error {
 pub enum LostCause {
     /// The deadline passed.
     Expired,
-    /// A quorum of servers says that the key is not ours.
+    /// A quorum of servers says that the key is not ours, or the only server
+    /// has restarted and may have forgotten it.
     Taken,
     /// The lease was renewed for as long as `max_hold` allows.
     MaxHold,

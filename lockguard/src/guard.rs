@@ -13,6 +13,7 @@ use crate::{
     error::{LockError, LostCause, NodeError, ReleaseError},
     key::LockKey,
     lease::Lease,
+    observe::Ending,
     queue::Places,
     renewal::Renewed,
     terms::{OnLost, Terms},
@@ -229,6 +230,7 @@ impl LockGuard {
     /// Sends the release, once, and says how long it may be waited for.
     fn begin_release(&mut self) -> Option<(Release, Duration)> {
         let holding = *self.holding.take()?;
+        let ending = Ending::begin(&self.lease);
         if let Some(renewed) = &holding.renewed {
             self.core.renewal.stop(renewed);
         }
@@ -261,7 +263,9 @@ impl LockGuard {
             if let Some(lengthened) = lengthened {
                 lengthened.await;
             }
-            all_released(first, others).await
+            let replies = all_released(first, others).await;
+            ending.answered(&replies);
+            replies
         }));
         Some((release, node_budget(ttl)))
     }

@@ -1,18 +1,28 @@
 //! A grant of a key to one owner for a bounded time.
 
-use std::{borrow::Cow, fmt, panic::Location, pin::pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::Duration,
+};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    backend::Epoch,
     cadence::renewed_lifetime,
     clock::until,
     error::{LockError, LostCause},
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
-    validity::{FAR, lifetime},
+    metrics,
+    point::Point,
+    validity::{FAR, lifetime, share},
 };
 
 /// A lease: what a body may know of the lock that it runs under.
@@ -59,6 +69,8 @@ struct Inner {
     /// Where `max_hold` ends the lease, renewed or not.
     limit: Option<Instant>,
     state: Mutex<State>,
+    /// With what every lease on its lock store ends.
+    epoch: OnceLock<Epoch>,
     /// Told when the lease is lost.
     changed: Notify,
 }
@@ -66,6 +78,8 @@ struct Inner {
 #[derive(Clone, Copy)]
 struct State {
     deadline: Instant,
+    /// What the deadline counts from.
+    counts_from: Instant,
     /// Until when the servers keep the keys at least.
     kept_until: Instant,
     /// The ttl of a lease that was renewed up to its limit in advance.
@@ -101,13 +115,23 @@ impl Lease {
             limit,
             state: Mutex::new(State {
                 deadline: start + lifetime(ttl),
+                counts_from: start,
                 kept_until: start + ttl,
                 ahead: None,
                 phase: Phase::Held,
                 lost_key: 0,
             }),
+            epoch: OnceLock::new(),
             changed: Notify::new(),
         }))
+    }
+
+    /// The lease is lost when this epoch of its lock store is over.
+    pub(crate) fn ends_with(&self, epoch: Option<Epoch>) {
+        if let Some(epoch) = epoch {
+            // A second one would be none the wiser.
+            let _ = self.0.epoch.set(epoch);
+        }
     }
 
     /// The keys, sorted and as the servers store them, prefix included.
@@ -125,12 +149,12 @@ impl Lease {
     /// When the lease ends unless it is extended or renewed, on the monotonic
     /// clock.
     pub fn deadline(&self) -> Instant {
-        self.0.deadline(&self.0.state.lock(), Instant::now())
+        self.0.deadline(&self.0.state(), Instant::now())
     }
 
     /// What is left until the deadline; zero once the lease has ended.
     pub fn remaining(&self) -> Duration {
-        let (state, now) = (*self.0.state.lock(), Instant::now());
+        let (state, now) = (*self.0.state(), Instant::now());
         match state.phase {
             Phase::Held => self.0.deadline(&state, now).saturating_duration_since(now),
             Phase::Released | Phase::Lost(_) => Duration::ZERO,
@@ -178,8 +202,16 @@ impl Lease {
                 return cause;
             }
             // A deadline that was moved meanwhile is waited for again.
-            let end = self.0.end(&self.0.state.lock());
-            until(end, changed).await;
+            let end = self.0.end(&self.0.state());
+            match self.0.epoch.get() {
+                None => {
+                    until(end, changed).await;
+                }
+                Some(epoch) => {
+                    let over = pin!(epoch.over());
+                    until(end, either(changed, over)).await;
+                }
+            }
         }
     }
 
@@ -196,7 +228,7 @@ impl Lease {
     /// What ended the lease before `now`, if anything has; a released lease
     /// counts as expired.
     pub(crate) fn ended(&self, now: Instant) -> Option<LostCause> {
-        let state = *self.0.state.lock();
+        let state = *self.0.state();
         match state.phase {
             Phase::Lost(cause) => Some(cause),
             Phase::Held if now < self.0.end(&state) => None,
@@ -211,7 +243,7 @@ impl Lease {
     ///
     /// What had ended the lease before.
     pub(crate) fn end(&self) -> Result<(), LostCause> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.state();
         let before = *state;
         if before.phase == Phase::Held {
             state.phase = Phase::Released;
@@ -221,7 +253,11 @@ impl Lease {
         match before.phase {
             Phase::Lost(cause) => Err(cause),
             Phase::Held if Instant::now() < self.0.end(&before) => Ok(()),
-            Phase::Held => Err(self.0.cause(&before)),
+            Phase::Held => {
+                let cause = self.0.cause(&before);
+                metrics::lost(&self.0.point, cause);
+                Err(cause)
+            }
             Phase::Released => Err(LostCause::Expired),
         }
     }
@@ -233,10 +269,11 @@ impl Lease {
 
     /// Notes that the lease is lost, since its nth key is.
     pub(crate) fn lose_nth(&self, lost_key: usize, cause: LostCause) {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.state();
         if state.phase == Phase::Held {
             state.phase = Phase::Lost(cause);
             state.lost_key = lost_key;
+            metrics::lost(&self.0.point, cause);
         }
         drop(state);
         self.0.changed.notify_waiters();
@@ -251,13 +288,16 @@ impl Lease {
     /// What has ended the lease meanwhile: a deadline that has passed is never
     /// revived.
     pub(crate) fn extended(&self, asked: Instant, ttl: Duration) -> Result<(), LostCause> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.state();
         match state.phase {
             Phase::Lost(cause) => Err(cause),
             Phase::Held if Instant::now() < self.0.end(&state) => {
                 let deadline = asked + lifetime(ttl);
                 let deadline = self.0.limit.map_or(deadline, |limit| deadline.min(limit));
-                state.deadline = state.deadline.max(deadline);
+                if state.deadline < deadline {
+                    state.deadline = deadline;
+                    state.counts_from = asked;
+                }
                 state.kept_until = state.kept_until.max(asked + ttl);
                 Ok(())
             }
@@ -272,11 +312,37 @@ impl Lease {
     /// The deadline still moves as if each came on time, so that a program
     /// sees in memory what it will see on servers.
     pub(crate) fn renewed_in_advance(&self, ttl: Duration) {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.state();
         if let Some(limit) = self.0.limit {
             state.ahead = Some(ttl);
             state.kept_until = state.kept_until.max(limit);
         }
+    }
+
+    /// For how long it was held by `now`, and which share of its time was
+    /// used: of the validity since it was last extended, or of `max_hold`,
+    /// whichever is more.
+    pub(crate) fn usage(&self, now: Instant) -> (Duration, f64) {
+        let state = *self.0.state.lock();
+        let held = now.saturating_duration_since(self.0.start);
+        let of_limit = self
+            .0
+            .limit
+            .map_or(0.0, |limit| share(held, limit - self.0.start));
+        // Renewals that were made in advance are never late.
+        let of_validity = if state.ahead.is_some() {
+            0.0
+        } else {
+            let since = now.saturating_duration_since(state.counts_from);
+            share(since, state.deadline - state.counts_from)
+        };
+        (held, of_limit.max(of_validity))
+    }
+
+    /// Whether the lease was given back, and would not have ended by `now`.
+    pub(crate) fn is_given_back_early(&self, now: Instant) -> bool {
+        let state = *self.0.state.lock();
+        state.phase == Phase::Released && now < self.0.end(&state)
     }
 
     /// Where `max_hold` ends the lease.
@@ -287,7 +353,7 @@ impl Lease {
     /// What is left at `now` of a least hold time, and whether the servers
     /// would forget the lease, which has not ended otherwise, before that.
     pub(crate) fn rest_of(&self, min_hold: Duration, now: Instant) -> Rest {
-        let state = *self.0.state.lock();
+        let state = *self.0.state();
         let until = self.0.start + min_hold.min(FAR);
         let is_ours = !matches!(state.phase, Phase::Lost(_)) && now < self.0.end(&state);
         Rest {
@@ -299,7 +365,7 @@ impl Lease {
 
     /// The loss as the caller sees it.
     pub(crate) fn lost_error(&self, cause: LostCause) -> LockError {
-        let lost_key = self.0.state.lock().lost_key;
+        let lost_key = self.0.state().lost_key;
         LockError::Lost {
             key: self.keys().get(lost_key).unwrap_or(self.key()).into(),
             cause,
@@ -317,6 +383,15 @@ pub(crate) struct Rest {
 }
 
 impl Inner {
+    /// How the lease stands; lost, where its lock store has lost everything.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Held && self.epoch.get().is_some_and(Epoch::is_over) {
+            state.phase = Phase::Lost(LostCause::Taken);
+        }
+        state
+    }
+
     /// When the lease ends as far as it has been renewed by `now`.
     fn deadline(&self, state: &State, now: Instant) -> Instant {
         let (Some(ttl), Some(limit)) = (state.ahead, self.limit) else {
@@ -343,9 +418,24 @@ impl Inner {
     }
 }
 
+/// Resolves when one of the two does.
+async fn either(
+    mut one: Pin<&mut impl Future<Output = ()>>,
+    mut other: Pin<&mut impl Future<Output = ()>>,
+) {
+    poll_fn(|cx| {
+        if one.as_mut().poll(cx).is_ready() || other.as_mut().poll(cx).is_ready() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = *self.0.state.lock();
+        let state = *self.0.state();
         f.debug_struct("Lease")
             .field("keys", &self.0.keys)
             .field("point", &format_args!("{}", self.0.point))
@@ -356,28 +446,12 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// A lock point's name, or where in the source it stands.
-#[derive(Debug, Clone)]
-pub(crate) enum Point {
-    Named(Cow<'static, str>),
-    At(&'static Location<'static>),
-}
-
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named(name) => f.write_str(name),
-            Self::At(location) => write!(f, "{}:{}", location.file(), location.line()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn lease(ttl: Duration) -> Lease {
-        let point = Point::Named(Cow::Borrowed("tests"));
+        let point = Point::Named("tests".into());
         Lease::new(
             LockKey::new("k").unwrap().into(),
             None,

@@ -42,6 +42,14 @@
 //!
 //! - `redis` (default): locks on Redis and Valkey servers.
 //! - `tls`: `rediss://` addresses, through rustls.
+//! - `metrics`: what operators want to see, through the
+//!   [`metrics`](https://docs.rs/metrics) facade; the module `metrics` lists
+//!   all of it, and the alerts.
+//!
+//! Spans and events go through [`tracing`](https://docs.rs/tracing), at the
+//! level debug: the span `lock.acquire` is around the wait, `lock.body` around
+//! the body, and events tell what was granted, busy and released.
+//! Warnings tell what an operator has to know.
 
 // Values: what everything else is made of.
 mod connect_error;
@@ -49,6 +57,8 @@ mod error;
 mod fencing_token;
 mod key;
 mod keys;
+mod node_status;
+mod point;
 mod retry;
 mod token;
 
@@ -64,6 +74,13 @@ mod validity;
 // Backends: where locks are kept.
 pub mod backend;
 
+// What may be watched: anybody may tell it, and it knows nobody.
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "no_metrics.rs"]
+mod metrics;
+
 // Mechanism: from a request to a release.
 mod acquire;
 mod background;
@@ -77,6 +94,7 @@ mod fences;
 mod guard;
 mod lease;
 mod manager;
+mod observe;
 mod queue;
 mod renewal;
 mod request;
@@ -87,6 +105,7 @@ mod token_lock;
 #[doc(hidden)]
 pub mod __private;
 mod global;
+mod locked;
 
 pub use crate::{
     backend::BoxFuture,
@@ -101,6 +120,7 @@ pub use crate::{
     keys::LockKeys,
     lease::Lease,
     manager::LockManager,
+    node_status::{NodeRole, NodeStatus},
     request::LockRequest,
     retry::RetryPolicy,
     terms::OnLost,

@@ -13,7 +13,8 @@ use crate::{
     builder::LockManagerBuilder,
     connect_error::ConnectError,
     core::{Core, Settings},
-    lease::Point,
+    node_status::NodeStatus,
+    point::Point,
     request::LockRequest,
 };
 
@@ -182,6 +183,20 @@ impl LockManager {
         let target = self.core.keys(keys);
         let target = target.map(|keys| (Arc::clone(&self.core), keys));
         LockRequest::new(target, ttl, Point::At(Location::caller()))
+    }
+
+    /// Finds out how each node is: whether it answers, and what endangers locks
+    /// there.
+    ///
+    /// Asks all of them at once, and waits for each for the response timeout at
+    /// most; never fails.
+    /// In the order in which they were given.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens when the future is dropped.
+    pub async fn nodes(&self) -> Vec<NodeStatus> {
+        self.core.backend.nodes().await
     }
 
     /// How many bodies have finished after their lease was lost, inside one

@@ -8,7 +8,9 @@ use crate::{
     error::LockError,
     guard::LockGuard,
     keys::LockKeys,
-    lease::{Lease, Point},
+    lease::Lease,
+    observe,
+    point::Point,
     run::run,
     terms::{OnLost, Terms},
 };
@@ -209,7 +211,8 @@ impl LockRequest {
     /// When the future is dropped, the caller leaves the queue, and what a
     /// server may have granted is given back in the background.
     pub async fn acquire(self) -> Result<LockGuard, LockError> {
-        let (core, keys) = self.target?;
+        let refused = |error: &LockError| observe::refused(&self.point, error);
+        let (core, keys) = self.target.inspect_err(refused)?;
         let want = Want {
             keys,
             ttl: self.ttl,

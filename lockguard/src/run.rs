@@ -14,6 +14,7 @@ use crate::{
     error::{LockError, LostCause},
     guard::LockGuard,
     lease::Lease,
+    metrics,
     terms::OnLost,
 };
 
@@ -28,21 +29,34 @@ use crate::{
 /// # Errors
 ///
 /// [`LockError::Lost`]; the caller drops the body then.
-pub fn run<'a, F: Future>(guard: &'a LockGuard, body: Pin<&'a mut F>) -> Run<'a, F> {
+pub(crate) fn run<'a, F: Future>(guard: &'a LockGuard, body: Pin<&'a mut F>) -> Run<'a, F> {
     Run {
         guard,
         body,
-        chain: None,
-        lost: None,
-        goes_on: false,
+        watch: Watch::default(),
     }
 }
 
 /// See [`run`].
 #[must_use = "a body does nothing until it is awaited"]
-pub struct Run<'a, F> {
+pub(crate) struct Run<'a, F> {
     guard: &'a LockGuard,
     body: Pin<&'a mut F>,
+    watch: Watch,
+}
+
+impl<F: Future> Future for Run<'_, F> {
+    type Output = Result<F::Output, LockError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        this.watch.poll(this.guard, this.body.as_mut(), cx)
+    }
+}
+
+/// What is known of a body that runs.
+#[derive(Default)]
+pub(crate) struct Watch {
     /// Made at the first poll, in the task that runs the body.
     chain: Option<Arc<Body>>,
     /// Made when the body first has to wait.
@@ -51,47 +65,51 @@ pub struct Run<'a, F> {
     goes_on: bool,
 }
 
-impl<F: Future> Future for Run<'_, F> {
-    type Output = Result<F::Output, LockError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let lease = this.guard.lease();
-        if !this.goes_on
-            && let Some(cause) = lease.ended(Instant::now())
+impl Watch {
+    /// Polls a body under its lock; see [`run`].
+    pub(crate) fn poll<F: Future>(
+        &mut self,
+        guard: &LockGuard,
+        body: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, LockError>> {
+        let lease = guard.lease();
+        let now = Instant::now();
+        if !self.goes_on
+            && let Some(cause) = lease.ended(now)
         {
-            if this.guard.on_lost() == OnLost::Cancel {
+            if guard.on_lost() == OnLost::Cancel {
                 return Poll::Ready(Err(lose(lease, cause)));
             }
-            this.goes_on = true;
+            self.goes_on = true;
             go_on(lease, cause);
         }
-        let chain = this
+        let chain = self
             .chain
-            .get_or_insert_with(|| Body::new(this.guard.core(), lease));
-        let body = this.body.as_mut();
-        if let Poll::Ready(value) = chain.poll(|| body.poll(cx)) {
+            .get_or_insert_with(|| Body::new(guard.core(), lease));
+        if let Poll::Ready(value) = chain.poll(now, || body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {
-                this.guard.core().count_finished_late();
-                if !this.goes_on {
+                guard.core().count_finished_late();
+                metrics::finished_late(lease.point());
+                if !self.goes_on {
                     warn_of_late_finish(lease, cause);
                 }
             }
             return Poll::Ready(Ok(value));
         }
-        if this.goes_on {
+        if self.goes_on {
             return Poll::Pending;
         }
-        let lost = this.lost.get_or_insert_with(|| {
+        let lost = self.lost.get_or_insert_with(|| {
             let lease = lease.clone();
             Box::pin(async move { lease.lost().await })
         });
         match lost.as_mut().poll(cx) {
-            Poll::Ready(cause) if this.guard.on_lost() == OnLost::Cancel => {
+            Poll::Ready(cause) if guard.on_lost() == OnLost::Cancel => {
                 Poll::Ready(Err(lose(lease, cause)))
             }
             Poll::Ready(cause) => {
-                this.goes_on = true;
+                self.goes_on = true;
                 go_on(lease, cause);
                 Poll::Pending
             }

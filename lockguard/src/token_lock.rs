@@ -10,8 +10,9 @@ use crate::{
     clock::until,
     error::{LockError, ReleaseError},
     guard::release_error,
-    lease::Point,
     manager::LockManager,
+    observe,
+    point::Point,
     retry::Retry,
     terms::Terms,
     token::OwnerToken,
@@ -201,13 +202,15 @@ impl LockManager {
                 jitter,
             },
         };
+        let point = Point::Named("LockManager::acquire".into());
+        let refused = |error: &LockError| observe::refused(&point, error);
         let want = Want {
-            keys: core.key(key)?.into(),
+            keys: core.key(key).inspect_err(refused)?.into(),
             ttl,
             terms: Terms::default(),
             patience,
             label,
-            point: Point::Named("LockManager::acquire".into()),
+            point,
             is_fenced: false,
         };
         let places = core.queue.places(&want.keys);

@@ -31,6 +31,14 @@ pub(crate) fn lifetime(ttl: Duration) -> Duration {
     ttl.saturating_sub(drift(ttl))
 }
 
+/// Which share of a time was used; more than 1 where it was exceeded.
+pub(crate) fn share(used: Duration, whole: Duration) -> f64 {
+    if whole.is_zero() {
+        return 1.0;
+    }
+    used.div_duration_f64(whole)
+}
+
 /// How long an attempt may take: a grant with less than half of the ttl left
 /// is none, and no backend needs longer than a few node budgets.
 pub(crate) fn longest_attempt(ttl: Duration) -> Duration {

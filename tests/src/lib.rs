@@ -32,16 +32,22 @@ pub mod contract;
 mod quorums;
 mod scripted;
 
-// What happened: in the log, and across processes.
+// What happened: in the log, in metrics, and across processes.
+#[cfg(feature = "metrics")]
+mod measured;
+mod traces;
 mod warnings;
 mod witness;
 
+#[cfg(feature = "metrics")]
+pub use crate::measured::{Description, Measured};
 pub use crate::{
     eventually::{eventually, eventually_blocking},
     proxy::{Flow, Proxy},
     quorums::tokens_over_random_quorums,
     scripted::{Call, Fate, Operation, Scripted, Step},
     server::{Server, Servers},
+    traces::{Trace, Traces},
     warnings::Warnings,
     witness::{Interval, Section, Violation, Witness},
     worker::Worker,

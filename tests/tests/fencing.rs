@@ -233,7 +233,10 @@ async fn tokens_of_lagging_clocks_rise_while_servers_stop_and_go_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_rise_while_a_minority_is_killed_and_starts_again_empty() {
     let servers = Servers::start(3);
-    let manager = connect(&servers).await;
+    // What has forgotten its fences votes at once: only clocks keep tokens
+    // rising here.
+    let builder = LockManager::builder().node(servers.urls());
+    let manager = builder.restart_delay(Duration::ZERO).build().await.unwrap();
     let mut tokens = Vec::new();
     for round in 0..6 {
         let killed = &servers[round % 3];

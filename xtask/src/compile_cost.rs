@@ -1,5 +1,13 @@
 //! `cargo xtask compile-cost`: what the attribute costs the compiler, and the
 //! futures of the functions that have it.
+//!
+//! Counted is the processor time, of programs and of the system, of `cargo
+//! check` for one crate whose dependencies are checked already.
+//! Other work on the machine changes it by some percent, where it multiplies
+//! the time on the clock; the crates are checked in turns, and the median of
+//! each counts.
+//! An `async` block around the body is checked too: less than that no
+//! attribute can cost that knows when a body ends.
 
 use std::{
     env,
@@ -39,26 +47,37 @@ enum Kind {
     Plain,
     Locked,
     Instrumented,
+    /// No attribute, and the body in an `async` block: the least that wraps it.
+    Wrapped,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Plain, Self::Locked, Self::Instrumented];
+    const ALL: [Self; 4] = [Self::Plain, Self::Locked, Self::Instrumented, Self::Wrapped];
 
     fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Locked => "distributed_lock",
             Self::Instrumented => "instrument",
+            Self::Wrapped => "async_block",
         }
     }
 
     fn attribute(self) -> &'static str {
         match self {
-            Self::Plain => "",
+            Self::Plain | Self::Wrapped => "",
             Self::Locked => {
                 "#[lockguard::distributed_lock(key = \"seat:{seat}\", ttl = \"2s\", wait = \"5s\")]"
             }
             Self::Instrumented => "#[tracing::instrument(skip(buyer))]",
+        }
+    }
+
+    /// What stands around the statements of a function's body.
+    fn around_body(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Plain | Self::Locked | Self::Instrumented => ("{", "}"),
+            Self::Wrapped => ("{ async move {", "}.await }"),
         }
     }
 }
@@ -90,9 +109,15 @@ struct Size {
 }
 
 impl Size {
-    /// What the lock adds, beside one copy of by-value arguments.
+    /// What the lock adds.
     fn added(&self) -> i64 {
-        self.locked - self.plain - self.by_value
+        self.locked - self.plain
+    }
+
+    /// The body owns arguments that were the function's: one that the plain
+    /// future keeps once is kept twice, and one that it keeps twice is too.
+    fn is_small(&self) -> bool {
+        self.added() <= MOST_BYTES + self.by_value
     }
 }
 
@@ -222,6 +247,7 @@ fn package(kind: Kind, count: usize) -> String {
 /// stands above them is what takes the time.
 fn functions(kind: Kind, count: usize) -> String {
     let attribute = kind.attribute();
+    let (before, after) = kind.around_body();
     let mut text = String::from(
         "use lockguard::LockError;\n\n\
          pub async fn look(seat: u64) -> Result<u64, LockError> { Ok(seat) }\n",
@@ -230,9 +256,9 @@ fn functions(kind: Kind, count: usize) -> String {
         let _ = write!(
             text,
             "\n{attribute}\n\
-             pub async fn book_{index}(seat: u64, buyer: &str) -> Result<String, LockError> {{\n    \
+             pub async fn book_{index}(seat: u64, buyer: &str) -> Result<String, LockError> {before}\n    \
              let seat = look(seat).await?;\n    \
-             Ok(format!(\"seat {{seat}} for {{buyer}}\"))\n}}\n"
+             Ok(format!(\"seat {{seat}} for {{buyer}}\"))\n{after}\n"
         );
     }
     text
@@ -351,7 +377,7 @@ fn report_sizes(sizes: &[Size]) {
     }
     eprintln!();
     verdict(
-        sizes.iter().all(|size| size.added() <= MOST_BYTES),
+        sizes.iter().all(Size::is_small),
         &format!(
             "at most {MOST_BYTES} bytes over the plain future and one copy of by-value arguments"
         ),
@@ -453,6 +479,7 @@ mod tests {
     fn a_size_is_read_from_its_line() {
         let size = size("one number, two awaits 24 120 8").unwrap();
         assert_eq!(size.shape, "one number, two awaits");
-        assert_eq!(size.added(), 88);
+        assert_eq!(size.added(), 96);
+        assert!(size.is_small());
     }
 }

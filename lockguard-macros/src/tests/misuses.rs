@@ -274,7 +274,7 @@ const KEYS: &[Misuse] = &[
         (r#""seat:{match}""#, "`key`: `{match}` is not understood; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
     ]),
     ("placeholder_of_a_pattern_that_async_trait_took_apart", r#"key = "k:{a}", ttl = "2s""#, "fn f<'a>(__arg0: (u8, u8)) -> Pin<Box<dyn Future<Output = R> + Send + 'a>> { Box::pin(async move { let (a, b) = __arg0; }) }", &[
-        (r#""k:{a}""#, "`key`: `a` is not an argument of `f`; if a pattern binds it, give the argument a name and take it apart in the body, for `#[async_trait]` does so too late"),
+        (r#""k:{a}""#, "`key`: `a` is not an argument of `f`; if a pattern binds it, `#[async_trait]` takes it apart after the key is made: give the argument a name, and take it apart in the body"),
     ]),
     ("placeholder_debug", r#"key = "seat:{seat_id:?}", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id:?}""#, "`key`: `{seat_id:?}`: `Debug` output may differ between two builds, which would then take different locks; write `{seat_id}`, and implement `Display` for its type"),
@@ -283,25 +283,25 @@ const KEYS: &[Misuse] = &[
         (r#""seat:{seat_id:#?}""#, "`key`: `{seat_id:#?}`: `Debug` output may differ between two builds, which would then take different locks; write `{seat_id}`, and implement `Display` for its type"),
     ]),
     ("placeholder_hexadecimal", r#"key = "seat:{seat_id:x}", ttl = "2s""#, BOOK, &[
-        (r#""seat:{seat_id:x}""#, "`key`: `{seat_id:x}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+        (r#""seat:{seat_id:x}""#, "`key`: `{seat_id:x}`: a format can give different values one key; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
     ]),
     ("placeholder_precision", r#"key = "seat:{seat_id:.2}", ttl = "2s""#, BOOK, &[
-        (r#""seat:{seat_id:.2}""#, "`key`: `{seat_id:.2}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+        (r#""seat:{seat_id:.2}""#, "`key`: `{seat_id:.2}`: a format can give different values one key; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
     ]),
     ("placeholder_sign", r#"key = "seat:{seat_id:+}", ttl = "2s""#, BOOK, &[
-        (r#""seat:{seat_id:+}""#, "`key`: `{seat_id:+}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+        (r#""seat:{seat_id:+}""#, "`key`: `{seat_id:+}`: a format can give different values one key; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
     ]),
     ("placeholder_width_of_spaces", r#"key = "seat:{seat_id:4}", ttl = "2s""#, BOOK, &[
-        (r#""seat:{seat_id:4}""#, "`key`: `{seat_id:4}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+        (r#""seat:{seat_id:4}""#, "`key`: `{seat_id:4}`: a format can give different values one key; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
     ]),
     ("placeholder_width_left", r#"key = "seat:{seat_id:<04}", ttl = "2s""#, BOOK, &[
-        (r#""seat:{seat_id:<04}""#, "`key`: `{seat_id:<04}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+        (r#""seat:{seat_id:<04}""#, "`key`: `{seat_id:<04}`: a format can give different values one key; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
     ]),
     ("placeholder_width_huge", r#"key = "seat:{seat_id:>0400}", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id:>0400}""#, "`key`: `{seat_id:>0400}`: no integer has more than 39 digits; write for instance `{seat_id:>04}`"),
     ]),
     ("placeholder_width_from_an_argument", r#"key = "seat:{seat_id:0w$}", ttl = "2s""#, BOOK, &[
-        (r#""seat:{seat_id:0w$}""#, "`key`: `{seat_id:0w$}`: a format can make different values equal; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
+        (r#""seat:{seat_id:0w$}""#, "`key`: `{seat_id:0w$}`: a format can give different values one key; write `{seat_id}`, or `{seat_id:>04}` to pad an unsigned integer with zeros"),
     ]),
     ("placeholder_format_empty", r#"key = "seat:{seat_id:}", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id:}""#, "`key`: `{seat_id:}` has no format; write `{seat_id}`"),

@@ -32,6 +32,8 @@ fn options_come_in_any_order_and_with_any_expression() {
         "key = render(\"{id}\", id), ttl = \"2s\"",
         "key = \"{id}\".replace(\"{id}\", \"x\"), ttl = \"2s\"",
         "key = r\"k\", ttl = r#\"2s\"#",
+        "key = \"100%discount:{id}\", ttl = \"2s\"",
+        "key = \"%d0%bf:{id}\", ttl = \"2s\"",
         "key = \"k\", ttl = \"2s\", on_error = |error| Err(error.into())",
         "key = \"k\", ttl = \"2s\", on_error = move |_: LockError| -> R { return x }",
         "key = \"k\", ttl = \"2s\", on_error = |LockError { .. }| {}, wait = \"0s\"",

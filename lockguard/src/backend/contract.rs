@@ -1,9 +1,14 @@
 //! The contract between lockguard and the places where locks are kept.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, future::ready, sync::Arc, time::Duration};
 
 use crate::{
-    backend::Holder, error::NodeError, fencing_token::FencingToken, key::LockKey, keys::LockKeys,
+    backend::{Epochs, Holder},
+    error::NodeError,
+    fencing_token::FencingToken,
+    key::LockKey,
+    keys::LockKeys,
+    node_status::{NodeRole, NodeStatus},
     token::OwnerToken,
 };
 
@@ -160,6 +165,28 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Tells when everything that the backend had granted is void, so that all
+    /// leases end at once; `None` where that does not happen, or cannot be
+    /// known.
+    ///
+    /// The same for the whole life of the backend.
+    fn epochs(&self) -> Option<Epochs> {
+        None
+    }
+
+    /// Finds out how each node is; never fails.
+    ///
+    /// Asks all nodes at once, and each no longer than it would be waited for
+    /// otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
+        let status = NodeStatus::new(self.address(), NodeRole::Unknown);
+        Box::pin(ready(vec![status]))
+    }
+
     /// Whether every future of this backend is ready at its first poll and
     /// needs no runtime, so that a release can be done inside `Drop`.
     fn is_immediate(&self) -> bool {
@@ -196,6 +223,14 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
         (**self).freed(key)
+    }
+
+    fn epochs(&self) -> Option<Epochs> {
+        (**self).epochs()
+    }
+
+    fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
+        (**self).nodes()
     }
 
     fn is_immediate(&self) -> bool {

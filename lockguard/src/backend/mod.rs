@@ -4,12 +4,14 @@
 //! server, and [`Redlock`] on a majority of any backends.
 
 mod contract;
+mod epochs;
 mod holder;
 mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod redlock;
 
+pub(crate) use self::epochs::Epoch;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisNode;
 pub use self::{
@@ -17,6 +19,7 @@ pub use self::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
         FenceRequest, ReleaseReply, ReleaseRequest,
     },
+    epochs::Epochs,
     holder::Holder,
     memory::Memory,
     redlock::Redlock,

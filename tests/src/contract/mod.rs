@@ -184,6 +184,8 @@ macro_rules! contract_cases {
                 "Every future of an immediate backend is ready at its first poll, without a runtime.";
             nature::the_address_names_the_backend
                 "The address is what the backend is called in errors.";
+            nature::a_look_at_the_nodes_names_each_of_them
+                "`nodes` finds out how each node is.";
             model::random_operations_agree_with_the_model
                 "All of the above, in any order.";
             model::random_operations_and_expiries_agree_with_the_model

@@ -38,6 +38,16 @@ pub async fn the_address_names_the_backend(on: Fixture) {
     assert!(!address.is_empty() && !address.contains('@'), "{address}");
 }
 
+pub async fn a_look_at_the_nodes_names_each_of_them(on: Fixture) {
+    let nodes = on.backend.nodes().await;
+    assert!(!nodes.is_empty());
+    for node in nodes {
+        let address = node.address();
+        assert!(on.backend.address().contains(address), "{address}");
+        assert!(node.is_reachable(), "{node:?}");
+    }
+}
+
 fn at_once<T>(mut future: BoxFuture<'static, T>) -> T {
     match future
         .as_mut()

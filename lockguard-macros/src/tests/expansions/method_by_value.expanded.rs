@@ -1,31 +1,21 @@
 impl Order {
     async fn ship(self, line: u32, (left, right): (Pallet, Pallet), unused: u8) {
         use ::lockguard::__private as __lockguard;
-        let __lockguard_error = '__lockguard_failed: {
-            let __lockguard_acquire = {
-                let __lockguard_key = __lockguard::key(
-                    &["order:", ":", ""],
-                    &[&self.id, &__lockguard::padded(&line, 4)],
-                );
-                let __lockguard_ttl = __lockguard::Duration::from_millis(90000);
-                let __lockguard_manager = __lockguard::default_manager();
-                __lockguard::acquire(
-                    __lockguard::request(
-                        __lockguard_manager,
-                        __lockguard_key,
-                        __lockguard_ttl,
-                        __lockguard::concat!(__lockguard::module_path!(), "::ship"),
-                    ),
-                )
-            };
-            let __lockguard_guard = match __lockguard_acquire.await {
-                __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
-                __lockguard::Err(__lockguard_error) => {
-                    break '__lockguard_failed __lockguard_error;
-                }
-            };
-            let __lockguard_value = {
-                let __lockguard_body = async move {
+        let __lockguard_request = {
+            let __lockguard_key = __lockguard::key(
+                &["order:", ":", ""],
+                &[&self.id, &__lockguard::padded(&line, 4)],
+            );
+            let __lockguard_ttl = __lockguard::Duration::from_millis(90000);
+            __lockguard::request(
+                __lockguard_key,
+                __lockguard_ttl,
+                __lockguard::concat!(__lockguard::module_path!(), "::ship"),
+            )
+        };
+        return match __lockguard::try_locked(
+                __lockguard_request,
+                async move {
                     let _ = &right;
                     let _ = &left;
                     let _ = &self;
@@ -37,21 +27,14 @@ impl Order {
                     {
                         send(self.address, left, right);
                     }
-                };
-                let __lockguard_body = __lockguard::pin!(__lockguard_body);
-                let __lockguard_value = __lockguard::run(
-                        &__lockguard_guard,
-                        __lockguard_body,
-                    )
-                    .await;
-                __lockguard_value
-            };
-            __lockguard::release(__lockguard_guard).await;
-            match __lockguard_value {
-                __lockguard::Ok(__lockguard_value) => return __lockguard_value,
-                __lockguard::Err(__lockguard_error) => __lockguard_error,
+                },
+            )
+            .await
+        {
+            __lockguard::Ok(__lockguard_value) => __lockguard_value,
+            __lockguard::Err(__lockguard_error) => {
+                __lockguard::on_error::<()>(log, __lockguard_error)
             }
         };
-        return __lockguard::on_error::<()>(log, __lockguard_error);
     }
 }

@@ -1,34 +1,19 @@
 async fn nightly() {
     use ::lockguard::__private as __lockguard;
-    let __lockguard_error = '__lockguard_failed: {
-        let __lockguard_acquire = {
-            let __lockguard_key = __lockguard::key(&["job:nightly"], &[]);
-            let __lockguard_ttl = __lockguard::Duration::from_millis(60000);
-            let __lockguard_wait = __lockguard::Duration::from_millis(0);
-            let __lockguard_manager = __lockguard::default_manager();
-            __lockguard::acquire(
-                __lockguard::request(
-                        __lockguard_manager,
-                        __lockguard_key,
-                        __lockguard_ttl,
-                        __lockguard::concat!(__lockguard::module_path!(), "::nightly"),
-                    )
-                    .wait(__lockguard_wait),
+    let __lockguard_request = {
+        let __lockguard_key = __lockguard::key(&["job:nightly"], &[]);
+        let __lockguard_ttl = __lockguard::Duration::from_millis(60000);
+        let __lockguard_wait = __lockguard::Duration::from_millis(0);
+        __lockguard::request(
+                __lockguard_key,
+                __lockguard_ttl,
+                __lockguard::concat!(__lockguard::module_path!(), "::nightly"),
             )
-        };
-        let __lockguard_guard = match __lockguard_acquire.await {
-            __lockguard::Ok(__lockguard_guard) => __lockguard_guard,
-            __lockguard::Err(__lockguard_error) => {
-                match __lockguard::if_busy(__lockguard_error) {
-                    __lockguard::Ok(_) => return __lockguard::skipped::<()>(),
-                    __lockguard::Err(__lockguard_error) => {
-                        break '__lockguard_failed __lockguard_error;
-                    }
-                }
-            }
-        };
-        let __lockguard_value = {
-            let __lockguard_body = async move {
+            .wait(__lockguard_wait)
+    };
+    return match __lockguard::try_locked(
+            __lockguard_request,
+            async move {
                 if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
                     (),
                 >() {
@@ -37,20 +22,18 @@ async fn nightly() {
                 {
                     work().await;
                 }
-            };
-            let __lockguard_body = __lockguard::pin!(__lockguard_body);
-            let __lockguard_value = __lockguard::run(
-                    &__lockguard_guard,
-                    __lockguard_body,
-                )
-                .await;
-            __lockguard_value
-        };
-        __lockguard::release(__lockguard_guard).await;
-        match __lockguard_value {
-            __lockguard::Ok(__lockguard_value) => return __lockguard_value,
-            __lockguard::Err(__lockguard_error) => __lockguard_error,
+            },
+        )
+        .await
+    {
+        __lockguard::Ok(__lockguard_value) => __lockguard_value,
+        __lockguard::Err(__lockguard_error) => {
+            match __lockguard::if_not_busy(__lockguard_error) {
+                __lockguard::Ok(__lockguard_error) => {
+                    __lockguard::on_error::<()>(lockguard::log, __lockguard_error)
+                }
+                __lockguard::Err(_) => __lockguard::skipped::<()>(),
+            }
         }
     };
-    return __lockguard::on_error::<()>(lockguard::log, __lockguard_error);
 }

@@ -2,7 +2,7 @@
 
 mod store;
 
-use std::{borrow::Cow, fmt, future::ready, sync::Arc};
+use std::{borrow::Cow, fmt, future::ready, sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -13,6 +13,7 @@ use crate::{
         ReleaseReply, ReleaseRequest,
     },
     key::LockKey,
+    node_status::{NodeRole, NodeStatus},
 };
 
 /// Keeps locks in this process.
@@ -75,6 +76,13 @@ impl Backend for Memory {
             // A dropped sender is a wake as well: the caller looks again.
             let _ = wake.await;
         }))
+    }
+
+    fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
+        let status = NodeStatus::new(self.address(), NodeRole::Memory)
+            .with_round_trip(Duration::ZERO)
+            .with_push();
+        Box::pin(ready(vec![status]))
     }
 
     fn is_immediate(&self) -> bool {

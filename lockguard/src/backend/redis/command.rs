@@ -11,7 +11,7 @@ use std::{
 use redis::{Cmd, Value};
 use tokio::sync::oneshot;
 
-use super::{failure, fence_key::fence_key};
+use super::{failure, fence_key::fence_key, probe::NodeFacts};
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, FenceRequest,
@@ -66,6 +66,8 @@ pub(super) enum Task {
         /// `None` when nobody waits for it any more.
         answer: Option<Answer<ReleaseReply>>,
     },
+    /// Asks how the server is.
+    Look { answer: Answer<NodeFacts> },
 }
 
 /// One answer for each request.
@@ -132,7 +134,16 @@ impl Command {
         match &self.task {
             Task::Acquire { answer, .. } => answer.is_closed(),
             Task::Extend { answer, .. } => answer.is_closed(),
+            Task::Look { answer } => answer.is_closed(),
             Task::Release { .. } => false,
+        }
+    }
+
+    /// The acquire that this is about, if it is about one.
+    pub(super) fn as_acquire(&self) -> Option<&AcquireRequest> {
+        match &self.task {
+            Task::Acquire { request, .. } => Some(request),
+            _ => None,
         }
     }
 
@@ -220,6 +231,7 @@ impl Command {
                 }
                 release
             }
+            Task::Look { .. } => redis::cmd("INFO"),
         }
     }
 
@@ -272,6 +284,10 @@ impl Command {
             Task::Extend { requests, answer } => {
                 let _ = answer.send(Ok(extend_reply(&reply, requests.len(), node)));
             }
+            Task::Look { answer } => {
+                // An error is an answer too.
+                let _ = answer.send(Ok(NodeFacts::of_reply(Some(reply))));
+            }
             Task::Release { answer, .. } => {
                 let heard = script_reply(&reply).map(|verdict| match verdict {
                     Verdict::Done => ReleaseReply::Freed,
@@ -304,6 +320,10 @@ impl Command {
                 None
             }
             Task::Extend { answer, .. } => {
+                let _ = answer.send(Err(error));
+                None
+            }
+            Task::Look { answer } => {
                 let _ = answer.send(Err(error));
                 None
             }

@@ -2,25 +2,31 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline,
-    RedisConnectionInfo, RedisError, RedisResult, Value,
+    ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, RedisResult, Value,
     aio::MultiplexedConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     address::{Address, Place},
     command, failure,
     probe::NodeFacts,
+    rights,
 };
+use crate::node_status::NodeRole;
 
 /// A connection that has been logged in to, and what is at its other end.
 pub(super) struct Opened {
     pub(super) connection: MultiplexedConnection,
     pub(super) facts: NodeFacts,
     pub(super) identity: Option<Identity>,
+    /// Resolves when the connection has been lost; `None` where that cannot be
+    /// told.
+    pub(super) lost: Option<oneshot::Receiver<()>>,
 }
 
 /// A connection as the server knows it.
@@ -35,7 +41,7 @@ pub(super) enum Refused {
     /// It may come to be by itself.
     ForNow(String),
     /// No lock can be kept there.
-    ByKind(String),
+    ByKind(NodeRole, String),
 }
 
 impl From<RedisError> for Refused {
@@ -63,14 +69,15 @@ pub(super) async fn open(
 }
 
 async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Result<Opened, Refused> {
-    let client = client(address)?;
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config())
-        .await?;
-
+    let Dialled {
+        mut connection,
+        lost,
+        mute,
+    } = dial(address).await?;
     let mut greeting = Pipeline::new();
     greeting.cmd("INFO");
     greeting.cmd("CLIENT").arg("ID");
+    rights::ask(&mut greeting, address.user.as_deref());
     for script in command::scripts() {
         greeting.cmd("SCRIPT").arg("LOAD").arg(script);
     }
@@ -78,21 +85,18 @@ async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Resul
         .send_packed_commands(&greeting, 0, greeting.len())
         .await?;
     let mut replies = replies.into_iter();
-    let facts = match replies.next() {
-        Some(Value::BulkString(info)) => NodeFacts::parse(&String::from_utf8_lossy(&info)),
-        Some(Value::VerbatimString { text, .. }) => NodeFacts::parse(&text),
+    let mut facts = match replies.next() {
         Some(Value::ServerError(error)) if error.code() == "NOAUTH" => {
             return Err(Refused::ForNow(failure::of_reply(&error)));
         }
-        // Whoever may not ask can still lock.
-        _ => NodeFacts::default(),
+        info => NodeFacts::of_reply(info),
     };
     if facts.is_loading {
         // Until then it would refuse what it is sent first: owed releases.
         return Err(Refused::ForNow(failure::LOADING.to_owned()));
     }
     if let Some(refusal) = facts.refusal() {
-        return Err(Refused::ByKind(refusal.to_owned()));
+        return Err(Refused::ByKind(facts.role, refusal.to_owned()));
     }
     let identity = match (&facts.run_id, replies.next()) {
         (Some(run_id), Some(Value::Int(client_id))) => Some(Identity {
@@ -101,6 +105,8 @@ async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Resul
         }),
         _ => None,
     };
+    facts.mute = mute;
+    facts.missing_rights = rights::missing(&mut replies);
     if let (Some(old), Some(new)) = (lingering, &identity)
         // Another run gives the same numbers to other clients.
         && old.run_id == new.run_id
@@ -114,10 +120,56 @@ async fn open_unbounded(address: &Address, lingering: Option<Identity>) -> Resul
         connection,
         facts,
         identity,
+        lost,
     })
 }
 
-fn client(address: &Address) -> RedisResult<Client> {
+/// A connection on which nothing has been said yet.
+struct Dialled {
+    connection: MultiplexedConnection,
+    lost: Option<oneshot::Receiver<()>>,
+    mute: Option<String>,
+}
+
+/// Connects and logs in, by the protocol that tells of a lost connection and
+/// carries pushes, or where the server refuses that by the one before.
+async fn dial(address: &Address) -> RedisResult<Dialled> {
+    let (tell, lost) = oneshot::channel();
+    let tell = Mutex::new(Some(tell));
+    let with_pushes = config().set_push_sender(move |push: PushInfo| {
+        if push.kind == PushKind::Disconnection {
+            drop(tell.lock().take());
+        }
+        Ok::<_, ()>(())
+    });
+    let connecting = client(address, ProtocolVersion::RESP3)?;
+    let connected = connecting
+        .get_multiplexed_async_connection_with_config(&with_pushes)
+        .await;
+    let refusal = match connected {
+        Ok(connection) => {
+            return Ok(Dialled {
+                connection,
+                lost: Some(lost),
+                mute: None,
+            });
+        }
+        Err(error) if error.is_io_error() => return Err(error),
+        Err(error) => failure::of_connection(&error),
+    };
+    // Whoever refuses the greeting may refuse the login as well, and says so.
+    let connecting = client(address, ProtocolVersion::RESP2)?;
+    let connection = connecting
+        .get_multiplexed_async_connection_with_config(&config())
+        .await?;
+    Ok(Dialled {
+        connection,
+        lost: None,
+        mute: Some(refusal),
+    })
+}
+
+fn client(address: &Address, protocol: ProtocolVersion) -> RedisResult<Client> {
     let place = match address.place.clone() {
         Place::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
         Place::Tls { host, port } => ConnectionAddr::TcpTls {
@@ -135,6 +187,7 @@ fn client(address: &Address) -> RedisResult<Client> {
     }
     let mut login = RedisConnectionInfo::default()
         .set_db(address.database)
+        .set_protocol(protocol)
         .set_lib_name("lockguard", env!("CARGO_PKG_VERSION"));
     if let Some(user) = &address.user {
         login = login.set_username(user);

@@ -27,6 +27,15 @@ pub(super) fn unfit(reply: &Value, is_release: bool) -> Option<String> {
     is_unfit.then_some(reason)
 }
 
+/// What the server's reply says of rights that we lack, if it does.
+pub(super) fn missing_right(reply: &Value) -> Option<String> {
+    let Value::ServerError(error) = reply else {
+        return None;
+    };
+    let reason = of_reply(error);
+    reason.starts_with("NOPERM").then_some(reason)
+}
+
 /// Why a connection could not be made, or broke.
 pub(super) fn of_connection(error: &RedisError) -> String {
     if error.kind() == ErrorKind::AuthenticationFailed {

@@ -1,7 +1,7 @@
 //! The task that owns the connection to a node.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     mem,
     ops::RangeInclusive,
     pin::Pin,
@@ -13,7 +13,7 @@ use std::{
 use rand::Rng as _;
 use redis::{Pipeline, Value, aio::MultiplexedConnection};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -25,11 +25,15 @@ use super::{
     failure,
     owed::Owed,
     probe::NodeFacts,
+    restarts::Restarts,
+    twins::Twins,
 };
 use crate::{
     backend::{AcquireRequest, BoxFuture},
     backoff::growing_pause,
     error::NodeError,
+    metrics,
+    node_status::NodeRole,
 };
 
 /// Why there is no connection to a node.
@@ -38,6 +42,10 @@ pub(crate) struct NoContact {
     pub(crate) error: NodeError,
     /// Whether it is a server that cannot keep locks, and never will.
     pub(crate) is_for_good: bool,
+    /// The node that is the same server, if one is.
+    pub(crate) twin: Option<Arc<str>>,
+    /// What it said it was.
+    pub(crate) role: NodeRole,
 }
 
 /// How the last attempt to connect went; `None` before the first has ended.
@@ -97,7 +105,10 @@ pub(super) struct Link {
     attempts: u32,
     /// The connection before, if something of it may still be at the server.
     lingering: Option<Identity>,
-    has_warned: bool,
+    /// What was warned of, each once.
+    warned: HashSet<String>,
+    restarts: Arc<Restarts>,
+    twins: Twins,
     /// Every `RedisNode` is gone: nothing comes in any more.
     is_closing: bool,
 }
@@ -118,6 +129,8 @@ enum Next {
 struct Session {
     connection: MultiplexedConnection,
     identity: Option<Identity>,
+    /// Tells of the connection's end.
+    lost: Option<oneshot::Receiver<()>>,
     /// Oldest first; they are answered in this order.
     batches: VecDeque<Batch>,
 }
@@ -142,6 +155,8 @@ impl Link {
         timeouts: Timeouts,
         inbox: mpsc::UnboundedReceiver<Command>,
         contact: watch::Sender<Contact>,
+        restarts: Arc<Restarts>,
+        twins: Twins,
     ) -> Self {
         let timeouts = Timeouts {
             connect: timeouts.connect.min(LONGEST_TIMEOUT),
@@ -150,12 +165,12 @@ impl Link {
         let attempt = connection::open(address.clone(), timeouts.connect, None);
         Self {
             node: Arc::clone(address.name()),
-            address,
             timeouts,
             inbox,
             contact,
             queue: VecDeque::new(),
-            owed: Owed::default(),
+            owed: Owed::to(Arc::clone(address.name())),
+            address,
             line: Line::Down {
                 since: Instant::now(),
                 next: Next::Attempt(Box::pin(attempt)),
@@ -165,7 +180,9 @@ impl Link {
             is_second_look: false,
             attempts: 1,
             lingering: None,
-            has_warned: false,
+            warned: HashSet::new(),
+            restarts,
+            twins,
             is_closing: false,
         }
     }
@@ -244,10 +261,20 @@ impl Link {
             }
             Next::Attempt(attempt) => match attempt.as_mut().poll(cx) {
                 Poll::Pending => return false,
-                Poll::Ready(Ok(opened)) => self.come_up(opened),
-                Poll::Ready(Err(refused)) => {
+                Poll::Ready(outcome) => {
                     *next = pause_after(self.attempts);
-                    self.stay_down(refused);
+                    match outcome {
+                        Ok(opened) => self.come_up_unless_twin(opened),
+                        Err(refused) => {
+                            let (reason, is_for_good, role) = explain(refused);
+                            self.stay_down(NoContact {
+                                error: NodeError::new(Arc::clone(&self.node), reason),
+                                is_for_good,
+                                twin: None,
+                                role,
+                            });
+                        }
+                    }
                 }
             },
         }
@@ -264,27 +291,50 @@ impl Link {
         )))
     }
 
+    /// Comes up, unless another node of the manager is this very server, whose
+    /// vote would count twice.
+    fn come_up_unless_twin(&mut self, opened: Opened) {
+        let run = opened.facts.run_id.as_deref();
+        let claim = run.map_or(Ok(()), |run| self.twins.claim(&self.node, run));
+        let Err(twin) = claim else {
+            self.come_up(opened);
+            return;
+        };
+        let reason = format!(
+            "this is the same server as {twin}, whose vote would count twice; give it once"
+        );
+        self.warn_once(&reason);
+        self.stay_down(NoContact {
+            error: NodeError::new(Arc::clone(&self.node), reason),
+            is_for_good: true,
+            twin: Some(twin),
+            role: opened.facts.role,
+        });
+    }
+
     fn come_up(&mut self, opened: Opened) {
         let Opened {
             connection,
             facts,
             identity,
+            lost,
         } = opened;
-        if let Some(policy) = facts.dangerous_eviction()
-            && !mem::replace(&mut self.has_warned, true)
+        for warning in facts.warnings() {
+            self.warn_once(&warning);
+        }
+        let now = Instant::now();
+        // Before anything is sent to it.
+        if self.restarts.connected(facts.run_id.as_deref(), now)
+            && let Some(warning) = self.restarts.warning(now)
         {
-            tracing::warn!(
-                node = &*self.node,
-                policy,
-                "the server may evict locks when its memory is used up; \
-                 set maxmemory-policy to noeviction"
-            );
+            tracing::warn!(node = &*self.node, "{warning}");
         }
         self.contact.send_replace(Some(Ok(facts)));
         self.lingering = None;
         self.line = Line::Up(Session {
             connection,
             identity,
+            lost,
             batches: VecDeque::new(),
         });
         // Before anything else, so that the node keeps nothing of ours.
@@ -298,6 +348,9 @@ impl Link {
                 .filter(|command| !command.is_abandoned()),
         );
         self.queue = queue;
+        if self.bad.is_none() {
+            metrics::node_is_up(&self.node);
+        }
         if owes_nothing {
             self.recover();
         }
@@ -307,20 +360,21 @@ impl Link {
     fn recover(&mut self) {
         if self.bad.take().is_some() {
             tracing::info!(node = &*self.node, "the node answers again");
+            metrics::node_is_up(&self.node);
             self.owed.forget_unsent();
         }
     }
 
-    fn stay_down(&mut self, refused: Refused) {
-        let (reason, is_for_good) = match refused {
-            Refused::ForNow(reason) => (reason, false),
-            Refused::ByKind(reason) => (reason, true),
-        };
-        let error = NodeError::new(Arc::clone(&self.node), reason);
-        let no_contact = NoContact {
-            error: error.clone(),
-            is_for_good,
-        };
+    fn warn_once(&mut self, warning: &str) {
+        if self.warned.insert(warning.to_owned()) {
+            tracing::warn!(node = &*self.node, "{warning}");
+        }
+    }
+
+    fn stay_down(&mut self, no_contact: NoContact) {
+        let NoContact {
+            error, is_for_good, ..
+        } = no_contact.clone();
         self.contact.send_replace(Some(Err(no_contact)));
         if is_for_good && self.bad.is_none() {
             self.turn_bad(error);
@@ -332,7 +386,13 @@ impl Link {
     /// Sends what waits and takes in replies; whether something has changed.
     fn serve(&mut self, cx: &mut Context<'_>) -> bool {
         if let Line::Up(session) = &mut self.line {
-            session.send(&mut self.queue);
+            let is_kept_out = |command: &Command| {
+                let request = command.as_acquire()?;
+                let is_fenced = request.fence.is_some();
+                let reason = self.restarts.refusal_now(is_fenced)?;
+                Some(NodeError::new(Arc::clone(&self.node), reason))
+            };
+            session.send(&mut self.queue, is_kept_out);
             session.poll(cx);
         }
         let mut has_moved = false;
@@ -345,6 +405,12 @@ impl Link {
                 Answered::Broken(reason) => self.break_off(reason),
             }
         }
+        if let Line::Up(session) = &mut self.line
+            && session.is_found_lost(cx)
+        {
+            has_moved = true;
+            self.break_off("connection closed".to_owned());
+        }
         has_moved
     }
 
@@ -352,6 +418,12 @@ impl Link {
         let mut again = Vec::new();
         let mut unfit = None;
         for (command, reply) in commands.into_iter().zip(replies) {
+            // Whoever may not look can still lock.
+            if !matches!(command.task, Task::Look { .. })
+                && let Some(missing) = failure::missing_right(&reply)
+            {
+                self.lacks(missing);
+            }
             let reason = failure::unfit(&reply, command.is_release());
             let Some(reason) = reason else {
                 again.extend(command.accept(reply, &self.node));
@@ -371,6 +443,18 @@ impl Link {
         }
         self.attempts = 0;
         self.recover();
+    }
+
+    /// Notes that we lack a right at the server.
+    fn lacks(&mut self, right: String) {
+        self.warn_once(&right);
+        self.contact.send_modify(|contact| {
+            if let Some(Ok(facts)) = contact
+                && !facts.missing_rights.contains(&right)
+            {
+                facts.missing_rights.push(right);
+            }
+        });
     }
 
     /// The connection is broken: what was on its way goes out on the next.
@@ -409,6 +493,7 @@ impl Link {
                 reason = error.reason(),
                 "the node does not answer; going on without it"
             );
+            metrics::node_is_down(&self.node);
         }
         for command in self.close() {
             refuse(command, &error, &mut self.owed);
@@ -508,8 +593,13 @@ impl Link {
 }
 
 impl Session {
-    /// Forms batches of what waits, as far as there is room.
-    fn send(&mut self, queue: &mut VecDeque<Command>) {
+    /// Forms batches of what waits, as far as there is room; what the node is
+    /// not to be asked now is answered instead.
+    fn send(
+        &mut self,
+        queue: &mut VecDeque<Command>,
+        is_kept_out: impl Fn(&Command) -> Option<NodeError>,
+    ) {
         while self.batches.len() < BATCHES && !queue.is_empty() {
             let count = queue.len().min(BATCH);
             let mut pipeline = Pipeline::with_capacity(count);
@@ -517,11 +607,18 @@ impl Session {
             while commands.len() < BATCH
                 && let Some(mut command) = queue.pop_front()
             {
+                if let Some(reason) = is_kept_out(&command) {
+                    command.fail(&reason);
+                    continue;
+                }
                 // Also where the caller has gone: a quorum that has decided
                 // still wants its lock on every node.
                 command.is_sent = true;
                 pipeline.add_command(command.to_wire());
                 commands.push(command);
+            }
+            if commands.is_empty() {
+                return;
             }
             self.batches.push_back(Batch {
                 commands,
@@ -541,6 +638,16 @@ impl Session {
                 batch.replies = Some(replies);
             }
         }
+    }
+
+    /// Whether the connection has ended while nothing was on its way: what is
+    /// on its way finds out by itself.
+    fn is_found_lost(&mut self, cx: &mut Context<'_>) -> bool {
+        self.batches.is_empty()
+            && self
+                .lost
+                .as_mut()
+                .is_some_and(|lost| Pin::new(lost).poll(cx).is_ready())
     }
 
     /// The oldest batch, if it is answered; where the connection is broken
@@ -568,6 +675,15 @@ fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
     }
     if let Some(release) = command.fail(error) {
         owed.push(release);
+    }
+}
+
+/// Why there is no connection, whether there never will be one, and what the
+/// server is.
+fn explain(refused: Refused) -> (String, bool, NodeRole) {
+    match refused {
+        Refused::ForNow(reason) => (reason, false, NodeRole::Unknown),
+        Refused::ByKind(role, reason) => (reason, true, role),
     }
 }
 

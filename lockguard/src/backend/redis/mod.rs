@@ -8,8 +8,11 @@ mod fence_key;
 mod link;
 mod owed;
 mod probe;
+mod restarts;
+mod rights;
 #[cfg(test)]
 mod tests;
+mod twins;
 
 use std::{
     borrow::Cow,
@@ -26,19 +29,23 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::{address::Address, link::NoContact, probe::NodeFacts};
+pub(crate) use self::{
+    address::Address, link::NoContact, probe::NodeFacts, restarts::OnRestart, twins::Twins,
+};
 use self::{
     command::{Answer, Command, Counted, Extended, MOST_EXTENDED, Question, Task},
     link::{Contact, Link},
+    restarts::Restarts,
 };
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, Epochs, ExtendReply,
+        ExtendRequest, ReleaseReply, ReleaseRequest,
     },
     clock::until,
     error::NodeError,
-    validity::{LONGEST_NODE_BUDGET, node_budget},
+    node_status::{NodeRole, NodeStatus},
+    validity::{FAR, LONGEST_NODE_BUDGET, node_budget},
 };
 
 /// Keeps locks on one Redis or Valkey server.
@@ -64,6 +71,15 @@ use crate::{
 ///
 /// The connection belongs to the tokio runtime that the node was made on; when
 /// that has ended, every operation is [`BackendError::RuntimeGone`].
+/// A server that has restarted may have lost its locks: [`epochs`] tells of it,
+/// so that all leases on this node alone end at once.
+/// In a [`Redlock`](crate::backend::Redlock) that is put together by hand it
+/// votes on as if nothing had happened; one that a
+/// [`LockManagerBuilder`](crate::LockManagerBuilder) makes keeps it out for a
+/// while.
+///
+/// [`epochs`]: Backend::epochs
+///
 /// Clones share one connection, which is closed when the last of them is
 /// dropped and everything asked has been answered, or has waited for the
 /// response timeout.
@@ -72,6 +88,8 @@ pub struct RedisNode {
     commands: mpsc::UnboundedSender<Command>,
     contact: watch::Receiver<Contact>,
     unanswered: Arc<AtomicUsize>,
+    restarts: Arc<Restarts>,
+    response_timeout: Duration,
     name: Arc<str>,
 }
 
@@ -92,6 +110,13 @@ impl Default for Timeouts {
             response: LONGEST_NODE_BUDGET,
         }
     }
+}
+
+/// What a node is among the others of its manager.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Membership {
+    pub(crate) on_restart: OnRestart,
+    pub(crate) twins: Twins,
 }
 
 /// The most acquires and extends that wait for an answer; more are refused.
@@ -115,26 +140,42 @@ impl RedisNode {
     pub async fn connect(url: &str) -> Result<Self, NodeError> {
         let address =
             Address::parse(url).map_err(|problem| NodeError::new("a node's address", problem))?;
-        let node = Self::open(address, Timeouts::default());
+        let node = Self::open_among(address, Timeouts::default(), Membership::default());
         node.first_contact().await.map_err(|reason| reason.error)?;
         Ok(node)
+    }
+
+    #[cfg(test)]
+    fn open(address: Address, timeouts: Timeouts) -> Self {
+        Self::open_among(address, timeouts, Membership::default())
     }
 
     /// Begins to connect, on the current tokio runtime, and waits for nothing.
     ///
     /// Without a runtime every operation is [`BackendError::RuntimeGone`].
-    pub(crate) fn open(address: Address, timeouts: Timeouts) -> Self {
+    pub(crate) fn open_among(address: Address, timeouts: Timeouts, membership: Membership) -> Self {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (report, contact) = watch::channel(None);
         let name = Arc::clone(address.name());
+        let Membership { on_restart, twins } = membership;
+        let restarts = Arc::new(Restarts::new(on_restart));
         if let Ok(runtime) = Handle::try_current() {
-            let mut link = Link::new(address, timeouts, inbox, report);
+            let mut link = Link::new(
+                address,
+                timeouts,
+                inbox,
+                report,
+                Arc::clone(&restarts),
+                twins,
+            );
             runtime.spawn(unconstrained(poll_fn(move |cx| link.poll(cx))));
         }
         Self {
             commands,
             contact,
             unanswered: Arc::default(),
+            restarts,
+            response_timeout: timeouts.response,
             name,
         }
     }
@@ -153,6 +194,8 @@ impl RedisNode {
             None => Err(NoContact {
                 error: self.silent("no tokio runtime is there to connect to it, or it has ended"),
                 is_for_good: false,
+                twin: None,
+                role: NodeRole::Unknown,
             }),
         }
     }
@@ -181,6 +224,9 @@ impl RedisNode {
         requests: Vec<ExtendRequest>,
     ) -> impl Future<Output = Extended> + Send + 'static {
         let budgets = requests.iter().map(|request| node_budget(request.ttl));
+        for request in &requests {
+            self.restarts.used(request.ttl);
+        }
         let (budget, count) = (budgets.max().unwrap_or_default(), requests.len());
         let reply = self.send(self.counted(), |answer| Task::Extend { requests, answer });
         async move {
@@ -203,6 +249,32 @@ impl RedisNode {
         }
     }
 
+    /// How the node is, from its answer to a look that took so long.
+    fn status(&self, heard: Result<NodeFacts, BackendError>, took: Duration) -> NodeStatus {
+        let (facts, role) = match &*self.contact.borrow() {
+            Some(Ok(facts)) => (facts.clone(), facts.role),
+            Some(Err(no_contact)) => (NodeFacts::default(), no_contact.role),
+            None => (NodeFacts::default(), NodeRole::Unknown),
+        };
+        let status = |role| NodeStatus::new(Arc::clone(&self.name), role);
+        let error = match heard {
+            Ok(now) => {
+                let facts = facts.refreshed(now);
+                let mut status = status(facts.role).with_round_trip(took);
+                if facts.mute.is_none() {
+                    status = status.with_push();
+                }
+                let restart = self.restarts.warning(Instant::now());
+                let warnings = facts.warnings().into_iter().chain(restart);
+                return warnings.fold(status, NodeStatus::with_warning);
+            }
+            Err(BackendError::Unavailable { nodes }) => nodes.into_iter().next(),
+            Err(_) => None,
+        };
+        let error = error.unwrap_or_else(|| self.silent("its tokio runtime has ended"));
+        status(role).with_error(error)
+    }
+
     fn silent(&self, reason: &str) -> NodeError {
         NodeError::new(Arc::clone(&self.name), reason)
     }
@@ -215,6 +287,7 @@ impl Backend for RedisNode {
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let budget = node_budget(request.ttl);
         let question = Question::first(&request);
+        self.restarts.used(request.ttl);
         let reply = self.send(self.counted(), |answer| Task::Acquire {
             request,
             answer,
@@ -250,6 +323,23 @@ impl Backend for RedisNode {
             answer: Some(answer),
         });
         Box::pin(async move { reply?.within(LONGEST_NODE_BUDGET).await })
+    }
+
+    fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
+        let asked = Instant::now();
+        let reply = self.send(Ok(None), |answer| Task::Look { answer });
+        let this = self.clone();
+        Box::pin(async move {
+            let heard = match reply {
+                Ok(waiting) => waiting.within(this.response_timeout.min(FAR)).await,
+                Err(error) => Err(error),
+            };
+            vec![this.status(heard, asked.elapsed())]
+        })
+    }
+
+    fn epochs(&self) -> Option<Epochs> {
+        self.restarts.epochs()
     }
 
     fn address(&self) -> Cow<'_, str> {

@@ -1,10 +1,14 @@
 //! Releases that a node has not confirmed.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
     backend::{AcquireRequest, ReleaseRequest},
     key::LockKey,
+    metrics::OwedRelease,
     token::OwnerToken,
 };
 
@@ -16,7 +20,8 @@ pub(super) const MOST_OWED: usize = 1 << 15;
 /// Bounded: the oldest is forgotten, and its key free by its ttl.
 #[derive(Default)]
 pub(super) struct Owed {
-    releases: VecDeque<ReleaseRequest>,
+    node: Arc<str>,
+    releases: VecDeque<(ReleaseRequest, OwedRelease)>,
     /// What acquires were refused here unsent: the node has nothing of theirs,
     /// unless the caller has repeated one that was sent before.
     /// Without this set, a busy program would fill the bound with give-backs
@@ -25,6 +30,14 @@ pub(super) struct Owed {
 }
 
 impl Owed {
+    /// Nothing is owed to this node yet.
+    pub(super) fn to(node: Arc<str>) -> Self {
+        Self {
+            node,
+            ..Self::default()
+        }
+    }
+
     /// Notes that the acquire never left this process.
     pub(super) fn acquire_unsent(&mut self, request: &AcquireRequest) {
         // Beyond the bound its release will be owed, which does no harm.
@@ -44,7 +57,8 @@ impl Owed {
         if self.releases.len() >= MOST_OWED {
             self.releases.pop_front();
         }
-        self.releases.push_back(release);
+        self.releases
+            .push_back((release, OwedRelease::to(&self.node)));
     }
 
     /// Forgets which acquires were unsent: from now on they are sent again.
@@ -54,7 +68,8 @@ impl Owed {
 
     /// Takes what is owed, oldest first.
     pub(super) fn take(&mut self) -> VecDeque<ReleaseRequest> {
-        std::mem::take(&mut self.releases)
+        let releases = std::mem::take(&mut self.releases);
+        releases.into_iter().map(|(release, _)| release).collect()
     }
 }
 

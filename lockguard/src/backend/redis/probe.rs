@@ -1,5 +1,9 @@
 //! What a server says about itself when it is connected to.
 
+use redis::Value;
+
+use crate::node_status::NodeRole;
+
 /// What a server said about itself; nothing of it is certain, since asking can
 /// be forbidden.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -7,28 +11,42 @@ pub(crate) struct NodeFacts {
     /// Identifies one run of the server: a restart changes it.
     pub(crate) run_id: Option<String>,
     /// What kind of server it is.
-    pub(crate) role: Role,
+    pub(crate) role: NodeRole,
     /// Whether it is still reading its data from disk, and refuses commands.
     pub(crate) is_loading: bool,
     /// What is evicted when the memory is used up: `noeviction` is right.
     pub(crate) eviction_policy: Option<String>,
-}
-
-/// What kind of server it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// A primary by itself, as far as it is known.
-    #[default]
-    Primary,
-    /// Copies a primary.
-    Replica,
-    /// Belongs to a cluster.
-    ClusterNode,
-    /// Watches over servers, and keeps no keys.
-    Sentinel,
+    /// How many bytes it may use; zero: without a limit.
+    pub(crate) memory_limit: Option<u64>,
+    /// Why waiters cannot be told anything there, if they cannot.
+    pub(crate) mute: Option<String>,
+    /// What we may not do there and should.
+    pub(crate) missing_rights: Vec<String>,
 }
 
 impl NodeFacts {
+    /// Reads the reply to `INFO`, whatever it is: whoever may not ask can still
+    /// lock.
+    pub(super) fn of_reply(reply: Option<Value>) -> Self {
+        match reply {
+            Some(Value::BulkString(info)) => Self::parse(&String::from_utf8_lossy(&info)),
+            Some(Value::VerbatimString { text, .. }) => Self::parse(&text),
+            _ => Self::default(),
+        }
+    }
+
+    /// The same facts, with what the server says of itself now.
+    pub(super) fn refreshed(self, now: Self) -> Self {
+        if now.run_id.is_none() {
+            return self;
+        }
+        Self {
+            mute: self.mute,
+            missing_rights: self.missing_rights,
+            ..now
+        }
+    }
+
     /// Reads the reply to `INFO`; lines that are missing stay unknown.
     pub(super) fn parse(info: &str) -> Self {
         let field = |name: &str| {
@@ -38,41 +56,79 @@ impl NodeFacts {
                 .map(|(_, value)| value.trim())
         };
         let role = if field("redis_mode") == Some("sentinel") {
-            Role::Sentinel
+            NodeRole::Sentinel
         } else if field("cluster_enabled") == Some("1") || field("redis_mode") == Some("cluster") {
-            Role::ClusterNode
-        } else if field("role") == Some("slave") {
-            Role::Replica
+            NodeRole::ClusterNode
         } else {
-            Role::Primary
+            match field("role") {
+                Some("slave") => NodeRole::Replica,
+                Some("master") => NodeRole::Primary,
+                _ => NodeRole::Unknown,
+            }
         };
         Self {
             run_id: field("run_id").map(str::to_owned),
             role,
             is_loading: field("loading") == Some("1"),
             eviction_policy: field("maxmemory_policy").map(str::to_owned),
+            memory_limit: field("maxmemory").and_then(|bytes| bytes.parse().ok()),
+            mute: None,
+            missing_rights: Vec::new(),
         }
     }
 
     /// Why no lock can be kept there, and what to give instead.
     pub(super) fn refusal(&self) -> Option<&'static str> {
         match self.role {
-            Role::Primary => None,
-            Role::Replica => Some("this is a replica; give the primary's address"),
-            Role::ClusterNode => {
+            NodeRole::Replica => Some("this is a replica; give the primary's address"),
+            NodeRole::ClusterNode => {
                 Some("this is a node of a cluster; give servers that are independent of each other")
             }
-            Role::Sentinel => {
+            NodeRole::Sentinel => {
                 Some("this is a sentinel, which keeps no keys; give the primary's address")
             }
+            NodeRole::Primary | NodeRole::Memory | NodeRole::Unknown => None,
         }
     }
 
-    /// The eviction policy, if it can throw locks away.
-    pub(super) fn dangerous_eviction(&self) -> Option<&str> {
-        self.eviction_policy
-            .as_deref()
-            .filter(|policy| *policy != "noeviction")
+    /// What endangers locks there, and what to do about it.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        warnings.extend(self.dangerous_eviction());
+        if self.run_id.is_none() {
+            warnings.push(
+                "the server does not say what it is, so that a restart, a replica and an eviction \
+                 policy go unnoticed; grant `info`"
+                    .to_owned(),
+            );
+        }
+        warnings.extend(self.mute.as_ref().map(|reason| {
+            format!(
+                "the server speaks no RESP3 (`HELLO 3` came to: {reason}), so that waiters cannot \
+                 be told that a lock is free, and ask again and again; and a restart is noticed \
+                 only when the server is next asked something"
+            )
+        }));
+        warnings.extend(self.missing_rights.iter().cloned());
+        warnings
+    }
+
+    /// What the eviction policy does to locks: keys with a ttl go first, or as
+    /// well, under every one but `noeviction`.
+    fn dangerous_eviction(&self) -> Option<String> {
+        let policy = self.eviction_policy.as_deref()?;
+        if policy == "noeviction" {
+            return None;
+        }
+        // Without a limit nothing is evicted, until somebody sets one.
+        let when = if self.memory_limit == Some(0) {
+            "would evict locks once maxmemory is set and used up"
+        } else {
+            "evicts locks when its memory is used up"
+        };
+        Some(format!(
+            "the server {when}: its maxmemory-policy is {policy}; set it to noeviction"
+        ))
     }
 }
 
@@ -89,7 +145,8 @@ mod tests {
         let facts = NodeFacts::parse(PRIMARY);
         assert_eq!(facts.run_id.as_deref(), Some("4ad5"));
         assert_eq!(facts.refusal(), None);
-        assert_eq!(facts.dangerous_eviction(), None);
+        assert_eq!(facts.role, NodeRole::Primary);
+        assert!(facts.warnings().is_empty(), "{:?}", facts.warnings());
     }
 
     #[test]
@@ -119,7 +176,20 @@ mod tests {
     #[test]
     fn another_eviction_policy_is_dangerous() {
         let facts = NodeFacts::parse(&PRIMARY.replace("noeviction", "volatile-lru"));
-        assert_eq!(facts.dangerous_eviction(), Some("volatile-lru"));
+        let warnings = facts.warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("evicts locks"), "{warnings:?}");
+        assert!(warnings[0].contains("volatile-lru"), "{warnings:?}");
+    }
+
+    #[test]
+    fn without_a_memory_limit_another_policy_is_a_danger_to_come() {
+        let info = PRIMARY.replace("noeviction", "allkeys-lru\r\nmaxmemory:0");
+        let warnings = NodeFacts::parse(&info).warnings();
+        assert!(
+            warnings[0].contains("once maxmemory is set"),
+            "{warnings:?}"
+        );
     }
 
     #[test]

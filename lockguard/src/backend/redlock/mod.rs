@@ -11,8 +11,10 @@ use crate::{
         ReleaseReply, ReleaseRequest,
     },
     background::Background,
+    clock::all,
     fencing_token::FencingToken,
     key::LockKey,
+    node_status::NodeStatus,
     quorum::{
         Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
     },
@@ -57,10 +59,7 @@ impl Redlock {
     pub fn new(nodes: impl IntoIterator<Item = Arc<dyn Backend>>) -> Self {
         let nodes: Arc<[_]> = nodes.into_iter().collect();
         if nodes.len().is_multiple_of(2) {
-            tracing::warn!(
-                nodes = nodes.len(),
-                "an even number of nodes costs a node and adds no safety; use an odd one"
-            );
+            tracing::warn!(nodes = nodes.len(), "{EVEN}");
         }
         let is_immediate = nodes.iter().all(Backend::is_immediate);
         Self {
@@ -248,6 +247,21 @@ impl Backend for Redlock {
         })))
     }
 
+    /// All nodes' answers, in their order; the last one of an even number is
+    /// warned of.
+    fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
+        let is_even = self.nodes.len().is_multiple_of(2);
+        let looks = self.nodes.iter().map(Backend::nodes).collect();
+        Box::pin(async move {
+            let mut nodes = all(looks).await.concat();
+            if is_even {
+                let last = nodes.pop().map(|last| last.with_warning(EVEN));
+                nodes.extend(last);
+            }
+            nodes
+        })
+    }
+
     fn is_immediate(&self) -> bool {
         self.nodes.iter().all(Backend::is_immediate)
     }
@@ -265,6 +279,8 @@ impl fmt::Debug for Redlock {
             .finish_non_exhaustive()
     }
 }
+
+const EVEN: &str = "an even number of nodes costs a node and adds no safety; use an odd one";
 
 /// How often nodes are asked to raise a token before the attempt counts as
 /// split.
