@@ -100,6 +100,7 @@ fn call(client: u16, key: u16, outcome: Outcome, (begin, end): (u64, u64)) -> Re
         who: who(client, key),
         operation: Operation::Acquire,
         outcome,
+        is_fenced: false,
         begin: at(begin),
         end: at(end),
         ttl: TTL,
@@ -113,6 +114,8 @@ fn call(client: u16, key: u16, outcome: Outcome, (begin, end): (u64, u64)) -> Re
 fn flaws(records: impl IntoIterator<Item = Record>) -> Vec<Flaw> {
     let verdict = check(&Evidence {
         fault: Fault::None,
+        nodes: 3,
+        longest_ttl: TTL,
         windows: Vec::new(),
         records: records.into_iter().collect(),
         standstills: Vec::new(),

@@ -14,7 +14,7 @@ use super::{
     client::Job,
     clock::Stamp,
     evidence::{Evidence, Span, Standstill, Window},
-    fault::{Fault, Reach, bounds},
+    fault::{Fault, bounds},
     journal::Journal,
     probes::{Probes, Whose},
     verdict::Verdict,
@@ -82,8 +82,8 @@ struct Running {
     journal: tempfile::TempPath,
     until: Stamp,
     windows: Vec<Window>,
-    /// Which servers each of the windows met.
-    victims: Vec<Vec<usize>>,
+    /// The servers in the order in which a fault meets them.
+    order: Vec<usize>,
     /// Off by so many seconds, each server.
     clocks: Vec<f64>,
     probes: Probes,
@@ -112,6 +112,7 @@ impl Running {
                     .map(|server| (server.url(), server.pid()))
                     .collect(),
             ),
+            order: (0..cell.nodes).collect(),
             cell,
             servers,
             proxies,
@@ -119,7 +120,6 @@ impl Running {
             next_client: 0,
             journal,
             windows: Vec::new(),
-            victims: Vec::new(),
         };
         for _ in 0..CLIENTS {
             running.start_client();
@@ -165,6 +165,7 @@ impl Running {
                 Some(_) => 200,
             },
             drops_runtime: fault == Fault::RuntimeDropped,
+            has_no_delay: fault.has_no_delay(),
             bug,
         };
         let args = job.to_args();
@@ -181,6 +182,7 @@ impl Running {
             }
         }
         sleep(CALM).await;
+        self.order.shuffle(&mut self.random);
         let mut is_majority = self.random.random();
         while let Some(length) = self.next_window() {
             self.window(length, is_majority).await;
@@ -199,6 +201,8 @@ impl Running {
             .collect();
         let evidence = Evidence {
             fault,
+            nodes: self.cell.nodes,
+            longest_ttl: self.cell.longest_ttl,
             windows: self.windows.clone(),
             records: Journal::read(&self.journal),
             standstills,
@@ -215,10 +219,8 @@ impl Running {
         let Whose::Server(server) = whose else {
             return false;
         };
-        let mut windows = self.windows.iter().zip(&self.victims);
-        windows.any(|(window, victims)| {
-            victims.contains(&server) && window.span.meets(standstill.span)
-        })
+        let mut windows = self.windows.iter();
+        windows.any(|window| window.victims.contains(&server) && window.span.meets(standstill.span))
     }
 
     /// By how much clocks were set back, at most.
@@ -245,33 +247,49 @@ impl Running {
 
     /// Does the fault, undoes it after so long, and notes when that was.
     async fn window(&mut self, length: Duration, is_majority: bool) {
-        let nodes = self.cell.nodes;
         let fault = self.cell.fault;
-        let reach = match (fault.hits_servers(), nodes) {
-            (false, _) => Reach::Other,
-            (true, 1) => Reach::Majority,
-            (true, _) if is_majority => Reach::Majority,
-            (true, _) => Reach::Minority,
-        };
-        let mut victims: Vec<_> = (0..nodes).collect();
-        victims.shuffle(&mut self.random);
-        victims.truncate(fault.victims(reach, nodes));
+        let victims = self.victims(is_majority, length);
         let begin = Stamp::now();
         self.do_fault(&victims, length).await;
         let end = Stamp::now();
         self.windows.push(Window {
             span: Span { begin, end },
-            reach,
+            victims: if fault.hits_servers() {
+                victims
+            } else {
+                Vec::new()
+            },
         });
         // Some have been started again.
         for (nth, server) in self.servers.iter().enumerate() {
             self.probes.watch(Whose::Server(nth), server.pid());
         }
-        self.victims.push(if fault.hits_servers() {
-            victims
+    }
+
+    /// The servers that the next fault meets.
+    fn victims(&mut self, is_majority: bool, length: Duration) -> Vec<usize> {
+        let nodes = self.cell.nodes;
+        let fault = self.cell.fault;
+        let minority = (nodes - 1) / 2;
+        if !fault.forgets() {
+            self.order.shuffle(&mut self.random);
+        }
+        let count = if !fault.hits_servers() {
+            // A clock is one server's own; the rest meets all.
+            if fault.needs_clock() {
+                minority.max(1)
+            } else {
+                nodes
+            }
+        } else if fault.forgets() {
+            // The same ones each time, since they are kept out for long; and
+            // so a majority at the end only.
+            let is_last = self.until - Stamp::now() < 2 * (length + bounds::RECOVERY);
+            minority + usize::from(nodes == 1 || is_majority && is_last)
         } else {
-            Vec::new()
-        });
+            minority + usize::from(nodes == 1 || is_majority)
+        };
+        self.order[..count].to_vec()
     }
 
     async fn do_fault(&mut self, victims: &[usize], length: Duration) {
@@ -297,7 +315,9 @@ impl Running {
                 sleep(length).await;
                 self.on_servers(victims, Server::restart);
             }
-            Fault::RestartedEmpty => self.on_servers(victims, Server::restart),
+            Fault::RestartedEmpty | Fault::RestartedUnguarded => {
+                self.on_servers(victims, Server::restart);
+            }
             Fault::RestartedWithData => self.on_servers(victims, Server::restart_with_data),
             Fault::PartitionedOneWay => {
                 let requests = self.random.random();

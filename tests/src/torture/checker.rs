@@ -1,7 +1,7 @@
 //! Judges what happened in a cell.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     time::Duration,
 };
@@ -9,7 +9,7 @@ use std::{
 use super::{
     clock::{Nanos as _, Stamp},
     evidence::{Evidence, Span, Standstill, Window},
-    fault::{Fault, Reach, bounds},
+    fault::{Fault, bounds},
     journal::{Call, Interface, Operation, Outcome, Record, Stall, Start, Usage, Who},
     verdict::{Counts, Flaw, Verdict, Violation},
     work::PRIVATE,
@@ -197,20 +197,51 @@ impl<'a> Checker<'a> {
             .sum()
     }
 
-    /// Whether the fault was there, or its effects may have been.
-    fn is_in_window(&self, span: Span, is_meant: impl Fn(&Window) -> bool) -> bool {
-        self.evidence.windows.iter().any(|window| {
-            let span_of_effects = Span {
+    /// The windows whose effects this may have met.
+    fn windows_around(&self, span: Span, recovery: Duration) -> impl Iterator<Item = &Window> {
+        self.evidence.windows.iter().filter(move |window| {
+            let effects = Span {
                 begin: window.span.begin,
-                end: window.span.end + bounds::RECOVERY,
+                end: window.span.end + recovery,
             };
-            is_meant(window) && span_of_effects.meets(span)
+            effects.meets(span)
         })
     }
 
-    fn is_without_quorum(&self, span: Span) -> bool {
-        self.evidence.fault.hits_servers()
-            && self.is_in_window(span, |window| window.reach == Reach::Majority)
+    fn is_in_window(&self, span: Span) -> bool {
+        let mut around = self.windows_around(span, bounds::RECOVERY);
+        around.next().is_some()
+    }
+
+    /// Whether so many servers were away, or had no vote, that no quorum was
+    /// left.
+    fn is_without_quorum(&self, call: &Call) -> bool {
+        let around = self.windows_around(span_of(call), self.recovery(call));
+        let victims: HashSet<_> = around.flat_map(|window| &window.victims).collect();
+        victims.len() > self.spare()
+    }
+
+    fn is_promised(&self) -> bool {
+        self.evidence.fault.is_promised(self.evidence.nodes)
+    }
+
+    /// How many servers a quorum can do without.
+    fn spare(&self) -> usize {
+        (self.evidence.nodes - 1) / 2
+    }
+
+    /// How long after a fault this call may still feel it.
+    fn recovery(&self, call: &Call) -> Duration {
+        let Evidence { fault, nodes, .. } = *self.evidence;
+        let is_kept_out = fault.forgets()
+            && !fault.has_no_delay()
+            && nodes >= 3
+            && call.operation == Operation::Acquire;
+        match (is_kept_out, call.is_fenced) {
+            (false, _) => bounds::RECOVERY,
+            (true, false) => bounds::RECOVERY + self.evidence.longest_ttl,
+            (true, true) => bounds::RECOVERY + self.evidence.longest_ttl + bounds::FENCED_RESTART,
+        }
     }
 }
 
@@ -251,7 +282,7 @@ impl Checker<'_> {
                 Outcome::Busy => counts.busy += 1,
                 Outcome::Unavailable => {
                     counts.unavailable += 1;
-                    counts.excused += u64::from(!self.is_without_quorum(span_of(call)));
+                    counts.excused += u64::from(!self.is_without_quorum(call));
                 }
                 Outcome::Cancelled => counts.cancelled += 1,
                 Outcome::RuntimeGone => counts.runtime_gone += 1,
@@ -396,18 +427,21 @@ impl Checker<'_> {
                 None
             }
             Outcome::Unavailable => {
-                let is_right = self.is_without_quorum(span) || self.is_excused(call);
+                let is_right = self.is_without_quorum(call) || self.is_excused(call);
                 (!is_right).then(|| "a quorum of servers was there".to_owned())
             }
             Outcome::Expired | Outcome::MaxHold => self.why_not_lost(call),
-            Outcome::Taken => fault
-                .is_promised()
-                .then(|| "nobody had taken it".to_owned()),
+            Outcome::Taken => {
+                let is_right = !self.is_promised()
+                    // A single server that has restarted ends all leases.
+                    || (self.evidence.nodes == 1 && fault.restarts() && self.is_in_window(span));
+                (!is_right).then(|| "nobody had taken it".to_owned())
+            }
             Outcome::NotHeld | Outcome::NotOwner => {
                 // What was executed before the connection broke is asked again.
                 let is_right = call.end >= self.asked(call) + call.ttl
-                    || !fault.is_promised()
-                    || self.is_in_window(span, |_| true)
+                    || !self.is_promised()
+                    || self.is_in_window(span)
                     || self.is_excused(call);
                 (!is_right).then(|| "its ttl had not passed".to_owned())
             }
@@ -448,7 +482,7 @@ impl Checker<'_> {
         let until = last.end + last.ttl + self.evidence.set_back + bounds::SLACK;
         let is_right = !is_clean && call.begin <= until
             // A release that nobody waited for, or that found no quorum.
-            || self.is_in_window(span_of(last), |_| true)
+            || self.is_in_window(span_of(last))
             || self.is_excused(last);
         (!is_right).then(|| "nobody else wants this key".to_owned())
     }
@@ -556,7 +590,7 @@ impl Checker<'_> {
             return;
         }
         for window in &self.evidence.windows {
-            if window.reach != Reach::Majority || window.span.length() < LONG {
+            if window.victims.len() <= self.spare() || window.span.length() < LONG {
                 continue;
             }
             let mut failed = self.calls.values().flatten().filter(|call| {

@@ -51,6 +51,8 @@ pub struct Job {
     pub long: u32,
     /// Whether it drops its manager's runtime, again and again.
     pub drops_runtime: bool,
+    /// Whether a server that has restarted may vote at once.
+    pub has_no_delay: bool,
     /// What is wrong with its manager.
     pub bug: Option<Bug>,
 }
@@ -69,6 +71,7 @@ impl Job {
             self.cancelled.to_string(),
             self.long.to_string(),
             self.drops_runtime.to_string(),
+            self.has_no_delay.to_string(),
             self.bug.map_or("right", Bug::name).to_owned(),
         ]
     }
@@ -85,6 +88,7 @@ impl Job {
             cancelled,
             long,
             drops_runtime,
+            has_no_delay,
             bug,
         ] = args
         else {
@@ -100,6 +104,7 @@ impl Job {
             cancelled: cancelled.parse().ok()?,
             long: long.parse().ok()?,
             drops_runtime: drops_runtime.parse().ok()?,
+            has_no_delay: has_no_delay.parse().ok()?,
             bug: bug.parse().ok(),
         })
     }
@@ -167,8 +172,18 @@ async fn connect(job: &Job) -> LockManager {
     let builder = builder
         .retry(RetryPolicy::within(TOKEN_WAIT))
         .label(format!("client-{}", job.client));
+    let delay = if job.has_no_delay {
+        Duration::ZERO
+    } else {
+        job.longest_ttl
+    };
     // A new client may find servers that are away.
-    builder.lazy().build().await.expect("an address")
+    builder
+        .restart_delay(delay)
+        .lazy()
+        .build()
+        .await
+        .expect("an address")
 }
 
 impl<'a> Client<'a> {

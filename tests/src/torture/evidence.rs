@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::{
-    clock::Stamp,
-    fault::{Fault, Reach},
-    journal::Record,
-};
+use super::{clock::Stamp, fault::Fault, journal::Record};
 
 /// All that is known of a cell.
 #[derive(Debug, Clone)]
 pub struct Evidence {
     /// What was done.
     pub fault: Fault,
+    /// On how many servers.
+    pub nodes: usize,
+    /// The longest ttl of the clients' locks.
+    pub longest_ttl: Duration,
     /// When it was done.
     pub windows: Vec<Window>,
     /// What the clients wrote.
@@ -58,10 +58,10 @@ pub struct Standstill {
 }
 
 /// When the fault was there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     /// From its beginning to the end of what undid it.
     pub span: Span,
-    /// How many servers it met.
-    pub reach: Reach,
+    /// Which servers it took away.
+    pub victims: Vec<usize>,
 }

@@ -13,8 +13,11 @@ pub enum Fault {
     Refused,
     /// Servers are killed, and started again, empty, after the longest ttl.
     Killed,
-    /// Servers are killed and started again at once, empty.
+    /// Servers are killed and started again at once, empty; clients know by
+    /// `restart_delay` for how long such a server must not vote.
     RestartedEmpty,
+    /// The same, with a `restart_delay` of zero.
+    RestartedUnguarded,
     /// Servers that write every command to disk are killed and started again.
     RestartedWithData,
     /// Requests are lost, or replies are.
@@ -43,24 +46,14 @@ pub enum Fault {
     RuntimeDropped,
 }
 
-/// How many servers a fault meets at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// As many as a quorum can do without.
-    Minority,
-    /// So many that no quorum is left.
-    Majority,
-    /// No server: clients, or all servers in a way that stops none.
-    Other,
-}
-
 impl Fault {
     /// All of them, as the matrix prints them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::None,
         Self::Hung,
         Self::Refused,
         Self::Killed,
+        Self::RestartedEmpty,
         Self::RestartedWithData,
         Self::PartitionedOneWay,
         Self::PartitionedTwoWay,
@@ -73,7 +66,7 @@ impl Fault {
         Self::ClientKilled,
         Self::CallerCancelled,
         Self::RuntimeDropped,
-        Self::RestartedEmpty,
+        Self::RestartedUnguarded,
         Self::ClockForward,
     ];
 
@@ -85,6 +78,7 @@ impl Fault {
             Self::Refused => "refused",
             Self::Killed => "killed",
             Self::RestartedEmpty => "restarted empty",
+            Self::RestartedUnguarded => "restarted, no delay",
             Self::RestartedWithData => "restarted with data",
             Self::PartitionedOneWay => "partitioned one way",
             Self::PartitionedTwoWay => "partitioned two ways",
@@ -101,9 +95,41 @@ impl Fault {
         }
     }
 
-    /// Whether the promises hold under it.
-    pub fn is_promised(self) -> bool {
-        !matches!(self, Self::RestartedEmpty | Self::ClockForward)
+    /// Whether the promises hold under it, on so many servers.
+    pub fn is_promised(self, nodes: usize) -> bool {
+        match self {
+            // A single server has nobody that remembers for it.
+            Self::RestartedEmpty => nodes >= 3,
+            Self::RestartedUnguarded | Self::ClockForward => false,
+            _ => true,
+        }
+    }
+
+    /// On how many servers it is run.
+    pub fn nodes(self) -> &'static [usize] {
+        match self {
+            // A single server has no `restart_delay`.
+            Self::RestartedUnguarded => &[3, 5],
+            _ => &[1, 3, 5],
+        }
+    }
+
+    /// Whether servers are new ones afterwards, which know nothing.
+    pub fn forgets(self) -> bool {
+        matches!(
+            self,
+            Self::Killed | Self::RestartedEmpty | Self::RestartedUnguarded
+        )
+    }
+
+    /// Whether servers are started again.
+    pub fn restarts(self) -> bool {
+        self.forgets() || self == Self::RestartedWithData
+    }
+
+    /// Whether clients are told that a restarted server may vote at once.
+    pub fn has_no_delay(self) -> bool {
+        matches!(self, Self::RestartedUnguarded | Self::RestartedWithData)
     }
 
     /// Whether it needs a library that changes a server's clock.
@@ -118,6 +144,7 @@ impl Fault {
             | Self::Refused
             | Self::Killed
             | Self::RestartedEmpty
+            | Self::RestartedUnguarded
             | Self::RestartedWithData
             | Self::PartitionedOneWay
             | Self::PartitionedTwoWay
@@ -146,18 +173,6 @@ impl Fault {
                 | Self::PartitionedOneWay
                 | Self::PartitionedTwoWay
         )
-    }
-
-    /// How many of `nodes` servers it meets.
-    pub fn victims(self, reach: Reach, nodes: usize) -> usize {
-        let minority = (nodes - 1) / 2;
-        match reach {
-            Reach::Minority => minority,
-            Reach::Majority => minority + 1,
-            // Its clock is one server's own.
-            Reach::Other if self.needs_clock() => minority.max(1),
-            Reach::Other => nodes,
-        }
     }
 }
 
@@ -204,6 +219,10 @@ pub mod bounds {
     /// find out that they do not answer, and at most another one until the
     /// next attempt to connect.
     pub const RECOVERY: Duration = Duration::from_millis(2500);
+
+    /// For how long a server that has restarted gives no vote to a fenced
+    /// acquire, beyond the longest ttl.
+    pub const FENCED_RESTART: Duration = Duration::from_secs(20);
 
     /// What a client may gain in memory.
     pub const MEMORY: u64 = 32 << 20;

@@ -125,6 +125,8 @@ pub struct Call {
     pub operation: Operation,
     /// What it came to.
     pub outcome: Outcome,
+    /// Whether a fencing token was asked for.
+    pub is_fenced: bool,
     /// When it was called.
     pub begin: Stamp,
     /// When it had returned.
@@ -305,7 +307,8 @@ fn encode(record: &Record) -> [u8; LENGTH] {
         Record::Call(call) => {
             let mut fields = Fields::of(0, call.who);
             fields.outcome = index_of(&Outcome::ALL, &call.outcome);
-            fields.flag = index_of(&Operation::ALL, &call.operation);
+            let operation = index_of(&Operation::ALL, &call.operation);
+            fields.flag = operation | (u8::from(call.is_fenced) << 7);
             fields.numbers[1..].copy_from_slice(&[
                 call.begin.nanos(),
                 call.end.nanos(),
@@ -376,7 +379,8 @@ fn decode(bytes: &[u8; LENGTH]) -> Record {
     match fields.kind {
         0 => Record::Call(Call {
             who: fields.who(),
-            operation: Operation::ALL[usize::from(fields.flag)],
+            operation: Operation::ALL[usize::from(fields.flag & 0x7f)],
+            is_fenced: fields.flag >> 7 == 1,
             outcome: Outcome::ALL[usize::from(fields.outcome)],
             begin: fields.stamp(1),
             end: fields.stamp(2),
@@ -435,6 +439,7 @@ mod tests {
                 who,
                 operation: Operation::Extend,
                 outcome: Outcome::Other,
+                is_fenced: true,
                 begin,
                 end,
                 ttl: second,

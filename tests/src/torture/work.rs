@@ -240,6 +240,7 @@ impl Drop for Pending<'_> {
             who: self.who,
             operation: self.operation,
             outcome: self.outcome,
+            is_fenced: plan.is_fenced,
             begin: self.begin,
             end: Stamp::now(),
             ttl: plan.ttl,
