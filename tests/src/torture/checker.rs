@@ -432,9 +432,13 @@ impl Checker<'_> {
             }
             Outcome::Expired | Outcome::MaxHold => self.why_not_lost(call),
             Outcome::Taken => {
-                let is_right = !self.is_promised()
-                    // A single server that has restarted ends all leases.
-                    || (self.evidence.nodes == 1 && fault.restarts() && self.is_in_window(span));
+                // Servers that have restarted do not know of the lease.
+                let since = Span {
+                    begin: self.asked(call),
+                    end: call.end,
+                };
+                let is_right =
+                    !self.is_promised() || (fault.restarts() && self.is_in_window(since));
                 (!is_right).then(|| "nobody had taken it".to_owned())
             }
             Outcome::NotHeld | Outcome::NotOwner => {
