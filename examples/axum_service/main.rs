@@ -42,6 +42,10 @@ const ADDRESS: &str = "127.0.0.1:3000";
 /// slowest handler, and a little.
 const GRACE: Duration = Duration::from_secs(6);
 
+/// How long those that are cut short then, and the releases of their locks, may
+/// take; an orchestrator kills after ten seconds or later.
+const LAST: Duration = Duration::from_secs(2);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -83,11 +87,14 @@ async fn serve(url: Option<&str>, address: &str) -> Result<ExitCode, Failure> {
     told_to_stop().await?;
     info!("no new bookings; those that run have {GRACE:?} to end");
     drop(leave);
-    if let Ok(ended) = timeout(GRACE, server).await {
+    let ended = timeout(GRACE, server).await;
+    // Ends what is still locked, and gives every lock back.
+    let drained = lockguard::drain(LAST).await;
+    info!("{drained}");
+    if let (Ok(ended), true) = (ended, drained.is_clean()) {
         ended??;
         Ok(ExitCode::SUCCESS)
     } else {
-        // They are dropped with the runtime, and their locks end by their ttl.
         warn!("bookings were cut short");
         Ok(ExitCode::FAILURE)
     }

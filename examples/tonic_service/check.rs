@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lockguard::LockManager;
+use lockguard::{Drained, LockManager};
 use lockguard_examples::{Failure, Story, server::Server};
 use tokio::{
     net::TcpListener,
@@ -22,6 +22,7 @@ use tonic::{
 };
 
 use crate::{
+    LAST,
     booking::{BookRequest, booking_client::BookingClient, booking_server::BookingServer},
     seats::{Seats, Tickets},
 };
@@ -151,9 +152,13 @@ async fn a_shutdown(story: &mut Story, service: Service, url: &str) -> Result<()
     {
         free.release().await?;
     }
-    service.stop().await?;
+    let drained = service.stop().await?;
     let code = booking.await?;
     story.promise(code == Code::Ok, format!("its booking ends {code:?}"));
+    story.promise(
+        drained.is_clean(),
+        format!("its manager is drained: {drained}"),
+    );
     let free = manager
         .lock(&key, Duration::from_secs(2))
         .try_acquire()
@@ -167,6 +172,7 @@ async fn a_shutdown(story: &mut Story, service: Service, url: &str) -> Result<()
 
 /// A replica, and a client of it.
 struct Service {
+    manager: LockManager,
     client: BookingClient<Channel>,
     leave: oneshot::Sender<()>,
     server: JoinHandle<Result<(), transport::Error>>,
@@ -176,7 +182,8 @@ impl Service {
     async fn start(url: &str, tickets: &Tickets) -> Result<Self, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address: SocketAddr = listener.local_addr()?;
-        let seats = Seats::new(LockManager::connect(url).await?, tickets.clone());
+        let manager = LockManager::connect(url).await?;
+        let seats = Seats::new(manager.clone(), tickets.clone());
         let (leave, left) = oneshot::channel();
         let server = transport::Server::builder()
             .add_service(BookingServer::new(seats))
@@ -186,6 +193,7 @@ impl Service {
         let server = tokio::spawn(server);
         let client = BookingClient::connect(format!("http://{address}")).await?;
         Ok(Self {
+            manager,
             client,
             leave,
             server,
@@ -196,10 +204,11 @@ impl Service {
         book(self.client.clone(), seat).await
     }
 
-    /// Lets the calls that run finish.
-    async fn stop(self) -> Result<(), Failure> {
+    /// Lets the calls that run finish, and says what came of their locks.
+    async fn stop(self) -> Result<Drained, Failure> {
         drop(self.leave);
-        Ok(self.server.await??)
+        self.server.await??;
+        Ok(self.manager.drain(LAST).await)
     }
 }
 

@@ -16,7 +16,7 @@ mod seats;
 #[expect(unreachable_pub, clippy::pedantic, reason = "it is generated")]
 mod booking;
 
-use std::{env, io, process::ExitCode};
+use std::{env, io, process::ExitCode, time::Duration};
 
 use lockguard::LockManager;
 use lockguard_examples::{Failure, failed, replica::say, server};
@@ -28,6 +28,9 @@ use crate::{
 };
 
 const ADDRESS: &str = "127.0.0.1:50051";
+
+/// How long the locks that are left may take to be given back.
+const LAST: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -45,7 +48,8 @@ async fn serve() -> Result<ExitCode, Failure> {
         say("LOCKGUARD_URL is not set: the locks are those of this process alone")?;
         io::Result::Ok(String::from("memory://"))
     })?;
-    let seats = Seats::new(LockManager::connect(url).await?, Tickets::default());
+    let manager = LockManager::connect(url).await?;
+    let seats = Seats::new(manager.clone(), Tickets::default());
     say(format_args!("listening on {ADDRESS}"))?;
     Server::builder()
         .add_service(BookingServer::new(seats))
@@ -53,5 +57,8 @@ async fn serve() -> Result<ExitCode, Failure> {
             let _ = tokio::signal::ctrl_c().await;
         })
         .await?;
+    // Nothing is locked any more, unless a handler has left something behind.
+    let drained = manager.drain(LAST).await;
+    say(format_args!("{drained}"))?;
     Ok(ExitCode::SUCCESS)
 }

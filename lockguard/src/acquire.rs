@@ -21,9 +21,11 @@ use crate::{
     fence,
     fencing_token::FencingToken,
     guard::LockGuard,
+    holding::Holding,
     key::LockKey,
     keys::LockKeys,
     lease::Lease,
+    live::Candidate,
     observe::Acquiring,
     point::Point,
     queue::{LocalHolder, Places, Turn},
@@ -68,6 +70,8 @@ pub(crate) struct Grant {
     fencing_token: Option<FencingToken>,
     /// With what the lease ends.
     epoch: Option<Epoch>,
+    /// Dropped last.
+    acquiring: Option<Candidate>,
 }
 
 impl Grant {
@@ -127,6 +131,8 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         start,
         fencing_token,
         epoch,
+        // Until the guard has been entered.
+        acquiring: _acquiring,
     } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
@@ -139,11 +145,12 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         want.terms.max_hold,
     );
     lease.ends_with(epoch);
-    let mut guard = LockGuard::new(core, lease, token, want.ttl, want.terms, places);
+    let key = lease.key().clone();
+    let holding = Holding::new(lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
-    guard.begin_renewal();
-    Ok(guard)
+    // One that is refused gives them back at once.
+    LockGuard::enter(core, holding).map_err(|_refused| LockError::draining(&key))
 }
 
 /// Takes the keys, or says why not.
@@ -166,6 +173,18 @@ pub(crate) async fn take(
 /// See [`take`].
 async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     check(core, want)?;
+    let draining = || LockError::draining(want.keys.first());
+    let acquiring = core.live.acquiring().ok_or_else(draining)?;
+    // Dropped before `acquiring`, and what it has taken is given back.
+    let contest = pin!(contest(core, want, places));
+    let contested = core.live.unless_draining(contest).await;
+    let mut grant = contested.ok_or_else(draining)??;
+    grant.acquiring = Some(acquiring);
+    Ok(grant)
+}
+
+/// As [`take`], without an eye on drains.
+async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     let mut contest = Contest::new(core, want, places);
     let _turn = contest.line_up().await;
     loop {
@@ -319,6 +338,7 @@ impl<'a> Contest<'a> {
                 start,
                 fencing_token: None,
                 epoch,
+                acquiring: None,
             })),
             Ok(AcquireReply::GrantedWith(token)) => {
                 self.core.fences.saw(&self.want.keys, token);
@@ -327,6 +347,7 @@ impl<'a> Contest<'a> {
                     start,
                     fencing_token: Some(token),
                     epoch,
+                    acquiring: None,
                 }))
             }
             Ok(AcquireReply::Busy(holder)) => {

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::{runtime::Handle, task::AbortHandle};
+use tokio::{runtime::Handle, sync::Notify, task::AbortHandle};
 
 use crate::{backend::BoxFuture, clock::all, metrics::PendingRelease};
 
@@ -31,6 +31,8 @@ struct Shared {
     is_immediate: bool,
     home: Option<Home>,
     unfinished: AtomicUsize,
+    /// Told when none is unfinished.
+    idle: Notify,
 }
 
 /// The runtime that this was made on.
@@ -64,6 +66,7 @@ impl Background {
                 is_immediate,
                 home,
                 unfinished: AtomicUsize::new(0),
+                idle: Notify::new(),
             }),
         }
     }
@@ -117,6 +120,23 @@ impl Background {
     /// How many futures are still running.
     pub(crate) fn unfinished(&self) -> usize {
         self.shared.unfinished.load(Ordering::Acquire)
+    }
+
+    /// Resolves when no future is running.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens when the future is dropped.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let mut idle = pin!(self.shared.idle.notified());
+            // From here on no change is missed.
+            idle.as_mut().enable();
+            if self.unfinished() == 0 {
+                return;
+            }
+            idle.await;
+        }
     }
 
     /// Wraps a future that runs to its end here if its caller drops it.
@@ -189,7 +209,9 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.shared.unfinished.fetch_sub(1, Ordering::AcqRel);
+        if self.shared.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.idle.notify_waiters();
+        }
     }
 }
 

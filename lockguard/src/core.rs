@@ -16,6 +16,7 @@ use crate::{
     fences::Fences,
     key::LockKey,
     keys::LockKeys,
+    live::Live,
     metrics,
     queue::Queue,
     renewal::Renewal,
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) background: Background,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) live: Arc<Live>,
     pub(crate) renewal: Renewal,
     pub(crate) fences: Fences,
     /// Where all leases can end at once.
@@ -80,6 +82,7 @@ impl Core {
             epochs: backend.epochs(),
             backend,
             queue: Arc::default(),
+            live: Arc::default(),
             fences: Fences::default(),
             settings,
             finished_late: AtomicU64::new(0),

@@ -1,11 +1,13 @@
 //! The managers that annotated functions find.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use once_cell::sync::OnceCell;
 use parking_lot::RwLock;
 
-use crate::{error::LockError, manager::LockManager};
+use crate::{
+    backend::BoxFuture, clock::all, drain::Drained, error::LockError, manager::LockManager,
+};
 
 static DEFAULT: OnceCell<LockManager> = OnceCell::new();
 
@@ -116,6 +118,48 @@ pub fn named(name: &str) -> Result<LockManager, LockError> {
 /// ```
 pub fn scope<F: Future>(manager: LockManager, future: F) -> impl Future<Output = F::Output> {
     SCOPED.scope(manager, future)
+}
+
+/// Drains every manager that is registered, by default and by name, all at
+/// once: see [`LockManager::drain`].
+///
+/// The counts are the sums, and keys of all managers are listed together.
+/// Managers that were made and not registered are not drained.
+///
+/// # Cancel safety
+///
+/// As [`LockManager::drain`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # use std::{error::Error, time::Duration};
+/// # use lockguard::LockManager;
+/// # async fn serve() -> std::io::Result<()> { Ok(()) }
+/// #[tokio::main]
+/// async fn main() -> Result<(), Box<dyn Error>> {
+///     lockguard::register(LockManager::from_env().await?)?;
+///     // Until Ctrl-C, or until an orchestrator says so.
+///     serve().await?;
+///     let drained = lockguard::drain(Duration::from_secs(10)).await;
+///     assert!(drained.is_clean(), "{drained}");
+///     Ok(())
+/// }
+/// ```
+pub async fn drain(timeout: Duration) -> Drained {
+    let mut managers: Vec<LockManager> = DEFAULT.get().cloned().into_iter().collect();
+    if let Some(named) = NAMED.get() {
+        managers.extend(named.read().values().cloned());
+    }
+    // One that is registered under two names is drained once.
+    managers.sort_by_key(|manager| Arc::as_ptr(manager.core()));
+    managers.dedup_by_key(|manager| Arc::as_ptr(manager.core()));
+    let drains = managers.into_iter().map(|manager| {
+        let drain = async move { manager.drain(timeout).await };
+        Box::pin(drain) as BoxFuture<'static, _>
+    });
+    let drained = all(drains.collect()).await;
+    drained.into_iter().fold(Drained::default(), Drained::and)
 }
 
 /// Says that a manager has been registered already.

@@ -6,18 +6,15 @@ use tokio::time::Instant;
 
 use crate::{
     acquire::{check_ttl, lock_error},
-    backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
-    background::Uncancelled,
-    clock::{all, until},
+    backend::{BackendError, ExtendReply, ExtendRequest, ReleaseReply},
+    clock::until,
     core::Core,
     error::{LockError, LostCause, NodeError, ReleaseError},
+    handover::Handover,
+    holding::{Holding, Release},
     key::LockKey,
     lease::Lease,
-    observe::Ending,
-    queue::Places,
-    renewal::Renewed,
-    terms::{OnLost, Terms},
-    token::OwnerToken,
+    terms::OnLost,
     validity::node_budget,
 };
 
@@ -47,66 +44,33 @@ use crate::{
 /// ```
 #[must_use = "a lock that is dropped at once protects nothing; bind it: `let guard = …`"]
 pub struct LockGuard {
-    lease: Lease,
+    holding: Arc<Holding>,
     core: Arc<Core>,
-    /// `None` once the release has begun.
-    holding: Option<Box<Holding>>,
-}
-
-/// What is needed to extend and to give back.
-struct Holding {
-    token: OwnerToken,
-    ttl: Duration,
-    terms: Terms,
-    places: Places,
-    /// While the lease is renewed.
-    renewed: Option<Arc<Renewed>>,
 }
 
 impl LockGuard {
-    pub(crate) fn new(
-        core: Arc<Core>,
-        lease: Lease,
-        token: OwnerToken,
-        ttl: Duration,
-        terms: Terms,
-        places: Places,
-    ) -> Self {
-        Self {
-            lease,
+    /// Holds the lease from now on, and renews it if it has a `max_hold`.
+    ///
+    /// # Errors
+    ///
+    /// The guard itself, while the manager is being drained.
+    pub(crate) fn enter(core: Arc<Core>, holding: Holding) -> Result<Self, Self> {
+        let guard = Self {
+            holding: Arc::new(holding),
             core,
-            holding: Some(Box::new(Holding {
-                token,
-                ttl,
-                terms,
-                places,
-                renewed: None,
-            })),
-        }
-    }
-
-    /// Renews the lease from now on, if it has a `max_hold`.
-    pub(crate) fn begin_renewal(&mut self) {
-        let Some(holding) = &mut self.holding else {
-            return;
         };
-        if holding.terms.max_hold.is_none() {
-            return;
+        guard.holding.begin_renewal(&guard.core);
+        // Last: a drain that finds it gives back whatever there is.
+        if guard.core.live.enter(&guard.holding) {
+            Ok(guard)
+        } else {
+            Err(guard)
         }
-        let queue = &self.core.queue;
-        let places = self.lease.keys().iter().map(|key| queue.place(key));
-        holding.renewed = Some(self.core.renewal.start(Renewed::new(
-            self.lease.clone(),
-            holding.token.clone(),
-            holding.ttl,
-            holding.terms.min_hold,
-            places.collect(),
-        )));
     }
 
     /// The lease, to be cloned and handed to whoever must notice its end.
     pub fn lease(&self) -> &Lease {
-        &self.lease
+        &self.holding.lease
     }
 
     /// Asks the servers to keep the lock for `ttl` from now.
@@ -130,39 +94,36 @@ impl LockGuard {
     /// When the future is dropped, the servers may keep the lock longer; the
     /// old deadline stands.
     pub async fn extend(&self, ttl: Duration) -> Result<(), LockError> {
-        let key = self.lease.key();
-        check_ttl(key, ttl)?;
-        self.lease.check()?;
-        let Some(holding) = &self.holding else {
-            return Err(self.lease.lost_error(LostCause::Expired));
-        };
+        let Holding {
+            lease,
+            token,
+            places,
+            ..
+        } = &*self.holding;
+        check_ttl(lease.key(), ttl)?;
+        lease.check()?;
         let asked = Instant::now();
-        let requests = self.lease.keys().iter();
-        let requests =
-            requests.map(|key| ExtendRequest::new(key.clone(), holding.token.clone(), ttl));
-        let replies = self.core.backend.extend(requests.collect());
-        let replies = until(asked + node_budget(ttl), replies).await;
+        let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), ttl);
+        let replies = extend_all(&self.core, lease.keys().iter().map(request), ttl).await;
         // Whatever was answered: a deadline that has passed meanwhile is lost.
-        self.lease.check()?;
-        let Some(replies) = replies else {
-            return Err(lock_error(key, self.core.no_answer(node_budget(ttl))));
-        };
-        let is_denied = |reply: &Result<_, _>| {
-            matches!(reply, Ok(ExtendReply::NotHeld | ExtendReply::NotOwner))
-        };
-        if let Some(lost_key) = replies.iter().position(is_denied) {
-            self.lease.lose_nth(lost_key, LostCause::Taken);
-            return Err(self.lease.lost_error(LostCause::Taken));
+        lease.check()?;
+        match replies {
+            Ok(()) => {}
+            Err(NotExtended::Taken(nth)) => {
+                lease.lose_nth(nth, LostCause::Taken);
+                return Err(lease.lost_error(LostCause::Taken));
+            }
+            Err(NotExtended::Failed(nth, error)) => {
+                let key = lease.keys().get(nth).unwrap_or(lease.key());
+                return Err(lock_error(key, error));
+            }
         }
-        for (key, reply) in self.lease.keys().iter().zip(replies) {
-            reply.map_err(|error| lock_error(key, error))?;
-        }
-        match self.lease.extended(asked, ttl) {
+        match lease.extended(asked, ttl) {
             Ok(()) => {
-                holding.places.hold(&holding.token, asked, ttl);
+                places.hold(token, asked, ttl);
                 Ok(())
             }
-            Err(cause) => Err(self.lease.lost_error(cause)),
+            Err(cause) => Err(lease.lost_error(cause)),
         }
     }
 
@@ -183,14 +144,46 @@ impl LockGuard {
     /// # Cancel safety
     ///
     /// When the future is dropped, the release goes on in the background.
-    pub async fn release(mut self) -> Result<(), ReleaseError> {
-        if let Err(cause) = self.lease.end() {
+    pub async fn release(self) -> Result<(), ReleaseError> {
+        if let Err(cause) = self.end() {
             // The rest goes out detached, with the guard.
-            return Err(ReleaseError::lost(self.lease.key(), cause));
+            return Err(ReleaseError::lost(self.key(), cause));
         }
         match self.begin_release() {
             Some((release, budget)) => self.released(release, budget).await,
             None => Ok(()),
+        }
+    }
+
+    /// Gives the lock away, for another task or process to
+    /// [adopt](crate::LockManager::adopt).
+    ///
+    /// The lease ends here, and its renewal with it; the lock stays taken
+    /// until its ttl has passed, and nothing of this manager releases it any
+    /// more.
+    /// A [`max_hold`](crate::LockRequest::max_hold) and a
+    /// [`min_hold`](crate::LockRequest::min_hold) end with the lease too.
+    /// The handover of a lease that was lost can be adopted by nobody.
+    ///
+    /// While the manager is being drained it is the way to keep a lock beyond
+    /// the process.
+    ///
+    /// # Examples
+    ///
+    /// See [`Handover`].
+    #[must_use = "nobody can release the lock until it is adopted or its ttl has passed"]
+    pub fn into_handover(self) -> Handover {
+        let _ = self.end();
+        if self.holding.leave() {
+            self.holding.hand_over(&self.core);
+        }
+        Handover::new(&self.holding)
+    }
+
+    /// Leaves the lease to somebody else, who gives it back.
+    pub(crate) fn forget(self) {
+        if self.holding.leave() {
+            self.holding.forget(&self.core);
         }
     }
 
@@ -199,8 +192,8 @@ impl LockGuard {
     /// A failure never replaces the body's value: it is a warning, and delays
     /// the caller by one node budget at most.
     /// Cancel safety is that of [`release`](Self::release).
-    pub(crate) async fn release_after_body(mut self) {
-        let is_lost = self.lease.end().is_err();
+    pub(crate) async fn release_after_body(self) {
+        let is_lost = self.end().is_err();
         if is_lost || self.core.settings.background_release {
             // The caller is told at once; dropping hands it to the background.
             return;
@@ -210,8 +203,8 @@ impl LockGuard {
         };
         if let Err(error) = self.released(release, budget).await {
             tracing::warn!(
-                key = %self.lease.key(),
-                point = %self.lease.point(),
+                key = %self.key(),
+                point = %self.point(),
                 "failed to {error}; the body had ended"
             );
         }
@@ -219,8 +212,12 @@ impl LockGuard {
 
     /// What becomes of the body when the lease is lost.
     pub(crate) fn on_lost(&self) -> OnLost {
-        let holding = self.holding.as_ref();
-        holding.map_or_else(OnLost::default, |holding| holding.terms.on_lost)
+        self.holding.terms.on_lost
+    }
+
+    /// Notes that a body runs under the guard.
+    pub(crate) fn begin_body(&self) {
+        self.holding.begin_body();
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -228,53 +225,16 @@ impl LockGuard {
     }
 
     /// Sends the release, once, and says how long it may be waited for.
-    fn begin_release(&mut self) -> Option<(Release, Duration)> {
-        let holding = *self.holding.take()?;
-        let ending = Ending::begin(&self.lease);
-        if let Some(renewed) = &holding.renewed {
-            self.core.renewal.stop(renewed);
-        }
-        let Holding {
-            token, ttl, places, ..
-        } = holding;
-        let backend = &self.core.backend;
-        let rest = self.lease.rest_of(holding.terms.min_hold, Instant::now());
-        // Only where `max_hold` allows a `min_hold` beyond the ttl.
-        let lengthened = rest.is_to_be_lengthened.then(|| {
-            places.renew(&token, rest.until);
-            let keys = self.lease.keys().iter();
-            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), rest.left);
-            backend.extend(keys.map(request).collect())
-        });
-        // All are asked for now, in one go.
-        let release = |key: &LockKey| {
-            let request = ReleaseRequest::new(key.clone(), token.clone());
-            backend.release(request.keeping(rest.left))
-        };
-        let first = release(self.lease.key());
-        let others = self.lease.keys().iter().skip(1).map(release).collect();
-        let freeing = Freeing {
-            places,
-            token,
-            kept_until: (!rest.left.is_zero()).then_some(rest.until),
-        };
-        let release = self.core.background.uncancelled(Box::pin(async move {
-            let _freeing = freeing;
-            if let Some(lengthened) = lengthened {
-                lengthened.await;
-            }
-            let replies = all_released(first, others).await;
-            ending.answered(&replies);
-            replies
-        }));
-        Some((release, node_budget(ttl)))
+    fn begin_release(&self) -> Option<(Release, Duration)> {
+        let is_ours = self.holding.leave();
+        is_ours.then(|| self.holding.release(&self.core))
     }
 
     /// What a release comes to within its budget.
     async fn released(&self, release: Release, budget: Duration) -> Result<(), ReleaseError> {
         let reply = until(Instant::now() + budget, release).await;
         let (nth, reply) = reply.unwrap_or_else(|| (0, Err(self.core.no_answer(budget))));
-        let key = self.lease.keys().get(nth).unwrap_or(self.lease.key());
+        let key = self.keys().get(nth).unwrap_or(self.key());
         match reply {
             Ok(ReleaseReply::Freed) => Ok(()),
             Ok(ReleaseReply::NotHeld) => Err(ReleaseError::lost(key, self.why_not_held())),
@@ -286,7 +246,7 @@ impl LockGuard {
     /// Why the servers did not have the key of a lease that was held by the
     /// clock when its release was sent.
     fn why_not_held(&self) -> LostCause {
-        if Instant::now() >= self.lease.deadline() {
+        if Instant::now() >= self.lease().deadline() {
             // The release came late: nobody need have taken the key.
             LostCause::Expired
         } else {
@@ -295,37 +255,41 @@ impl LockGuard {
     }
 }
 
-/// Goes on in the background if it is dropped.
-type Release = Uncancelled<(usize, Result<ReleaseReply, BackendError>)>;
+/// Why a lease was not extended.
+pub(crate) enum NotExtended {
+    /// The nth key is not ours any more.
+    Taken(usize),
+    /// Nobody knows whether the nth key was.
+    Failed(usize, BackendError),
+}
 
-/// What the release of one key comes to.
-type Releasing = BoxFuture<'static, Result<ReleaseReply, BackendError>>;
-
-/// Waits until every key has been released, and names the first that was not,
-/// one that had been lost before one that nobody answered for.
-async fn all_released(
-    first: Releasing,
-    mut rest: Vec<Releasing>,
-) -> (usize, Result<ReleaseReply, BackendError>) {
-    if rest.is_empty() {
-        return (0, first.await);
-    }
-    rest.insert(0, first);
-    let replies = all(rest).await;
-    let failures = || {
-        let replies = replies.iter().enumerate();
-        replies.filter(|(_, reply)| !matches!(reply, Ok(ReleaseReply::Freed)))
+/// Extends every key, or says why not; one that is lost counts before one that
+/// nobody answered for.
+pub(crate) async fn extend_all(
+    core: &Core,
+    requests: impl Iterator<Item = ExtendRequest>,
+    ttl: Duration,
+) -> Result<(), NotExtended> {
+    let budget = node_budget(ttl);
+    let asked = Instant::now();
+    let replies = core.backend.extend(requests.collect());
+    let Some(replies) = until(asked + budget, replies).await else {
+        return Err(NotExtended::Failed(0, core.no_answer(budget)));
     };
-    let lost = failures().find(|(_, reply)| reply.is_ok());
-    match lost.or_else(|| failures().next()) {
-        Some((nth, reply)) => (nth, reply.clone()),
-        None => (0, Ok(ReleaseReply::Freed)),
+    let is_denied =
+        |reply: &Result<_, _>| matches!(reply, Ok(ExtendReply::NotHeld | ExtendReply::NotOwner));
+    if let Some(nth) = replies.iter().position(is_denied) {
+        return Err(NotExtended::Taken(nth));
     }
+    for (nth, reply) in replies.into_iter().enumerate() {
+        reply.map_err(|error| NotExtended::Failed(nth, error))?;
+    }
+    Ok(())
 }
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        let _ = self.lease.end();
+        let _ = self.end();
         drop(self.begin_release());
     }
 }
@@ -334,31 +298,13 @@ impl Deref for LockGuard {
     type Target = Lease;
 
     fn deref(&self) -> &Lease {
-        &self.lease
+        &self.holding.lease
     }
 }
 
 impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LockGuard").field(&self.lease).finish()
-    }
-}
-
-/// Wakes the waiters of this process once the release has ended, however it
-/// ends.
-struct Freeing {
-    places: Places,
-    token: OwnerToken,
-    /// Where `min_hold` keeps the lock that long.
-    kept_until: Option<Instant>,
-}
-
-impl Drop for Freeing {
-    fn drop(&mut self) {
-        match self.kept_until {
-            Some(until) => self.places.keep(&self.token, until),
-            None => self.places.free(&self.token),
-        }
+        f.debug_tuple("LockGuard").field(self.lease()).finish()
     }
 }
 

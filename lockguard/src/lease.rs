@@ -220,6 +220,10 @@ impl Lease {
         &self.0.point
     }
 
+    pub(crate) fn all_keys(&self) -> &LockKeys {
+        &self.0.keys
+    }
+
     /// The first of the keys.
     pub(crate) fn key(&self) -> &LockKey {
         self.0.keys.first()
@@ -348,6 +352,12 @@ impl Lease {
     /// Where `max_hold` ends the lease.
     pub(crate) fn limit(&self) -> Option<Instant> {
         self.0.limit
+    }
+
+    /// Until when the servers keep the keys at least, unless they are given
+    /// back.
+    pub(crate) fn kept_until(&self) -> Instant {
+        self.0.state.lock().kept_until
     }
 
     /// What is left at `now` of a least hold time, and whether the servers

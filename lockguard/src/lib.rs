@@ -33,6 +33,8 @@
 //! - [`LockManager::lock_all`]: several keys, all or none.
 //! - [`FencingToken`]: for resources that must refuse an owner that comes too
 //!   late.
+//! - [`drain`]: a shutdown that leaves no lock behind.
+//! - [`Handover`]: a lock that goes on in another task or process.
 //! - [`LockError`]: busy, unavailable and lost are three different things.
 //! - [`scope`]: a manager of its own for each test.
 //! - [`TokenLock`]: locks by key and token, as in Go's `LockManager`.
@@ -42,6 +44,7 @@
 //!
 //! - `redis` (default): locks on Redis and Valkey servers.
 //! - `tls`: `rediss://` addresses, through rustls.
+//! - `serde`: [`FencingToken`], [`LockKey`] and [`Handover`] in messages.
 //! - `metrics`: what operators want to see, through the
 //!   [`metrics`](https://docs.rs/metrics) facade; the module `metrics` lists
 //!   all of it, and the alerts.
@@ -90,9 +93,13 @@ mod clock;
 mod connect;
 mod core;
 mod current;
+mod drain;
 mod fences;
 mod guard;
+mod handover;
+mod holding;
 mod lease;
+mod live;
 mod manager;
 mod observe;
 mod queue;
@@ -100,6 +107,9 @@ mod renewal;
 mod request;
 mod run;
 mod token_lock;
+
+#[cfg(feature = "serde")]
+mod serialized;
 
 // Entry: what programs and expansions call.
 #[doc(hidden)]
@@ -112,10 +122,12 @@ pub use crate::{
     builder::LockManagerBuilder,
     connect_error::ConnectError,
     current::current,
+    drain::Drained,
     error::{LockError, LostCause, NodeError, ReleaseError},
     fencing_token::FencingToken,
-    global::{AlreadyRegistered, log, manager, named, register, register_named, scope},
+    global::{AlreadyRegistered, drain, log, manager, named, register, register_named, scope},
     guard::LockGuard,
+    handover::{Handover, ParseHandoverError},
     key::LockKey,
     keys::LockKeys,
     lease::Lease,

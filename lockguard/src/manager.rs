@@ -13,6 +13,10 @@ use crate::{
     builder::LockManagerBuilder,
     connect_error::ConnectError,
     core::{Core, Settings},
+    drain::{Drained, drain},
+    error::LockError,
+    guard::LockGuard,
+    handover::{Handover, adopt},
     node_status::NodeStatus,
     point::Point,
     request::LockRequest,
@@ -204,6 +208,109 @@ impl LockManager {
     /// their values were returned, and they may not have been alone.
     pub fn finished_late(&self) -> u64 {
         self.core.finished_late.load(Ordering::Relaxed)
+    }
+
+    /// Takes over a lock that was
+    /// [given away](crate::LockGuard::into_handover), by another task or
+    /// another process.
+    ///
+    /// The lock is extended by its ttl, and its deadline counts from before
+    /// that was asked for.
+    /// It gets a new owner token, of this manager, so that a handover is
+    /// adopted once, whoever knows its text.
+    /// The guard has no `max_hold` and no `min_hold`; a fencing token goes on
+    /// as it is.
+    /// Its keys are those of the handover, whatever this manager's prefix.
+    ///
+    /// # Errors
+    ///
+    /// - [`LockError::Lost`](crate::LockError::Lost) when the lock is not the
+    ///   handover's any more: its ttl has passed, it was adopted already, or
+    ///   it was never held on these servers;
+    /// - [`LockError::Unavailable`](crate::LockError::Unavailable) when too few
+    ///   servers answered; nothing is released, and a clone of the handover
+    ///   can be adopted again until its ttl has passed;
+    /// - [`LockError::Draining`](crate::LockError::Draining) and
+    ///   [`LockError::RuntimeGone`](crate::LockError::RuntimeGone); nothing is
+    ///   released.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, nothing is released, and a clone of the
+    /// handover can be adopted again until its ttl has passed.
+    ///
+    /// # Examples
+    ///
+    /// See [`Handover`].
+    #[track_caller]
+    pub fn adopt(
+        &self,
+        handover: Handover,
+    ) -> impl Future<Output = Result<LockGuard, LockError>> + Send + 'static {
+        let (core, point) = (Arc::clone(&self.core), Point::At(Location::caller()));
+        async move { adopt(&core, handover, point).await }
+    }
+
+    /// Ends every lease of this manager within `timeout`, and closes its
+    /// connections: the last thing that a service does.
+    ///
+    /// - From now on nobody gets a lease: newcomers and whoever waits get
+    ///   [`LockError::Draining`](crate::LockError::Draining) at once, and so do
+    ///   bodies that want another lock.
+    /// - Bodies that run, and guards that are held, go on, and may still
+    ///   [extend](crate::LockGuard::extend) their leases, until a quarter of
+    ///   the timeout is left, at most two seconds.
+    /// - The rest is lost, with
+    ///   [`LostCause::Drained`](crate::LostCause::Drained): bodies are dropped
+    ///   at their next poll, guards' leases end, and both are given back.
+    ///   The lock of a body that nothing stops, because it never yields or is
+    ///   to [finish](crate::OnLost::Finish), is left to its ttl: nobody else
+    ///   gets in while it runs.
+    /// - What goes on in the background is waited for, releases that a server
+    ///   has missed are sent to it if it comes back in time, and connections
+    ///   are closed.
+    ///
+    /// It returns as soon as all that is done, and within the timeout, whatever
+    /// bodies and servers do, unless bodies block the runtime's threads, so
+    /// that no timer rings.
+    /// A [`min_hold`](LockRequest::min_hold) is kept.
+    /// Locks that were taken by key and token are their callers', and are left
+    /// alone; release them before.
+    ///
+    /// Inside a body it would wait for that body, and be dropped with it.
+    ///
+    /// A drained manager stays so.
+    /// It can be drained again, also at the same time: the shorter timeout
+    /// counts, and both tell what came of all leases.
+    ///
+    /// A manager that is not drained goes with its last clone, guard and
+    /// request: what is being given back is finished then as long as its
+    /// runtime lives, and connections are closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the manager gives no more leases; those that
+    /// are held go on as long as the drain has not ended them, and it can be
+    /// drained again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use lockguard::LockManager;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let manager = LockManager::memory();
+    /// // When the server takes no requests any more:
+    /// let drained = manager.drain(Duration::from_secs(10)).await;
+    /// if !drained.is_clean() {
+    ///     eprintln!("{drained}");
+    /// }
+    /// # assert!(drained.is_clean());
+    /// # }
+    /// ```
+    pub async fn drain(&self, timeout: Duration) -> Drained {
+        drain(&self.core, timeout).await
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

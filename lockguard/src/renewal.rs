@@ -86,6 +86,8 @@ pub(crate) struct Renewed {
     pub(crate) places: Vec<Place>,
     /// No renewal is sent from here on.
     is_given_back: AtomicBool,
+    /// Somebody else gives it back.
+    is_left: AtomicBool,
     /// Renewals that have failed since the last that has not.
     failures: AtomicU32,
 }
@@ -105,8 +107,14 @@ impl Renewed {
             min_hold,
             places,
             is_given_back: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
             failures: AtomicU32::new(0),
         }
+    }
+
+    /// Notes that somebody else gives the keys back.
+    pub(crate) fn leave(&self) {
+        self.is_left.store(true, atomic::Ordering::Release);
     }
 
     fn is_held(&self, now: Instant) -> bool {
@@ -407,7 +415,7 @@ impl Shared {
     /// One that is kept for a rest may have been lengthened again, by a node
     /// that got the two in the other order.
     fn give_back_again(&self, renewed: &Renewed) {
-        if renewed.min_hold.is_zero() {
+        if renewed.min_hold.is_zero() || renewed.is_left.load(atomic::Ordering::Acquire) {
             return;
         }
         let rest = renewed.lease.rest_of(renewed.min_hold, Instant::now()).left;

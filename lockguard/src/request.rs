@@ -203,6 +203,8 @@ impl LockRequest {
     ///   first round that showed it;
     /// - [`LockError::Reentrant`] when a body of this task holds the key;
     /// - [`LockError::InvalidKey`] and [`LockError::InvalidOptions`];
+    /// - [`LockError::Draining`] once the manager is being
+    ///   [drained](crate::LockManager::drain), also while it waits;
     /// - [`LockError::RuntimeGone`] when the runtime that the manager was made
     ///   on has ended.
     ///

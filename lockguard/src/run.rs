@@ -79,14 +79,15 @@ impl Watch {
             && let Some(cause) = lease.ended(now)
         {
             if guard.on_lost() == OnLost::Cancel {
-                return Poll::Ready(Err(lose(lease, cause)));
+                return Poll::Ready(Err(lose(guard, cause)));
             }
             self.goes_on = true;
             go_on(lease, cause);
         }
-        let chain = self
-            .chain
-            .get_or_insert_with(|| Body::new(guard.core(), lease));
+        let chain = self.chain.get_or_insert_with(|| {
+            guard.begin_body();
+            Body::new(guard.core(), lease)
+        });
         if let Poll::Ready(value) = chain.poll(now, || body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {
                 guard.core().count_finished_late();
@@ -106,7 +107,7 @@ impl Watch {
         });
         match lost.as_mut().poll(cx) {
             Poll::Ready(cause) if guard.on_lost() == OnLost::Cancel => {
-                Poll::Ready(Err(lose(lease, cause)))
+                Poll::Ready(Err(lose(guard, cause)))
             }
             Poll::Ready(cause) => {
                 self.goes_on = true;
@@ -118,8 +119,12 @@ impl Watch {
     }
 }
 
-fn lose(lease: &Lease, cause: LostCause) -> LockError {
+fn lose(guard: &LockGuard, cause: LostCause) -> LockError {
+    let lease = guard.lease();
     lease.lose(cause);
+    if cause == LostCause::Drained {
+        guard.core().live.cancelled();
+    }
     tracing::warn!(
         key = %lease.key(),
         point = %lease.point(),

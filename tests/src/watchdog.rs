@@ -123,6 +123,12 @@ impl Guarded {
         self.0.id()
     }
 
+    /// Waits until the child has ended.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let status = self.0.wait().expect("wait for a child");
+        status.code()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(None))
     }

@@ -85,6 +85,17 @@ impl Worker {
         panic!("a worker ended without a line that begins with {beginning:?}")
     }
 
+    /// Waits until the process has ended, and returns its exit code: `None` when
+    /// a signal ended it.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end.
+    pub fn exit_code(mut self) -> Option<i32> {
+        while self.next_line().is_some() {}
+        self.process.exit_code()
+    }
+
     /// The lines that have been printed and not been taken.
     pub fn lines_so_far(&self) -> Vec<String> {
         self.lines.lock().try_iter().collect()

@@ -11,6 +11,7 @@ mod doc;
 mod examples;
 mod faketime;
 mod fuzz;
+mod model;
 mod msrv;
 mod packages;
 mod postgres;
@@ -45,6 +46,8 @@ cargo xtask <command>
          show that the judge finds a seeded bug: grants-twice,
          release-without-compare, deadline-from-reply, fence-by-incr
   loss   measure how long a body goes on after each loss of its lease
+  model  search the models of the protocols further than the tests do
+         (minutes, and a few GB of memory)
   bench [--quick] [--plots DIRECTORY] [SCENE…]
          measure lockguard against a user's own code on the redis crate
   compile-cost
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         ["doc"] => doc::run(),
         ["bench", ref words @ ..] => bench::run(words),
         ["compile-cost"] => compile_cost::run(),
+        ["model"] => model::run(),
         ["msrv"] => msrv::run(),
         ["fuzz"] => fuzz::run(fuzz::MINUTES),
         ["fuzz", "--minutes", minutes] => number(minutes).and_then(fuzz::run),

@@ -36,6 +36,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// - [`release`](Backend::release) and [`extend`](Backend::extend) compare the
 ///   owner token and change nothing that is not its own.
 /// - An extend never creates a key and never shortens a ttl.
+/// - An extend [to](ExtendRequest::to) another owner token hands the key to
+///   that one; repeated, it extends the key again.
 /// - A release that [keeps](ReleaseRequest::keeping) a rest leaves the key
 ///   taken for that long; it never lengthens a ttl, and repeating it changes
 ///   nothing.
@@ -193,6 +195,24 @@ pub trait Backend: Send + Sync + 'static {
         false
     }
 
+    /// Finishes what has been asked for, sends the releases that a server has
+    /// missed, and closes connections; nothing is asked for afterwards.
+    ///
+    /// A backend without connections has nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError`]: too few servers could be told.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what has been asked for is still finished
+    /// and connections are closed, and a server that is gone is not waited
+    /// for any more.
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
+        Box::pin(ready(Ok(CloseReply::Closed)))
+    }
+
     /// What the backend is called in errors: a server's host and port.
     fn address(&self) -> Cow<'_, str> {
         Cow::Borrowed("a backend without an address")
@@ -235,6 +255,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn is_immediate(&self) -> bool {
         (**self).is_immediate()
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
+        (**self).close()
     }
 
     fn address(&self) -> Cow<'_, str> {
@@ -316,12 +340,26 @@ pub struct ExtendRequest {
     pub token: OwnerToken,
     /// How long the key is kept from now on.
     pub ttl: Duration,
+    /// Who holds the key from now on, in place of `token`.
+    pub successor: Option<OwnerToken>,
 }
 
 impl ExtendRequest {
     /// Asks to keep `key`, held by `token`, for `ttl` from now.
     pub fn new(key: LockKey, token: OwnerToken, ttl: Duration) -> Self {
-        Self { key, token, ttl }
+        Self {
+            key,
+            token,
+            ttl,
+            successor: None,
+        }
+    }
+
+    /// The same, and hands the key to another owner token, in one step.
+    #[must_use]
+    pub fn to(mut self, successor: OwnerToken) -> Self {
+        self.successor = Some(successor);
+        self
     }
 }
 
@@ -397,6 +435,16 @@ pub enum ReleaseReply {
     NotHeld,
     /// Another owner holds the key; it was left alone.
     NotOwner,
+}
+
+/// What closing came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReply {
+    /// Connections are closed, and nothing is known of releases that failed.
+    Closed,
+    /// And every release that was ever asked for has been done.
+    Flushed,
 }
 
 /// Why a backend gave no answer.

@@ -16,8 +16,8 @@ pub(crate) use self::epochs::Epoch;
 pub use self::redis::RedisNode;
 pub use self::{
     contract::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        FenceRequest, ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
+        ExtendRequest, FenceRequest, ReleaseReply, ReleaseRequest,
     },
     epochs::Epochs,
     holder::Holder,

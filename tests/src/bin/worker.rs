@@ -8,16 +8,22 @@
     reason = "a worker is test code, and talks to the test by its output"
 )]
 
-use std::{env, time::Duration};
+use std::{
+    env,
+    future::pending,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lockguard::{LockError, LockManager, distributed_lock};
 use lockguard_tests::Witness;
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
 const TTL: Duration = Duration::from_secs(2);
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let args: Vec<_> = env::args().skip(1).collect();
     let manager = LockManager::connect(&args[1]).await.unwrap();
     lockguard::register(manager).unwrap();
@@ -25,8 +31,11 @@ async fn main() {
         "contend" => contend(&args[2], &args[3], args[4].parse().unwrap()).await,
         "nightly" => nightly(&args[2]).await,
         "hold" => hold(&args[2], args[3].parse().unwrap()).await,
+        "adopt" => adopt(&args[2]).await,
+        "drain" => return drain(args[2].parse().unwrap(), args[3].parse().unwrap()).await,
         other => panic!("no such job: {other}"),
     }
+    ExitCode::SUCCESS
 }
 
 /// Goes through so many critical sections of the key.
@@ -44,6 +53,56 @@ async fn critical(key: &str, witness: &Witness) -> Result<(), LockError> {
     sleep(Duration::from_millis(1)).await;
     section.leave();
     Ok(())
+}
+
+/// Takes over a lock, says so, and gives it back when it has said so.
+async fn adopt(handover: &str) {
+    let manager = lockguard::manager().unwrap();
+    let guard = match manager.adopt(handover.parse().unwrap()).await {
+        Ok(guard) => guard,
+        Err(error) => return println!("failed to {error}"),
+    };
+    println!("adopted {}", guard.keys()[0]);
+    guard.release().await.unwrap();
+    println!("released");
+}
+
+/// Runs so many bodies that never end, and a waiter for each of some; drains,
+/// and fails unless all was told and done within the timeout.
+async fn drain(bodies: usize, timeout: u64) -> ExitCode {
+    const LONG: Duration = Duration::from_secs(600);
+    let timeout = Duration::from_millis(timeout);
+    let manager = lockguard::manager().unwrap();
+    let running = Arc::new(Semaphore::new(0));
+    let mut tasks = JoinSet::new();
+    for body in 0..bodies {
+        let request = manager.lock(format!("k:{body}"), LONG);
+        let begun = Arc::clone(&running);
+        tasks.spawn(request.run(async move |_| {
+            begun.add_permits(1);
+            pending::<()>().await;
+        }));
+    }
+    let all = u32::try_from(bodies).unwrap();
+    running.acquire_many(all).await.unwrap().forget();
+    let mut waiters = JoinSet::new();
+    for body in 0..bodies / 10 {
+        waiters.spawn(manager.lock(format!("k:{body}"), LONG).acquire());
+    }
+    println!("running");
+    let asked = Instant::now();
+    let drained = lockguard::drain(timeout).await;
+    println!("drained {drained} after {:?}", asked.elapsed());
+    assert!(asked.elapsed() < timeout + Duration::from_secs(1));
+    assert_eq!((drained.released(), drained.cancelled()), (bodies, bodies));
+    assert!(drained.left().is_empty());
+    while let Some(told) = waiters.join_next().await {
+        assert!(matches!(told.unwrap(), Err(LockError::Draining { .. })));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        assert!(ended.unwrap().unwrap_err().is_lost());
+    }
+    ExitCode::SUCCESS
 }
 
 /// Holds the key, and says every few milliseconds that its body runs.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockguard::backend::{AcquireReply, ExtendReply, ExtendRequest};
+use lockguard::backend::{AcquireReply, ExtendReply, ExtendRequest, ReleaseReply};
 use tokio::time::Instant;
 
 use super::fixture::{Fixture, LONG, PRECISION, SHORT, expired, fresh_key, fresh_token};
@@ -51,6 +51,37 @@ pub async fn extend_with_anothers_token_changes_nothing(on: Fixture) {
     let reply = on.extend(&key, &fresh_token(), LONG).await;
     assert_eq!(reply, ExtendReply::NotOwner);
     assert!(on.left_of(&key, &token).await <= SHORTER);
+}
+
+pub async fn extend_to_another_token_hands_the_key_over(on: Fixture) {
+    let key = fresh_key();
+    let former = on.take(&key, SHORTER).await;
+    let successor = fresh_token();
+    let start = Instant::now();
+    let reply = on.hand_on(&key, &former, &successor, LONG).await;
+    assert_eq!(reply, ExtendReply::Extended);
+    let left = on.left_of(&key, &successor).await;
+    let least = LONG.saturating_sub(start.elapsed() + PRECISION);
+    assert!((least..=LONG).contains(&left), "{left:?} of {LONG:?}");
+    assert_eq!(on.extend(&key, &former, LONG).await, ExtendReply::NotOwner);
+    assert_eq!(on.release(&key, &former).await, ReleaseReply::NotOwner);
+    assert_eq!(on.release(&key, &successor).await, ReleaseReply::Freed);
+}
+
+pub async fn extend_to_another_token_is_extended_again_when_repeated(on: Fixture) {
+    let key = fresh_key();
+    let former = on.take(&key, LONG).await;
+    let (successor, rival) = (fresh_token(), fresh_token());
+    for _ in 0..2 {
+        let reply = on.hand_on(&key, &former, &successor, SHORTER).await;
+        assert_eq!(reply, ExtendReply::Extended);
+    }
+    assert!(on.left_of(&key, &successor).await > SHORTER);
+    let reply = on.hand_on(&key, &former, &rival, LONG).await;
+    assert_eq!(reply, ExtendReply::NotOwner);
+    assert_eq!(on.release(&key, &successor).await, ReleaseReply::Freed);
+    let reply = on.hand_on(&key, &successor, &rival, LONG).await;
+    assert_eq!(reply, ExtendReply::NotHeld);
 }
 
 pub async fn extend_answers_each_request_in_order(on: Fixture) {

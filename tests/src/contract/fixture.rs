@@ -135,6 +135,20 @@ impl Fixture {
         self.backend.extend(vec![request])
     }
 
+    pub(crate) async fn hand_on(
+        &self,
+        key: &LockKey,
+        from: &OwnerToken,
+        to: &OwnerToken,
+        ttl: Duration,
+    ) -> ExtendReply {
+        let request = ExtendRequest::new(key.clone(), from.clone(), ttl).to(to.clone());
+        let reply = self.backend.extend(vec![request]).await.pop();
+        reply
+            .expect("an answer for each request")
+            .expect("an answer to an extend")
+    }
+
     pub(crate) async fn extend(
         &self,
         key: &LockKey,

@@ -128,6 +128,10 @@ macro_rules! contract_cases {
                 "An extend never creates a key, not even one that its owner held.";
             extend::extend_with_anothers_token_changes_nothing
                 "An extend compares the owner token and changes nothing that is not its own.";
+            extend::extend_to_another_token_hands_the_key_over
+                "An extend to another owner token hands the key to that one.";
+            extend::extend_to_another_token_is_extended_again_when_repeated
+                "An extend to another owner token that is repeated extends the key again.";
             extend::extend_answers_each_request_in_order
                 "An extend gives one answer for each request, in their order.";
             extend::extend_of_nothing_answers_nothing
@@ -182,6 +186,8 @@ macro_rules! contract_cases {
                 "A waiter that gave up does not take another one's wake along.";
             nature::an_immediate_backend_answers_at_the_first_poll
                 "Every future of an immediate backend is ready at its first poll, without a runtime.";
+            nature::closing_ends_however_often
+                "A backend can be closed, and again.";
             nature::the_address_names_the_backend
                 "The address is what the backend is called in errors.";
             nature::a_look_at_the_nodes_names_each_of_them

@@ -33,6 +33,16 @@ pub async fn an_immediate_backend_answers_at_the_first_poll(on: Fixture) {
     without_a_runtime.join().expect("no panic");
 }
 
+pub async fn closing_ends_however_often(on: Fixture) {
+    let key = fresh_key();
+    let token = on.take(&key, LONG).await;
+    let released = on.release(&key, &token).await;
+    assert_eq!(released, ReleaseReply::Freed);
+    on.backend.close().await.expect("the servers answer");
+    // Closed already is as good an answer as any.
+    let _ = on.backend.close().await;
+}
+
 pub async fn the_address_names_the_backend(on: Fixture) {
     let address = on.backend.address();
     assert!(!address.is_empty() && !address.contains('@'), "{address}");

@@ -54,6 +54,8 @@ enum Fault {
     ExtendShortens,
     ExtendReversesAnswers,
     ExtendDoesNothing,
+    HandsNothingOn,
+    HandsOnOnce,
     ReleaseIgnoresTheToken,
     ReleaseDoesNothing,
     ReleaseSaysFreed,
@@ -100,6 +102,8 @@ caught! {
     an_extend_of_anothers: ExtendIgnoresTheToken by extend::extend_with_anothers_token_changes_nothing;
     an_extend_that_shortens: ExtendShortens by extend::extend_never_shortens_a_ttl;
     answers_out_of_order: ExtendReversesAnswers by extend::extend_answers_each_request_in_order;
+    a_key_that_is_not_handed_on: HandsNothingOn by extend::extend_to_another_token_hands_the_key_over;
+    a_key_handed_on_only_once: HandsOnOnce by extend::extend_to_another_token_is_extended_again_when_repeated;
     an_extend_in_words_only: ExtendDoesNothing by expiry::an_extended_key_outlives_its_first_ttl;
     a_release_of_anothers: ReleaseIgnoresTheToken by release::release_with_anothers_token_leaves_the_lock;
     a_late_release_of_the_next_owner: ReleaseIgnoresTheToken by release::release_after_expiry_leaves_the_next_owner;
@@ -339,7 +343,11 @@ impl Store {
 
     fn extend(&mut self, request: &ExtendRequest) -> ExtendReply {
         let ExtendRequest {
-            key, token, ttl, ..
+            key,
+            token,
+            ttl,
+            successor,
+            ..
         } = request;
         match self.live(key).cloned() {
             None if self.has(Fault::ExtendCreates) => {
@@ -348,7 +356,12 @@ impl Store {
             }
             None => ExtendReply::NotHeld,
             Some((holder, end)) => {
-                let is_holder = holder == *token;
+                let is_repeated = Some(&holder) == successor.as_ref();
+                let is_holder = holder == *token || is_repeated && !self.has(Fault::HandsOnOnce);
+                let holder = match successor {
+                    Some(successor) if is_holder && !self.has(Fault::HandsNothingOn) => successor,
+                    _ => &holder,
+                };
                 if is_holder || self.has(Fault::ExtendIgnoresTheToken) {
                     let left = end.saturating_duration_since(Instant::now());
                     let ttl = match self.fault {
@@ -356,7 +369,7 @@ impl Store {
                         Fault::ExtendDoesNothing => left,
                         _ => left.max(*ttl),
                     };
-                    self.put(key, &holder, ttl);
+                    self.put(key, holder, ttl);
                 }
                 if is_holder {
                     ExtendReply::Extended

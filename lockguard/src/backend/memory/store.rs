@@ -81,8 +81,16 @@ impl Store {
         let mut shard = self.shard(&request.key).lock();
         match shard.live(&request.key, now) {
             None => ExtendReply::NotHeld,
-            Some(entry) if entry.token != request.token => ExtendReply::NotOwner,
+            Some(entry)
+                if entry.token != request.token
+                    && Some(&entry.token) != request.successor.as_ref() =>
+            {
+                ExtendReply::NotOwner
+            }
             Some(entry) => {
+                if let Some(successor) = &request.successor {
+                    entry.token = successor.clone();
+                }
                 entry.expires = entry.expires.max(now + request.ttl);
                 ExtendReply::Extended
             }

@@ -219,7 +219,11 @@ impl Command {
                 let keys: Vec<_> = requests.iter().map(|it| it.key.as_str()).collect();
                 let mut extend = self.script(&EXTEND, &keys);
                 for request in requests {
-                    extend.arg(request.token.expose()).arg(millis(request.ttl));
+                    let successor = request.successor.as_ref();
+                    extend
+                        .arg(request.token.expose())
+                        .arg(millis(request.ttl))
+                        .arg(successor.map_or("", OwnerToken::expose));
                 }
                 extend
             }

@@ -90,7 +90,7 @@ pub(super) struct Link {
     node: Arc<str>,
     address: Address,
     timeouts: Timeouts,
-    inbox: mpsc::UnboundedReceiver<Command>,
+    inbox: mpsc::UnboundedReceiver<Message>,
     contact: watch::Sender<Contact>,
     /// Asked and not sent, oldest first.
     queue: VecDeque<Command>,
@@ -109,8 +109,18 @@ pub(super) struct Link {
     warned: HashSet<String>,
     restarts: Arc<Restarts>,
     twins: Twins,
-    /// Every `RedisNode` is gone: nothing comes in any more.
+    /// Every `RedisNode` is gone, or one was closed: nothing comes in any more.
     is_closing: bool,
+    /// Who waits until the node is owed nothing.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// What a link is told.
+pub(super) enum Message {
+    Command(Command),
+    /// Take nothing in any more, and tell when the node is owed nothing; the
+    /// connection is closed then, or when nobody waits for it any more.
+    Close(oneshot::Sender<()>),
 }
 
 /// The connection, or what is being done about one.
@@ -153,7 +163,7 @@ impl Link {
     pub(super) fn new(
         address: Address,
         timeouts: Timeouts,
-        inbox: mpsc::UnboundedReceiver<Command>,
+        inbox: mpsc::UnboundedReceiver<Message>,
         contact: watch::Sender<Contact>,
         restarts: Arc<Restarts>,
         twins: Twins,
@@ -184,10 +194,12 @@ impl Link {
             restarts,
             twins,
             is_closing: false,
+            waiting: Vec::new(),
         }
     }
 
-    /// Runs until every `RedisNode` is gone and every command answered.
+    /// Runs until every `RedisNode` is gone, or one was closed, and every
+    /// command answered.
     ///
     /// Must not be throttled by tokio's cooperative budget: a batch whose
     /// first poll is refused for lack of budget would be overtaken by the next.
@@ -201,7 +213,7 @@ impl Link {
             if has_moved || self.look_for_overdue(cx) {
                 continue;
             }
-            return if self.is_closing && self.is_idle() {
+            return if self.is_closing && self.is_idle() && !self.is_waited_for(cx) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -227,8 +239,14 @@ impl Link {
                 }
                 Poll::Ready(_) => {}
             }
-            for command in arrived.drain(..) {
-                self.admit(command);
+            for message in arrived.drain(..) {
+                match message {
+                    Message::Command(command) => self.admit(command),
+                    Message::Close(waiting) => {
+                        self.waiting.push(waiting);
+                        self.inbox.close();
+                    }
+                }
             }
         }
         cx.waker().wake_by_ref();
@@ -581,6 +599,19 @@ impl Link {
             (Line::Up(_), _) => format!("no answer for {waited:.1}s"),
         };
         NodeError::new(Arc::clone(&self.node), reason)
+    }
+
+    /// Whether the node is owed something, and somebody waits until it is back;
+    /// if it is owed nothing, they are told.
+    fn is_waited_for(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.owed.is_empty() {
+            for waiting in self.waiting.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+        self.waiting
+            .retain_mut(|waiting| waiting.poll_closed(cx).is_pending());
+        !self.waiting.is_empty()
     }
 
     fn is_idle(&self) -> bool {

@@ -18,7 +18,10 @@ use std::{
     borrow::Cow,
     fmt,
     future::poll_fn,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,13 +37,13 @@ pub(crate) use self::{
 };
 use self::{
     command::{Answer, Command, Counted, Extended, MOST_EXTENDED, Question, Task},
-    link::{Contact, Link},
+    link::{Contact, Link, Message},
     restarts::Restarts,
 };
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, Epochs, ExtendReply,
-        ExtendRequest, ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, Epochs,
+        ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest,
     },
     clock::until,
     error::NodeError,
@@ -81,15 +84,16 @@ use crate::{
 /// [`epochs`]: Backend::epochs
 ///
 /// Clones share one connection, which is closed when the last of them is
-/// dropped and everything asked has been answered, or has waited for the
-/// response timeout.
+/// dropped, or one of them is closed, and everything asked has been answered,
+/// or has waited for the response timeout.
 #[derive(Clone)]
 pub struct RedisNode {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<Message>,
     contact: watch::Receiver<Contact>,
     unanswered: Arc<AtomicUsize>,
     restarts: Arc<Restarts>,
     response_timeout: Duration,
+    is_closed: Arc<AtomicBool>,
     name: Arc<str>,
 }
 
@@ -176,6 +180,7 @@ impl RedisNode {
             unanswered: Arc::default(),
             restarts,
             response_timeout: timeouts.response,
+            is_closed: Arc::default(),
             name,
         }
     }
@@ -209,8 +214,8 @@ impl RedisNode {
         let asked = Instant::now();
         let (answer, reply) = oneshot::channel();
         self.commands
-            .send(Command::new(task(answer), counted?))
-            .map_err(|_| BackendError::RuntimeGone)?;
+            .send(Message::Command(Command::new(task(answer), counted?)))
+            .map_err(|_| self.gone())?;
         Ok(Waiting {
             reply,
             asked,
@@ -273,6 +278,15 @@ impl RedisNode {
         };
         let error = error.unwrap_or_else(|| self.silent("its tokio runtime has ended"));
         status(role).with_error(error)
+    }
+
+    /// Why the link takes nothing in any more.
+    fn gone(&self) -> BackendError {
+        if self.is_closed.load(Ordering::Acquire) {
+            BackendError::unavailable(self.silent("its connection was closed by a drain"))
+        } else {
+            BackendError::RuntimeGone
+        }
     }
 
     fn silent(&self, reason: &str) -> NodeError {
@@ -340,6 +354,18 @@ impl Backend for RedisNode {
 
     fn epochs(&self) -> Option<Epochs> {
         self.restarts.epochs()
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
+        let (waiting, closed) = oneshot::channel();
+        let told = self.commands.send(Message::Close(waiting));
+        let told = told.map_err(|_| self.gone());
+        self.is_closed.store(true, Ordering::Release);
+        Box::pin(async move {
+            told?;
+            closed.await.map_err(|_| BackendError::RuntimeGone)?;
+            Ok(CloseReply::Flushed)
+        })
     }
 
     fn address(&self) -> Cow<'_, str> {

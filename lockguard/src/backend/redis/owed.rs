@@ -66,6 +66,10 @@ impl Owed {
         self.unsent = HashSet::new();
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.releases.is_empty()
+    }
+
     /// Takes what is owed, oldest first.
     pub(super) fn take(&mut self) -> VecDeque<ReleaseRequest> {
         let releases = std::mem::take(&mut self.releases);

@@ -2,21 +2,22 @@
 
 mod round;
 
-use std::{borrow::Cow, fmt, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{borrow::Cow, fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use self::round::{Round, summary};
+use self::round::{Answer, Round, summary};
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
+        ExtendRequest, ReleaseReply, ReleaseRequest,
     },
     background::Background,
-    clock::all,
+    clock::{all, sleep},
     fencing_token::FencingToken,
     key::LockKey,
     node_status::NodeStatus,
     quorum::{
         Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
+        quorum,
     },
     validity::{LONGEST_NODE_BUDGET, node_budget},
 };
@@ -192,6 +193,42 @@ impl Redlock {
     }
 }
 
+/// Waits for a quorum of nodes to be flushed, and for a moment for the others.
+async fn all_closed(
+    background: Background,
+    mut closings: Vec<Answer<CloseReply>>,
+) -> Result<CloseReply, BackendError> {
+    let (mut flushed, quorum) = (0_usize, quorum(closings.len()));
+    let mut errors = Vec::new();
+    let mut others = pin!(sleep(OTHERS_CLOSE_WITHIN));
+    let reply = poll_fn(|cx| {
+        closings.retain_mut(|closing| match closing.as_mut().poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(reply) => {
+                match reply {
+                    Ok(CloseReply::Flushed) => flushed = flushed.saturating_add(1),
+                    Ok(CloseReply::Closed) => {}
+                    Err(error) => errors.push(error),
+                }
+                false
+            }
+        });
+        let is_flushed = flushed >= quorum;
+        if is_flushed && (closings.is_empty() || others.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Ok(CloseReply::Flushed));
+        }
+        match (closings.is_empty(), errors.is_empty()) {
+            (false, _) => Poll::Pending,
+            (true, true) => Poll::Ready(Ok(CloseReply::Closed)),
+            (true, false) => Poll::Ready(Err(summary(errors.iter()))),
+        }
+    })
+    .await?;
+    // What the quorum did not need is on its way to the others.
+    background.idle().await;
+    Ok(reply)
+}
+
 impl Backend for Redlock {
     fn acquire(
         &self,
@@ -266,6 +303,11 @@ impl Backend for Redlock {
         self.nodes.iter().all(Backend::is_immediate)
     }
 
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
+        let closings = self.nodes.iter().map(Backend::close).collect();
+        Box::pin(all_closed(self.background.clone(), closings))
+    }
+
     fn address(&self) -> Cow<'_, str> {
         let addresses: Vec<_> = self.nodes.iter().map(|node| node.address()).collect();
         Cow::Owned(addresses.join(", "))
@@ -281,6 +323,10 @@ impl fmt::Debug for Redlock {
 }
 
 const EVEN: &str = "an even number of nodes costs a node and adds no safety; use an odd one";
+
+/// How long nodes may take to close once a quorum has: one that is gone has
+/// nothing that is needed.
+const OTHERS_CLOSE_WITHIN: Duration = Duration::from_millis(100);
 
 /// How often nodes are asked to raise a token before the attempt counts as
 /// split.

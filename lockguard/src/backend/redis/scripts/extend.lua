@@ -3,26 +3,35 @@
 -- Never creates a key and never shortens its time, so that it can be executed
 -- twice; a key without expiry stays without.
 --
+-- A successor takes the owner's place in the same step; it is found there
+-- when this is executed again.
+--
 -- Keys:      the locks
--- Arguments: for each key the owner token, and the milliseconds to keep it
---            from now
+-- Arguments: for each key the owner token, the milliseconds to keep it from
+--            now, and the successor's token, or nothing
 -- Replies:   for each key 1 extended, 0 nobody holds it, -1 something else
 --            does, or the error that it met.
 local replies = {}
 for nth, key in ipairs(KEYS) do
-  local token, keep = ARGV[2 * nth - 1], ARGV[2 * nth]
+  local token, keep, successor = ARGV[3 * nth - 2], ARGV[3 * nth - 1], ARGV[3 * nth]
   local reply = -1
   local held = redis.pcall('GET', key)
-  if held == token then
+  if held == token or (held and held == successor) then
     local left = redis.pcall('PTTL', key)
-    reply = 1
-    if type(left) == 'table' then
-      reply = left
-    elseif left >= 0 and left < tonumber(keep) then
-      local kept = redis.pcall('PEXPIRE', key, keep)
-      if type(kept) == 'table' then
-        reply = kept
+    local is_short = type(left) == 'number' and left >= 0 and left < tonumber(keep)
+    local done = left
+    if type(left) == 'number' and successor ~= '' and held ~= successor then
+      if left < 0 then
+        done = redis.pcall('SET', key, successor)
+      else
+        done = redis.pcall('SET', key, successor, 'PX', math.max(left, tonumber(keep)))
       end
+    elseif is_short then
+      done = redis.pcall('PEXPIRE', key, keep)
+    end
+    reply = 1
+    if type(done) == 'table' and done.err then
+      reply = done
     end
   elseif not held then
     reply = 0

@@ -1,0 +1,260 @@
+//! What is needed to extend a lease and to give it back.
+
+use std::{
+    slice,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    backend::{BackendError, BoxFuture, ExtendRequest, ReleaseReply, ReleaseRequest},
+    background::Uncancelled,
+    clock::all,
+    core::Core,
+    key::LockKey,
+    lease::Lease,
+    live::{Live, Slot},
+    observe::Ending,
+    queue::Places,
+    renewal::Renewed,
+    terms::Terms,
+    token::OwnerToken,
+    validity::node_budget,
+};
+
+/// A lease that is held, and what is needed to extend it and to give it back.
+///
+/// It is its guard's; a drain that cannot wait for the guard may give it back
+/// instead.
+/// It is given back once.
+pub(crate) struct Holding {
+    pub(crate) lease: Lease,
+    pub(crate) token: OwnerToken,
+    pub(crate) ttl: Duration,
+    pub(crate) terms: Terms,
+    pub(crate) places: Places,
+    /// While the lease is renewed.
+    renewed: OnceLock<Arc<Renewed>>,
+    stage: AtomicU8,
+    slot: OnceLock<Slot>,
+}
+
+/// Nothing stands between the guard's owner and the end of the lease.
+const BARE: u8 = 0;
+
+/// A body runs under it, and must be dropped before it is given back.
+const BODY: u8 = 1;
+
+/// Its release has begun, or somebody else gives it back.
+const LEFT: u8 = 2;
+
+/// Goes on in the background if it is dropped.
+pub(crate) type Release = Uncancelled<(usize, Reply)>;
+
+/// What became of the release of one key.
+pub(crate) type Reply = Result<ReleaseReply, BackendError>;
+
+impl Holding {
+    pub(crate) fn new(
+        lease: Lease,
+        token: OwnerToken,
+        ttl: Duration,
+        terms: Terms,
+        places: Places,
+    ) -> Self {
+        Self {
+            lease,
+            token,
+            ttl,
+            terms,
+            places,
+            renewed: OnceLock::new(),
+            stage: AtomicU8::new(BARE),
+            slot: OnceLock::new(),
+        }
+    }
+
+    /// Renews the lease from now on, if it has a `max_hold`.
+    pub(crate) fn begin_renewal(&self, core: &Core) {
+        if self.terms.max_hold.is_none() {
+            return;
+        }
+        let places = self.lease.keys().iter().map(|key| core.queue.place(key));
+        let renewed = Renewed::new(
+            self.lease.clone(),
+            self.token.clone(),
+            self.ttl,
+            self.terms.min_hold,
+            places.collect(),
+        );
+        self.renewed.get_or_init(|| core.renewal.start(renewed));
+    }
+
+    /// What is being renewed, if the lease is.
+    pub(crate) fn renewed(&self) -> Option<&Arc<Renewed>> {
+        self.renewed.get()
+    }
+
+    /// Notes that a body runs under the lease.
+    pub(crate) fn begin_body(&self) {
+        // Where it is given back already, the lease has ended, and the body is
+        // not polled.
+        let _ = self
+            .stage
+            .compare_exchange(BARE, BODY, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Takes over what the guard would give back; `false` when it has been, or
+    /// is another's to give back.
+    pub(crate) fn leave(&self) -> bool {
+        self.stage.swap(LEFT, Ordering::AcqRel) != LEFT
+    }
+
+    /// As [`leave`](Self::leave), where no body runs under the lease.
+    pub(crate) fn leave_if_bare(&self) -> bool {
+        let left = self
+            .stage
+            .compare_exchange(BARE, LEFT, Ordering::AcqRel, Ordering::Acquire);
+        left.is_ok()
+    }
+
+    /// Notes where the lease was entered.
+    pub(crate) fn entered(&self, slot: Slot) {
+        let _ = self.slot.set(slot);
+    }
+
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        self.slot.get().copied()
+    }
+
+    /// Leaves the keys to whoever knows the token, which whoever has
+    /// [left](Self::leave) the lease does once.
+    pub(crate) fn hand_over(&self, core: &Core) {
+        self.forget(core);
+        if self.renewed().is_some() && core.backend.is_immediate() {
+            // Renewed up to the limit in advance, and kept for no longer now
+            // than on servers.
+            for key in self.lease.keys() {
+                let request = ReleaseRequest::new(key.clone(), self.token.clone());
+                let shortened = core.backend.release(request.keeping(self.ttl));
+                drop(core.background.uncancelled(shortened));
+            }
+        }
+    }
+
+    /// As [`hand_over`](Self::hand_over), whatever somebody else does about
+    /// the keys.
+    pub(crate) fn forget(&self, core: &Core) {
+        if let Some(renewed) = self.renewed() {
+            renewed.leave();
+            core.renewal.stop(renewed);
+        }
+        core.live.handed_over(self);
+        // Whoever waits here asks the servers from now on.
+        self.places.free(&self.token);
+    }
+
+    /// Sends the release, which whoever has [left](Self::leave) the lease does
+    /// once, and says how long it may be waited for.
+    pub(crate) fn release(self: &Arc<Self>, core: &Core) -> (Release, Duration) {
+        let ending = Ending::begin(&self.lease);
+        if let Some(renewed) = self.renewed() {
+            core.renewal.stop(renewed);
+        }
+        let (backend, token) = (&core.backend, &self.token);
+        let rest = self.lease.rest_of(self.terms.min_hold, Instant::now());
+        // Only where `max_hold` allows a `min_hold` beyond the ttl.
+        let lengthened = rest.is_to_be_lengthened.then(|| {
+            self.places.renew(token, rest.until);
+            let keys = self.lease.keys().iter();
+            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), rest.left);
+            backend.extend(keys.map(request).collect())
+        });
+        // All are asked for now, in one go.
+        let release = |key: &LockKey| {
+            let request = ReleaseRequest::new(key.clone(), token.clone());
+            backend.release(request.keeping(rest.left))
+        };
+        let first = release(self.lease.key());
+        let others = self.lease.keys().iter().skip(1).map(release).collect();
+        let mut freeing = Freeing {
+            holding: Arc::clone(self),
+            live: Arc::clone(&core.live),
+            kept_until: (!rest.left.is_zero()).then_some(rest.until),
+            unreleased: None,
+        };
+        let release = core.background.uncancelled(Box::pin(async move {
+            if let Some(lengthened) = lengthened {
+                lengthened.await;
+            }
+            let replies = all_released(first, others, &mut freeing).await;
+            ending.answered(&replies);
+            replies
+        }));
+        (release, node_budget(self.ttl))
+    }
+}
+
+/// Wakes the waiters of this process once the release has ended, however it
+/// ends, and tells a drain.
+struct Freeing {
+    holding: Arc<Holding>,
+    live: Arc<Live>,
+    /// Where `min_hold` keeps the lock that long.
+    kept_until: Option<Instant>,
+    /// Which of the keys nobody said to be released; `None`: nothing is known.
+    unreleased: Option<Vec<usize>>,
+}
+
+impl Freeing {
+    fn heard(&mut self, replies: &[Reply]) {
+        let replies = replies.iter().enumerate();
+        let unreleased = replies.filter(|(_, reply)| reply.is_err());
+        self.unreleased = Some(unreleased.map(|(nth, _)| nth).collect());
+    }
+}
+
+impl Drop for Freeing {
+    fn drop(&mut self) {
+        let holding = &self.holding;
+        match self.kept_until {
+            Some(until) => holding.places.keep(&holding.token, until),
+            None => holding.places.free(&holding.token),
+        }
+        match self.unreleased.take() {
+            Some(unreleased) => self.live.released(holding, unreleased.into_iter()),
+            None => self.live.released(holding, 0..holding.lease.keys().len()),
+        }
+    }
+}
+
+/// Waits until every key has been released, and names the first that was not,
+/// one that had been lost before one that nobody answered for.
+async fn all_released(
+    first: BoxFuture<'static, Reply>,
+    mut rest: Vec<BoxFuture<'static, Reply>>,
+    freeing: &mut Freeing,
+) -> (usize, Reply) {
+    if rest.is_empty() {
+        let reply = first.await;
+        freeing.heard(slice::from_ref(&reply));
+        return (0, reply);
+    }
+    rest.insert(0, first);
+    let replies = all(rest).await;
+    freeing.heard(&replies);
+    let failures = || {
+        let replies = replies.iter().enumerate();
+        replies.filter(|(_, reply)| !matches!(reply, Ok(ReleaseReply::Freed)))
+    };
+    let lost = failures().find(|(_, reply)| reply.is_ok());
+    match lost.or_else(|| failures().next()) {
+        Some((nth, reply)) => (nth, reply.clone()),
+        None => (0, Ok(ReleaseReply::Freed)),
+    }
+}

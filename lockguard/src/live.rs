@@ -1,0 +1,296 @@
+//! Which leases of a manager are held, and which are being taken.
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
+
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{holding::Holding, key::LockKey};
+
+/// Enough that two threads seldom meet on one shard.
+const SHARDS: usize = 16;
+
+/// The leases of a manager, from their grant until their release has ended,
+/// and the acquires that may come to one.
+///
+/// A drain finds here what it must wait for.
+/// Each thread enters leases into a shard of its own, so that two of them do
+/// not pass one cache line to and fro.
+#[derive(Default)]
+pub(crate) struct Live {
+    shards: [Shard; SHARDS],
+    is_draining: AtomicBool,
+    /// Told when a drain begins.
+    begun: Notify,
+    /// Told while one runs, when a lease or an acquire has ended.
+    changed: Notify,
+    tally: Mutex<Tally>,
+}
+
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard {
+    /// Acquires that may come to a lease.
+    acquiring: AtomicUsize,
+    leases: Mutex<Slab>,
+}
+
+/// Leases by number; numbers are used again.
+#[derive(Default)]
+struct Slab {
+    entries: Vec<Option<Arc<Holding>>>,
+    free: Vec<usize>,
+}
+
+/// Where a lease was entered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    shard: usize,
+    number: usize,
+}
+
+/// What has come of leases since a drain began.
+#[derive(Default)]
+struct Tally {
+    released: usize,
+    cancelled: usize,
+    left: Vec<(LockKey, Instant)>,
+}
+
+impl Live {
+    /// Notes that somebody begins to take a lease; `None` while draining.
+    ///
+    /// A drain waits until what this returns has been dropped.
+    pub(crate) fn acquiring(self: &Arc<Self>) -> Option<Candidate> {
+        let shard = shard_of_this_thread();
+        self.shard(shard).acquiring.fetch_add(1, Ordering::SeqCst);
+        let acquiring = Candidate {
+            live: Arc::clone(self),
+            shard,
+        };
+        // Counted first: a drain that is not seen here sees the count.
+        (!self.is_draining()).then_some(acquiring)
+    }
+
+    /// Enters a lease; `false` while draining.
+    pub(crate) fn enter(&self, holding: &Arc<Holding>) -> bool {
+        let shard = shard_of_this_thread();
+        let mut leases = self.shard(shard).leases.lock();
+        // Asked under the lock that a drain takes after it has begun.
+        if self.is_draining() {
+            return false;
+        }
+        let number = leases.insert(Arc::clone(holding));
+        holding.entered(Slot { shard, number });
+        true
+    }
+
+    /// Notes that the release of a lease has ended; the nth of its keys were
+    /// not released.
+    pub(crate) fn released(&self, holding: &Holding, unreleased: impl Iterator<Item = usize>) {
+        if self.remove(holding) && self.is_draining() {
+            let keys = unreleased.filter_map(|nth| holding.lease.keys().get(nth));
+            let until = holding.lease.kept_until();
+            let left: Vec<_> = keys.map(|key| (key.clone(), until)).collect();
+            let mut tally = self.tally.lock();
+            if left.is_empty() {
+                tally.released = tally.released.saturating_add(1);
+            }
+            tally.left.extend(left);
+            drop(tally);
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Notes that the lease is not this manager's any more.
+    pub(crate) fn handed_over(&self, holding: &Holding) {
+        if self.remove(holding) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Notes that a body was dropped part-way by a drain.
+    pub(crate) fn cancelled(&self) {
+        let mut tally = self.tally.lock();
+        tally.cancelled = tally.cancelled.saturating_add(1);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
+    }
+
+    /// From here on no lease is entered, and everybody who waits for one is
+    /// told.
+    pub(crate) fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+        self.begun.notify_waiters();
+    }
+
+    /// Awaits the future unless a drain has begun or begins: `None` then, and
+    /// the caller drops it.
+    ///
+    /// What is ready at its first poll costs no more than that.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of the future.
+    pub(crate) async fn unless_draining<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+    ) -> Option<F::Output> {
+        let mut begins = pin!(self.begins());
+        poll_fn(|cx| {
+            // In this order: what is ready at once registers nowhere.
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            begins.as_mut().poll(cx).map(|()| None)
+        })
+        .await
+    }
+
+    /// Resolves when a drain has begun.
+    async fn begins(&self) {
+        let mut begun = pin!(self.begun.notified());
+        // From here on a beginning is not missed.
+        begun.as_mut().enable();
+        if !self.is_draining() {
+            begun.await;
+        }
+    }
+
+    /// Resolves when no lease is held, none is being released, and nobody
+    /// takes one; after a drain has begun.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens when the future is dropped.
+    pub(crate) async fn all_gone(&self) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The leases that are held or being released.
+    pub(crate) fn leases(&self) -> Vec<Arc<Holding>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(shard.leases.lock().entries.iter().flatten().cloned());
+        }
+        all
+    }
+
+    /// Notes that every release that was asked for has been done: none of the
+    /// keys that were not released is left.
+    pub(crate) fn all_delivered(&self) {
+        self.tally.lock().left.clear();
+    }
+
+    /// How many leases have been released, and bodies cancelled, since a drain
+    /// began, and which keys are left.
+    pub(crate) fn account(&self) -> (usize, usize, Vec<LockKey>) {
+        let now = Instant::now();
+        let mut left = Vec::new();
+        for holding in self.leases() {
+            let until = holding.lease.kept_until();
+            left.extend(holding.lease.keys().iter().map(|key| (key.clone(), until)));
+        }
+        let tally = self.tally.lock();
+        left.extend(tally.left.iter().cloned());
+        // Servers have forgotten the others by themselves.
+        left.retain(|(_, until)| now < *until);
+        let mut left: Vec<_> = left.into_iter().map(|(key, _)| key).collect();
+        left.sort_unstable();
+        left.dedup();
+        (tally.released, tally.cancelled, left)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| {
+            shard.acquiring.load(Ordering::SeqCst) == 0 && shard.leases.lock().is_empty()
+        })
+    }
+
+    /// Whether the lease was entered, and had not been removed.
+    fn remove(&self, holding: &Holding) -> bool {
+        let Some(Slot { shard, number }) = holding.slot() else {
+            return false;
+        };
+        let removed = self.shard(shard).leases.lock().remove(number);
+        removed.is_some()
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the remainder is in bounds")]
+    fn shard(&self, shard: usize) -> &Shard {
+        &self.shards[shard % SHARDS]
+    }
+}
+
+impl Slab {
+    fn insert(&mut self, holding: Arc<Holding>) -> usize {
+        if let Some(number) = self.free.pop()
+            && let Some(entry) = self.entries.get_mut(number)
+        {
+            *entry = Some(holding);
+            return number;
+        }
+        self.entries.push(Some(holding));
+        self.entries.len().saturating_sub(1)
+    }
+
+    fn remove(&mut self, number: usize) -> Option<Arc<Holding>> {
+        let removed = self.entries.get_mut(number)?.take()?;
+        self.free.push(number);
+        Some(removed)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries.len() == self.free.len()
+    }
+}
+
+/// Somebody who takes a lease: dropped once there is one, or none any more.
+pub(crate) struct Candidate {
+    live: Arc<Live>,
+    shard: usize,
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        let shard = self.live.shard(self.shard);
+        shard.acquiring.fetch_sub(1, Ordering::SeqCst);
+        if self.live.is_draining() {
+            self.live.changed.notify_waiters();
+        }
+    }
+}
+
+/// Threads take shards in turn, and keep them.
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    let take = || NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    // A thread that is ending has lost its own.
+    let shard = SHARD.try_with(|shard| {
+        let taken = shard.get().unwrap_or_else(take);
+        shard.set(Some(taken));
+        taken
+    });
+    shard.unwrap_or_default()
+}

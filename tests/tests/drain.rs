@@ -1,0 +1,486 @@
+//! A manager that is drained ends every lease within its time, and leaves
+//! nothing.
+
+#![expect(clippy::expect_used, reason = "helpers of tests panic as tests do")]
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use lockguard::{
+    LockError, LockGuard, LockManager, LostCause, OnLost, ReleaseError,
+    backend::{AcquireReply, Backend, Redlock},
+};
+use lockguard_tests::{
+    Operation, Scripted, Servers, Step, Worker, eventually, eventually_blocking, over_1_3_5_nodes,
+};
+use tokio::{
+    runtime::Runtime,
+    sync::oneshot,
+    task::{JoinHandle, yield_now},
+    time::{Instant, sleep},
+};
+
+const TTL: Duration = Duration::from_secs(2);
+
+/// Long: a key that is gone before was released, and did not expire.
+const LONG: Duration = Duration::from_secs(600);
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Long enough for every task to stand where it waits.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
+fn is_draining<T>(result: &Result<T, LockError>) -> bool {
+    matches!(result, Err(LockError::Draining { .. }))
+}
+
+fn is_drained<T>(result: &Result<T, LockError>) -> bool {
+    let cause = LostCause::Drained;
+    matches!(result, Err(LockError::Lost { cause: found, .. }) if *found == cause)
+}
+
+fn is_empty(servers: &Servers) -> bool {
+    servers.iter().all(|server| server.keys().is_empty())
+}
+
+/// A body that runs until it is told to end, or dropped.
+struct Body {
+    end: oneshot::Sender<()>,
+    ended: JoinHandle<Result<u32, LockError>>,
+}
+
+/// Returns once it runs.
+async fn body(manager: &LockManager, key: &str) -> Body {
+    let (end, told) = oneshot::channel();
+    let (begins, running) = oneshot::channel();
+    let ended = tokio::spawn(manager.lock(key, LONG).run(async move |_| {
+        begins.send(()).expect("the test waits");
+        told.await.map_or(0, |()| 7)
+    }));
+    running.await.expect("the body runs");
+    Body { end, ended }
+}
+
+async fn guard(manager: &LockManager, key: &str) -> LockGuard {
+    let guard = manager.lock(key, LONG).acquire().await;
+    guard.expect("a free key")
+}
+
+over_1_3_5_nodes!(a_thousand_bodies_end_in_time_and_nothing_is_left(servers) {
+    let timeout = "4000";
+    let worker = Worker::start(
+        env!("CARGO_BIN_EXE_worker"),
+        &["drain", &servers.urls(), "1000", timeout],
+    );
+    worker.line_with("running");
+    assert!(servers.iter().all(|server| server.keys().len() == 1000));
+    worker.line_with("drained");
+    assert_eq!(worker.exit_code(), Some(0));
+    assert!(is_empty(servers));
+});
+
+over_1_3_5_nodes!(a_thousand_bodies_end_in_time_while_a_minority_hangs(servers) {
+    let worker = Worker::start(
+        env!("CARGO_BIN_EXE_worker"),
+        &["drain", &servers.urls(), "1000", "4000"],
+    );
+    worker.line_with("running");
+    let hung = servers.len() / 2;
+    for server in servers.iter().take(hung) {
+        server.stop();
+    }
+    worker.line_with("drained");
+    assert_eq!(worker.exit_code(), Some(0));
+    assert!(servers.iter().skip(hung).all(|server| server.keys().is_empty()));
+});
+
+over_1_3_5_nodes!(a_body_that_ends_in_time_returns_its_value_and_the_drain_is_clean(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let body = body(&manager, "k").await;
+    let drain = tokio::spawn({ let manager = manager.clone(); async move { manager.drain(TIMEOUT).await } });
+    sleep(A_MOMENT).await;
+    body.end.send(()).unwrap();
+    assert_eq!(body.ended.await.unwrap().unwrap(), 7);
+    let drained = drain.await.unwrap();
+    assert!(drained.is_clean(), "{drained}");
+    assert_eq!(drained.released(), 1);
+    assert!(is_empty(servers));
+});
+
+over_1_3_5_nodes!(connections_are_closed(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    guard(&manager, "k").await.release().await.unwrap();
+    assert!(servers.iter().all(|server| server.client_count() > 0));
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    eventually(PATIENCE, || servers.iter().all(|server| server.client_count() == 0)).await;
+    drop(manager);
+});
+
+over_1_3_5_nodes!(an_acquire_on_its_way_leaves_nothing(servers) {
+    for round in 0..20_u64 {
+        let manager = LockManager::connect(servers.urls()).await.unwrap();
+        let bodies: Vec<_> = (0..50)
+            .map(|n| tokio::spawn(manager.lock(format!("k:{n}"), LONG).run(async move |_| n)))
+            .collect();
+        // Spread over what fifty acquires take.
+        sleep(Duration::from_micros(round * 150)).await;
+        let drained = manager.drain(TIMEOUT).await;
+        assert!(drained.is_clean(), "{drained}");
+        assert!(is_empty(servers), "{:?}", servers[0].keys());
+        for body in bodies {
+            let ended = body.await.unwrap();
+            assert!(ended.is_ok() || is_draining(&ended), "{ended:?}");
+        }
+    }
+});
+
+over_1_3_5_nodes!(the_last_of_a_manager_takes_its_locks_and_connections_along(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let held = guard(&manager, "held").await;
+    let running = body(&manager, "body").await;
+    drop(manager);
+    assert!(held.is_held());
+    running.ended.abort();
+    drop(held);
+    eventually(PATIENCE, || is_empty(servers)).await;
+    eventually(PATIENCE, || servers.iter().all(|server| server.client_count() == 0)).await;
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hung_servers_are_waited_for_no_longer_than_the_timeout_and_their_keys_are_listed() {
+    for (nodes, hung) in [(1, 1), (3, 2)] {
+        let servers = Servers::start(nodes);
+        let manager = LockManager::connect(servers.urls()).await.unwrap();
+        let _held = guard(&manager, "a").await;
+        let running = body(&manager, "b").await;
+        for server in servers.iter().take(hung) {
+            server.stop();
+        }
+        let asked = Instant::now();
+        let drained = manager.drain(TTL).await;
+        assert!(asked.elapsed() < TTL + Duration::from_millis(500));
+        let left: Vec<_> = drained.left().iter().map(ToString::to_string).collect();
+        assert_eq!(left, ["a", "b"]);
+        assert!(!drained.is_clean());
+        assert!(is_drained(&running.ended.await.unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_released_before_the_drain_and_not_after() {
+    let servers = Servers::start(1);
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let token = manager.acquire("k", LONG).await.unwrap();
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    let error = manager.release("k", &token).await.unwrap_err();
+    assert!(error.to_string().contains("closed by a drain"), "{error}");
+    assert_eq!(servers[0].get("k").as_deref(), Some(token.expose()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_back_in_time_gets_what_it_is_owed() {
+    let servers = Servers::start(1);
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let _held = guard(&manager, "a").await;
+    servers[0].stop();
+    let draining = manager.clone();
+    let drain = tokio::spawn(async move { draining.drain(TIMEOUT).await });
+    // Beyond the response timeout and the grace.
+    sleep(Duration::from_millis(9500)).await;
+    servers[0].cont();
+    let drained = drain.await.unwrap();
+    assert!(drained.left().is_empty(), "{drained}");
+    assert!(is_empty(&servers));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_gets_in_beside_a_body_that_never_yields() {
+    let servers = Servers::start(1);
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let go_on = Arc::new(AtomicBool::new(false));
+    let (begins, runs) = oneshot::channel();
+    let told = Arc::clone(&go_on);
+    let request = manager.lock("k", LONG).run(async move |_| {
+        begins.send(()).unwrap();
+        while !told.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        7
+    });
+    // In a runtime of its own: one whose threads are blocked rings no timers.
+    let running = thread::spawn(|| Runtime::new().unwrap().block_on(request));
+    runs.await.unwrap();
+    let asked = Instant::now();
+    let drained = manager.drain(Duration::from_secs(1)).await;
+    assert!(asked.elapsed() < TTL);
+    assert_eq!(drained.left()[0].as_str(), "k");
+    assert_eq!(drained.cancelled(), 0);
+    assert!(servers[0].get("k").is_some());
+    eventually(PATIENCE, || servers[0].client_count() == 0).await;
+    go_on.store(true, Ordering::Relaxed);
+    assert_eq!(running.join().unwrap().unwrap(), 7);
+}
+
+#[test]
+fn a_manager_whose_runtime_is_gone_is_drained_at_once() {
+    let servers = Servers::start(3);
+    let home = Runtime::new().unwrap();
+    let (manager, held) = home.block_on(async {
+        let manager = LockManager::connect(servers.urls()).await.unwrap();
+        let held = guard(&manager, "k").await;
+        (manager, held)
+    });
+    drop(home);
+    let asked = std::time::Instant::now();
+    let guest = Runtime::new().unwrap();
+    let drained = guest.block_on(manager.drain(TTL));
+    assert!(asked.elapsed() < TTL + Duration::from_millis(500));
+    assert_eq!(drained.left().len(), 1, "{drained}");
+    drop(held);
+}
+
+#[test]
+fn a_runtime_that_ends_leaves_locks_to_their_ttl_and_not_longer() {
+    let servers = Servers::start(3);
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let manager = LockManager::connect(servers.urls()).await.unwrap();
+        let (begins, running) = oneshot::channel();
+        tokio::spawn(manager.lock("k", TTL).run(async move |_| {
+            begins.send(()).unwrap();
+            pending::<()>().await;
+        }));
+        running.await.unwrap();
+    });
+    drop(runtime);
+    eventually_blocking(PATIENCE, || is_empty(&servers));
+}
+
+/// Managers that need no server: in memory, over one node, over three.
+fn managers() -> Vec<LockManager> {
+    let nodes = (0..3).map(|_| Arc::new(Scripted::new()) as Arc<dyn Backend>);
+    vec![
+        LockManager::memory(),
+        LockManager::new(Scripted::new()),
+        LockManager::new(Redlock::new(nodes)),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_and_newcomers_are_told_at_once() {
+    for manager in managers() {
+        let held = guard(&manager, "k").await;
+        let waiters: Vec<_> = (0..10)
+            .map(|_| tokio::spawn(manager.lock("k", LONG).wait(LONG).acquire()))
+            .collect();
+        let several = tokio::spawn(manager.lock_all(["j", "k"], LONG).wait(LONG).acquire());
+        sleep(A_MOMENT).await;
+        let draining = manager.clone();
+        let drain = tokio::spawn(async move { draining.drain(TIMEOUT).await });
+        let asked = Instant::now();
+        for waiter in waiters {
+            assert!(is_draining(&waiter.await.unwrap()));
+        }
+        assert!(is_draining(&several.await.unwrap()));
+        assert!(is_draining(&manager.lock("free", TTL).acquire().await));
+        assert!(is_draining(&manager.lock("free", TTL).try_acquire().await));
+        assert!(is_draining(&manager.acquire("free", TTL).await));
+        assert!(asked.elapsed() < A_MOMENT);
+        assert!(held.is_held());
+        held.release().await.unwrap();
+        assert!(drain.await.unwrap().is_clean());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_lease_may_be_extended_until_it_is_ended() {
+    for manager in managers() {
+        let held = manager.lock("k", TTL).acquire().await.unwrap();
+        let draining = manager.clone();
+        let drain = tokio::spawn(async move { draining.drain(TIMEOUT).await });
+        sleep(TTL / 2).await;
+        held.extend(LONG).await.unwrap();
+        assert!(held.remaining() > TIMEOUT);
+        let drained = drain.await.unwrap();
+        assert_eq!((drained.released(), drained.left()), (1, &[][..]));
+        assert!(is_drained(&held.extend(LONG).await));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guards_lease_ends_as_drained_and_its_release_says_so() {
+    for manager in managers() {
+        let held = guard(&manager, "k").await;
+        let asked = Instant::now();
+        let drained = manager.drain(TIMEOUT).await;
+        assert!(drained.is_clean(), "{drained}");
+        // A quarter, and at most two seconds, is kept for the releases.
+        let late = asked.elapsed().saturating_sub(Duration::from_secs(8));
+        assert!(late < A_MOMENT, "{late:?}");
+        assert!(is_drained(&held.check()));
+        assert_eq!(held.lost().await, LostCause::Drained);
+        let error = held.release().await.unwrap_err();
+        let ReleaseError::Lost { cause, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(cause, LostCause::Drained);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_takes_longer_is_dropped_and_its_lock_given_back() {
+    for manager in managers() {
+        let running = body(&manager, "k").await;
+        let drained = manager.drain(TIMEOUT).await;
+        assert_eq!((drained.released(), drained.cancelled()), (1, 1));
+        assert!(drained.left().is_empty() && !drained.is_clean());
+        assert!(is_drained(&running.ended.await.unwrap()));
+        drop(running.end);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_to_finish_keeps_its_lock_and_is_listed() {
+    for manager in managers() {
+        let request = manager.lock("k", LONG).on_lost(OnLost::Finish);
+        let running = tokio::spawn(request.run(async |lease| {
+            assert_eq!(lease.lost().await, LostCause::Drained);
+            sleep(TIMEOUT).await;
+            7
+        }));
+        yield_now().await;
+        let drained = manager.drain(TIMEOUT).await;
+        assert_eq!(drained.left()[0].as_str(), "k");
+        assert_eq!((drained.released(), drained.cancelled()), (0, 0));
+        assert_eq!(running.await.unwrap().unwrap(), 7);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_timeout_nothing_is_waited_for() {
+    for manager in managers() {
+        let held = guard(&manager, "k").await;
+        let running = body(&manager, "j").await;
+        let asked = Instant::now();
+        let drained = manager.drain(Duration::ZERO).await;
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        assert!(drained.left().iter().any(|key| key.as_str() == "j"));
+        assert!(is_drained(&held.check()));
+        assert!(is_drained(&running.ended.await.unwrap()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_drains_at_once_end_with_the_shorter_and_tell_the_same() {
+    for manager in managers() {
+        let running = body(&manager, "k").await;
+        let asked = Instant::now();
+        let long = manager.drain(LONG);
+        let short = manager.drain(TIMEOUT);
+        let (long, short) = tokio::join!(long, short);
+        assert!(asked.elapsed() <= TIMEOUT);
+        assert_eq!(long, short);
+        assert_eq!(long.cancelled(), 1);
+        assert_eq!(manager.drain(TIMEOUT).await, long);
+        assert!(asked.elapsed() <= TIMEOUT);
+        assert!(is_drained(&running.ended.await.unwrap()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_is_dropped_refuses_newcomers_and_ends_no_lease() {
+    for manager in managers() {
+        let held = guard(&manager, "k").await;
+        let dropped = tokio::time::timeout(A_MOMENT, manager.drain(TIMEOUT)).await;
+        assert!(dropped.is_err());
+        assert!(held.is_held());
+        assert!(is_draining(&manager.lock("j", TTL).acquire().await));
+        held.release().await.unwrap();
+        assert!(manager.drain(TIMEOUT).await.is_clean());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_comes_after_the_drain_began_is_given_back_before_it_ends() {
+    let node = Scripted::new();
+    node.on_acquire([Step::<AcquireReply>::pass().answering_after(A_MOMENT)]);
+    let manager = LockManager::new(node.clone());
+    let acquire = tokio::spawn(manager.lock("k", LONG).acquire());
+    sleep(A_MOMENT / 2).await;
+    let drained = manager.drain(TIMEOUT).await;
+    assert!(drained.is_clean(), "{drained}");
+    assert!(is_draining(&acquire.await.unwrap()));
+    assert_eq!(node.calls_of(Operation::Release).len(), 1);
+    let free = LockManager::new(node.memory());
+    guard(&free, "k").await.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_lease_is_renewed_while_it_may_go_on_and_not_after() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let request = manager.lock("k", Duration::from_secs(1)).max_hold(LONG);
+    let running = tokio::spawn(request.run(async |_| pending::<()>().await));
+    yield_now().await;
+    let drained = manager.drain(TIMEOUT).await;
+    assert_eq!((drained.released(), drained.cancelled()), (1, 1));
+    assert!(is_drained(&running.await.unwrap()));
+    let renewals = node.calls_of(Operation::Extend).len();
+    assert!(renewals > 8, "{renewals}");
+    sleep(LONG).await;
+    assert_eq!(node.calls_of(Operation::Extend).len(), renewals);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_min_hold_is_kept() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let request = manager.lock("k", LONG).min_hold(2 * TIMEOUT);
+    let _held = request.acquire().await.unwrap();
+    let asked = Instant::now();
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    assert!(asked.elapsed() <= TIMEOUT);
+    let other = LockManager::new(node.memory());
+    let busy = other.lock("k", TTL).try_acquire().await.unwrap_err();
+    assert!(busy.is_busy());
+    guard(&other, "k").await.release().await.unwrap();
+    assert_eq!(asked.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_fails_lists_its_key_until_the_ttl_has_passed() {
+    let node = Scripted::new();
+    node.on_every_release(Step::fail());
+    let manager = LockManager::new(node);
+    let _short = manager.lock("short", TTL).acquire().await.unwrap();
+    let _long = guard(&manager, "long").await;
+    let drained = manager.drain(TIMEOUT).await;
+    assert_eq!(
+        drained.to_string(),
+        "0 leases released, 0 bodies cancelled, left: long"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_registered_managers_are_drained_together_and_each_once() {
+    let [default, named] = [(), ()].map(|()| LockManager::memory());
+    lockguard::register(default.clone()).unwrap();
+    lockguard::register_named("also the default", default.clone()).unwrap();
+    lockguard::register_named("another", named.clone()).unwrap();
+    let _held = [guard(&default, "k").await, guard(&named, "k").await];
+    let running = body(&named, "j").await;
+    let asked = Instant::now();
+    let drained = lockguard::drain(TIMEOUT).await;
+    assert!(asked.elapsed() <= TIMEOUT);
+    assert_eq!((drained.released(), drained.cancelled()), (3, 1));
+    assert!(is_drained(&running.ended.await.unwrap()));
+}

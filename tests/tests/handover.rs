@@ -1,0 +1,341 @@
+//! A lock that is given away is held until it is adopted, once, or its ttl has
+//! passed.
+
+#![expect(clippy::expect_used, reason = "helpers of tests panic as tests do")]
+
+use std::{sync::Arc, time::Duration};
+
+use lockguard::{
+    Handover, LockError, LockGuard, LockManager, LostCause,
+    backend::{Backend, Redlock, ReleaseRequest},
+};
+use lockguard_tests::{
+    Operation, Scripted, Server, Servers, Step, Worker, eventually, over_1_3_5_nodes,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+const TTL: Duration = Duration::from_secs(2);
+
+/// Long: a key that is gone before was released, and did not expire.
+const LONG: Duration = Duration::from_secs(600);
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn is_taken<T>(result: &Result<T, LockError>) -> bool {
+    let cause = LostCause::Taken;
+    matches!(result, Err(LockError::Lost { cause: found, .. }) if *found == cause)
+}
+
+fn is_empty(servers: &Servers) -> bool {
+    servers.iter().all(|server| server.keys().is_empty())
+}
+
+async fn handed_over(manager: &LockManager, key: &str, ttl: Duration) -> Handover {
+    let guard = manager.lock(key, ttl).acquire().await;
+    guard.expect("a free key").into_handover()
+}
+
+/// Managers that need no server: in memory, over one node, over three.
+fn managers() -> Vec<LockManager> {
+    let nodes = (0..3).map(|_| Arc::new(Scripted::new()) as Arc<dyn Backend>);
+    vec![
+        LockManager::memory(),
+        LockManager::new(Scripted::new()),
+        LockManager::new(Redlock::new(nodes)),
+    ]
+}
+
+over_1_3_5_nodes!(another_process_adopts_it_and_gives_it_back(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let handover = handed_over(&manager, "order;17", LONG).await;
+    let busy = manager.lock("order;17", TTL).try_acquire().await.unwrap_err();
+    assert!(busy.is_busy(), "{busy}");
+    let args = ["adopt", &servers.urls(), &handover.expose()];
+    let worker = Worker::start(env!("CARGO_BIN_EXE_worker"), &args);
+    assert_eq!(worker.line_with("adopted"), "adopted order;17");
+    worker.line_with("released");
+    assert_eq!(worker.exit_code(), Some(0));
+    eventually(PATIENCE, || is_empty(servers)).await;
+    // Released, so that nobody can adopt it now.
+    assert!(is_taken(&manager.adopt(handover).await));
+});
+
+over_1_3_5_nodes!(it_outlives_the_manager_that_gave_it_away(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let guard = manager.lock("k", LONG).acquire().await.unwrap();
+    let handover = guard.into_handover();
+    assert!(manager.drain(PATIENCE).await.is_clean());
+    drop(manager);
+    let other = LockManager::connect(servers.urls()).await.unwrap();
+    let guard = other.adopt(handover).await.unwrap();
+    guard.release().await.unwrap();
+    eventually(PATIENCE, || is_empty(servers)).await;
+});
+
+over_1_3_5_nodes!(of_many_that_adopt_at_once_one_gets_it(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let handover = handed_over(&manager, "k", LONG).await;
+    let mut adopts = Vec::new();
+    for _ in 0..8 {
+        let other = LockManager::connect(servers.urls()).await.unwrap();
+        let copy: Handover = handover.expose().parse().unwrap();
+        adopts.push(tokio::spawn(async move { (other.adopt(copy).await, other) }));
+    }
+    let mut guards = Vec::new();
+    for adopt in adopts {
+        let (adopted, manager) = adopt.await.unwrap();
+        match adopted {
+            Ok(guard) => guards.push((guard, manager)),
+            // Votes that were split are nobody's.
+            Err(error) => assert!(error.is_lost() || error.is_unavailable(), "{error}"),
+        }
+    }
+    assert!(guards.len() <= 1);
+    if servers.len() == 1 {
+        assert_eq!(guards.len(), 1);
+    }
+});
+
+over_1_3_5_nodes!(one_that_has_expired_or_was_never_here_is_lost(servers) {
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let handover = handed_over(&manager, "k", Duration::from_millis(50)).await;
+    eventually(PATIENCE, || is_empty(servers)).await;
+    assert!(is_taken(&manager.adopt(handover).await));
+    let elsewhere = handed_over(&LockManager::memory(), "k", LONG).await;
+    assert!(is_taken(&manager.adopt(elsewhere).await));
+    // And is none of ours to release.
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    guard.release().await.unwrap();
+});
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_quorum_it_is_unavailable_and_can_be_adopted_later() {
+    let servers = Servers::start(3);
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let handover = handed_over(&manager, "k", LONG).await;
+    servers[0].stop();
+    servers[1].stop();
+    let error = manager.adopt(handover.clone()).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    servers[0].cont();
+    servers[1].cont();
+    let guard = adopted_at_last(&manager, &handover).await;
+    guard.release().await.unwrap();
+    eventually(PATIENCE, || is_empty(&servers)).await;
+}
+
+/// Nodes that are back are found out within a while.
+async fn adopted_at_last(manager: &LockManager, handover: &Handover) -> LockGuard {
+    let adopted = timeout(PATIENCE, async {
+        loop {
+            match manager.adopt(handover.clone()).await {
+                Ok(guard) => return guard,
+                Err(error) => assert!(error.is_unavailable(), "{error}"),
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    adopted.await.expect("the nodes answer again")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_keys_and_their_fencing_token_go_on_as_they_are() {
+    let servers = Servers::start(3);
+    let builder = LockManager::builder().nodes([servers.urls()]);
+    let manager = builder.prefix("shop:").build().await.unwrap();
+    let guard = manager.lock_all(["b", "a"], LONG).fenced().acquire().await;
+    let guard = guard.unwrap();
+    let (keys, fence) = (guard.keys().to_vec(), guard.fencing_token());
+    let handover = guard.into_handover();
+    assert_eq!(
+        (handover.keys(), handover.fencing_token()),
+        (&keys[..], fence)
+    );
+    let guard = manager.adopt(handover).await.unwrap();
+    assert_eq!(guard.keys(), keys);
+    assert_eq!(guard.keys()[0].as_str(), "shop:a");
+    assert_eq!(guard.fencing_token(), fence);
+    guard.release().await.unwrap();
+    let next = manager.lock("a", TTL).fenced().acquire().await.unwrap();
+    assert!(next.fencing_token() > fence);
+    next.release().await.unwrap();
+    let no_lock_is_left = || {
+        let mut keys = servers.iter().flat_map(Server::keys);
+        keys.all(|key| key.ends_with(" fence"))
+    };
+    eventually(PATIENCE, no_lock_is_left).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_adopted_once() {
+    for manager in managers() {
+        let handover = handed_over(&manager, "k", LONG).await;
+        let guard = manager.adopt(handover.clone()).await.unwrap();
+        assert!(is_taken(&manager.adopt(handover.clone()).await));
+        assert!(guard.is_held());
+        guard.extend(LONG).await.unwrap();
+        guard.release().await.unwrap();
+        assert!(is_taken(&manager.adopt(handover).await));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_held_for_its_ttl_and_the_adopter_for_a_ttl_of_its_own() {
+    for manager in managers() {
+        let start = Instant::now();
+        let handover = handed_over(&manager, "k", TTL).await;
+        sleep(TTL * 3 / 4).await;
+        let asked = Instant::now();
+        let guard = manager.adopt(handover).await.unwrap();
+        let left = guard.deadline() - asked;
+        assert!(left < TTL && left > TTL * 9 / 10, "{left:?}");
+        assert!(guard.deadline() > start + TTL);
+        sleep(TTL / 2).await;
+        guard.release().await.unwrap();
+
+        let handover = handed_over(&manager, "k", TTL).await;
+        let next = manager.lock("k", TTL).acquire().await.unwrap();
+        assert!(start.elapsed() >= 2 * TTL);
+        assert!(is_taken(&manager.adopt(handover).await));
+        next.release().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_here_is_woken_by_the_adopters_release() {
+    for manager in managers() {
+        let handover = handed_over(&manager, "k", LONG).await;
+        let guard = manager.adopt(handover).await.unwrap();
+        let waiting = tokio::spawn(manager.lock("k", TTL).wait(LONG).acquire());
+        sleep(Duration::from_millis(20)).await;
+        let released = Instant::now();
+        guard.release().await.unwrap();
+        waiting.await.unwrap().unwrap().release().await.unwrap();
+        assert!(released.elapsed() < Duration::from_millis(20));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_lease_is_renewed_no_more_and_kept_for_its_ttl() {
+    for manager in managers() {
+        let request = manager.lock("k", TTL).max_hold(LONG).min_hold(LONG);
+        let guard = request.acquire().await.unwrap();
+        sleep(2 * TTL).await;
+        let given = Instant::now();
+        let handover = guard.into_handover();
+        assert_eq!(handover.ttl(), TTL);
+        let next = manager.lock("k", TTL).wait(LONG).acquire().await.unwrap();
+        assert!(given.elapsed() <= TTL + Duration::from_millis(300));
+        next.release().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_the_former_holder_releases_it() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let request = manager.lock("k", TTL).max_hold(LONG).min_hold(LONG);
+    let guard = request.acquire().await.unwrap();
+    // A renewal is on its way when the lock is given away and adopted.
+    node.on_extend([Step::pass().answering_after(TTL / 8)]);
+    sleep(TTL * 3 / 8).await;
+    assert_eq!(node.calls_of(Operation::Extend).len(), 1);
+    let handover = guard.into_handover();
+    let guard = manager.adopt(handover).await.unwrap();
+    sleep(TTL / 4).await;
+    assert!(node.calls_of(Operation::Release).is_empty());
+    assert!(guard.is_held());
+    guard.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adoption_that_is_dropped_or_fails_leaves_it_to_be_adopted() {
+    for step in [
+        Step::never(),
+        Step::never().applied(),
+        Step::fail(),
+        Step::fail().applied(),
+        Step::pass().answering_after(TTL),
+    ] {
+        let node = Scripted::new();
+        let manager = LockManager::new(node.clone());
+        let handover = handed_over(&manager, "k", LONG).await;
+        node.on_extend([step.clone()]);
+        let adopted = manager.adopt(handover.clone());
+        if let Ok(adopted) = timeout(TTL / 4, adopted).await {
+            assert!(adopted.unwrap_err().is_unavailable());
+        }
+        // It is given back in the background.
+        sleep(Duration::from_millis(1)).await;
+        let guard = manager.adopt(handover).await;
+        let guard = guard.unwrap_or_else(|error| panic!("{step:?}: {error}"));
+        assert!(node.calls_of(Operation::Release).is_empty());
+        guard.release().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_lost_key_of_several_loses_it_and_frees_the_others() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let guard = manager.lock_all(["a", "b"], LONG).acquire().await.unwrap();
+    let token = node.calls_of(Operation::Acquire)[0].token.clone();
+    let handover = guard.into_handover();
+    let lost = handover.keys()[1].clone();
+    let release = ReleaseRequest::new(lost, token);
+    node.memory().release(release).await.unwrap();
+    let error = manager.adopt(handover).await.unwrap_err();
+    assert_eq!(error.key(), Some("b"));
+    assert!(error.is_lost());
+    manager
+        .lock("a", TTL)
+        .wait(TTL)
+        .acquire()
+        .await
+        .unwrap()
+        .release()
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_is_handed_over_to_nobody() {
+    for manager in managers() {
+        let guard = manager.lock("k", TTL).acquire().await.unwrap();
+        sleep(2 * TTL).await;
+        assert!(is_taken(&manager.adopt(guard.into_handover()).await));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_neither_waits_for_it_nor_lets_it_be_adopted() {
+    for manager in managers() {
+        let guard = manager.lock("k", LONG).acquire().await.unwrap();
+        let asked = Instant::now();
+        let (handover, drained) = tokio::join!(
+            async {
+                sleep(TTL).await;
+                guard.into_handover()
+            },
+            manager.drain(PATIENCE)
+        );
+        assert!(asked.elapsed() < TTL + Duration::from_millis(20));
+        assert!(drained.is_clean());
+        assert_eq!(drained.released(), 0);
+        let refused = manager.adopt(handover).await;
+        assert!(matches!(refused, Err(LockError::Draining { .. })));
+    }
+}
+
+#[tokio::test]
+async fn the_owner_token_is_in_no_debug_and_in_no_error() {
+    let manager = LockManager::memory();
+    let handover = handed_over(&manager, "k", LONG).await;
+    let text = handover.expose();
+    let (_, random) = text.rsplit_once(':').unwrap();
+    let random = &random[..32];
+    let error = format!("{text};").parse::<Handover>().unwrap_err();
+    for shown in [format!("{handover:?}"), format!("{error} {error:?}")] {
+        assert!(!shown.contains(random), "{shown}");
+    }
+}
