@@ -152,7 +152,7 @@ impl Drop for Probes {
 const SAMPLE: Duration = Duration::from_millis(15);
 
 /// What a process may lose between two samples without a word.
-const NOTHING: Duration = Duration::from_millis(2);
+const NOTHING: Duration = Duration::from_micros(500);
 
 /// Asks the system how long the threads of each process could have run and did
 /// not; where it does not say, nothing is found.
