@@ -403,12 +403,12 @@ fn bindings(model: &Model) -> TokenStream {
 // Output: async move {
 //     let _ = &a;
 //     let lease = lease();                                // only with `bind = lease`
-//     if let Some(output) = declared::<R>() { return output; }
+//     if false { let output: R = loop {}; return output; }
 //     { body }
 // }
 //
-// `declared` is always `None`: it tells the compiler the type of the block, so
-// that a mistake in the body is reported where it is.
+// What never runs tells the compiler the type of the block, so that a mistake in
+// the body is reported where it is; no call of the runtime does it as cheaply.
 // The body keeps a block of its own, for what it declares must not shadow `R`.
 fn body_future(model: &Model, body: &Braced) -> TokenStream {
     let captures = model.target.capture_arguments();
@@ -423,7 +423,9 @@ fn body_future(model: &Model, body: &Braced) -> TokenStream {
         async move {
             #captures
             #bindings
-            if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<#output>() {
+            #[allow(unreachable_code)]
+            if false {
+                let __lockguard_output: #output = loop {};
                 return __lockguard_output;
             }
             #body

@@ -13,7 +13,6 @@ use crate::{
 
 pub use core::{
     concat, module_path,
-    option::Option::Some,
     result::Result::{Err, Ok},
     time::Duration,
 };
@@ -309,12 +308,6 @@ pub fn fence() -> FencingToken {
     lease()
         .fencing_token()
         .expect("a fenced lease has a fencing token")
-}
-
-/// `None`: it tells the compiler the declared return type, so that errors in
-/// the body point where they would in a plain function.
-pub fn declared<R>() -> Option<R> {
-    None
 }
 
 /// A return type that can carry a lock error.

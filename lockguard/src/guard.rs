@@ -237,10 +237,20 @@ impl LockGuard {
         let key = self.keys().get(nth).unwrap_or(self.key());
         match reply {
             Ok(ReleaseReply::Freed) => Ok(()),
-            // It was held by the clock, and the servers had lost it.
-            Ok(ReleaseReply::NotHeld) => Err(ReleaseError::lost(key, LostCause::Taken)),
+            Ok(ReleaseReply::NotHeld) => Err(ReleaseError::lost(key, self.why_not_held())),
             Ok(ReleaseReply::NotOwner) => Err(ReleaseError::not_owner(key)),
             Err(error) => Err(release_error(key, error)),
+        }
+    }
+
+    /// Why the servers did not have the key of a lease that was held by the
+    /// clock when its release was sent.
+    fn why_not_held(&self) -> LostCause {
+        if Instant::now() >= self.lease().deadline() {
+            // The release came late: nobody need have taken the key.
+            LostCause::Expired
+        } else {
+            LostCause::Taken
         }
     }
 }

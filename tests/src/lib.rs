@@ -24,6 +24,9 @@ mod watchdog;
 mod over_nodes;
 mod worker;
 
+// The fault matrix.
+pub mod torture;
+
 // Backends that answer as told, and what every backend owes.
 pub mod contract;
 mod quorums;

@@ -39,6 +39,9 @@ pub enum Flow {
     Hold,
     /// They vanish, and so does the end of the stream.
     Swallow,
+    /// A few of them pass, and then the connection is reset: in the middle of
+    /// a request or a reply.
+    CutAfter(usize),
 }
 
 /// A TCP proxy in front of one server.
@@ -54,6 +57,7 @@ pub struct Proxy {
     shared: Arc<Shared>,
     flows: watch::Sender<Flows>,
     resets: watch::Sender<u64>,
+    endings: watch::Sender<u64>,
     accepting: Mutex<Option<JoinHandle<()>>>,
     /// Ends every connection when the proxy is dropped.
     connections: Arc<Mutex<JoinSet<()>>>,
@@ -74,6 +78,7 @@ impl Proxy {
             }),
             flows: watch::Sender::default(),
             resets: watch::Sender::default(),
+            endings: watch::Sender::default(),
             accepting: Mutex::new(None),
             connections: Arc::default(),
         };
@@ -122,6 +127,14 @@ impl Proxy {
         while connections.join_next().await.is_some() {}
     }
 
+    /// Ends every open connection at the server, and does not tell the clients:
+    /// what they send vanishes.
+    ///
+    /// New connections pass.
+    pub fn end_at_server(&self) {
+        self.endings.send_modify(|endings| *endings += 1);
+    }
+
     /// Refuses new connections from now on; open ones go on.
     pub async fn refuse(&self) {
         if let Some(accepting) = self.accepting.lock().await.take() {
@@ -165,6 +178,7 @@ impl Proxy {
         let connections = Arc::clone(&self.connections);
         let flows = self.flows.subscribe();
         let resets = self.resets.subscribe();
+        let endings = self.endings.subscribe();
         tokio::spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else {
@@ -173,10 +187,12 @@ impl Proxy {
                 };
                 let mut connections = connections.lock().await;
                 shared.accepted.fetch_add(1, Ordering::AcqRel);
-                let mut resets = resets.clone();
-                // What was reset before is not meant for this one.
+                let (mut resets, mut endings) = (resets.clone(), endings.clone());
+                // What was done before is not meant for this one.
                 resets.mark_unchanged();
-                let connection = serve(client, Open::new(&shared), flows.clone(), resets);
+                endings.mark_unchanged();
+                let open = Open::new(&shared);
+                let connection = serve(client, open, flows.clone(), resets, endings);
                 while connections.try_join_next().is_some() {}
                 connections.spawn(connection);
             }
@@ -249,6 +265,7 @@ async fn serve(
     open: Open,
     flows: watch::Receiver<Flows>,
     mut resets: watch::Receiver<u64>,
+    mut endings: watch::Receiver<u64>,
 ) {
     let shared = &open.0;
     let Ok(mut server) = TcpStream::connect(shared.server).await else {
@@ -277,13 +294,40 @@ async fn serve(
             ),
         )
     };
-    let is_reset = tokio::select! {
-        ended = both => ended.is_err(),
-        _ = resets.changed() => true,
+    let end = tokio::select! {
+        ended = both => if ended.is_err() { End::Reset } else { End::Closed },
+        _ = resets.changed() => End::Reset,
+        Ok(()) = endings.changed() => End::AtServer,
     };
-    if is_reset {
-        let _ = (client.set_zero_linger(), server.set_zero_linger());
+    match end {
+        End::Closed => {}
+        End::Reset => {
+            let _ = (client.set_zero_linger(), server.set_zero_linger());
+        }
+        End::AtServer => {
+            drop(server);
+            tokio::select! {
+                () = swallow(&mut client) => {}
+                _ = resets.changed() => {
+                    let _ = client.set_zero_linger();
+                }
+            }
+        }
     }
+}
+
+/// How a connection ends.
+enum End {
+    Closed,
+    Reset,
+    /// At the server only: the client is not told.
+    AtServer,
+}
+
+/// Reads until the client closes.
+async fn swallow(client: &mut TcpStream) {
+    let mut buffer = vec![0; 16 * 1024];
+    while client.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
 }
 
 /// One direction: a reader that stamps what comes, and a writer that lets it
@@ -310,8 +354,13 @@ async fn pump(
     };
     let write = async {
         while let Some((came, bytes)) = waiting.recv().await {
-            if !let_go(came, flows.clone(), flow_of).await {
-                continue;
+            match let_go(came, flows.clone(), flow_of).await {
+                Passage::All => {}
+                Passage::None => continue,
+                Passage::Cut(most) => {
+                    to.write_all(&bytes[..most.min(bytes.len())]).await?;
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
             }
             if bytes.is_empty() {
                 return to.shutdown().await;
@@ -324,27 +373,36 @@ async fn pump(
     tokio::try_join!(read, write).map(drop)
 }
 
-/// Waits until what came at `came` may pass; `false` when it vanishes.
+/// How much of what came may pass.
+enum Passage {
+    All,
+    None,
+    /// So many bytes, and then no more.
+    Cut(usize),
+}
+
+/// Waits until what came at `came` may pass, or vanishes.
 async fn let_go(
     came: Instant,
     mut flows: watch::Receiver<Flows>,
     flow_of: fn(&Flows) -> Flow,
-) -> bool {
+) -> Passage {
     loop {
         let flow = flow_of(&flows.borrow_and_update());
         match flow {
-            Flow::Pass => return true,
-            Flow::Swallow => return false,
+            Flow::Pass => return Passage::All,
+            Flow::Swallow => return Passage::None,
+            Flow::CutAfter(most) => return Passage::Cut(most),
             Flow::Delay(delay) => {
                 tokio::select! {
-                    () = sleep_until(came + delay) => return true,
+                    () = sleep_until(came + delay) => return Passage::All,
                     Ok(()) = flows.changed() => {}
                 }
             }
             // The proxy was dropped: nothing will ever pass.
             Flow::Hold => {
                 if flows.changed().await.is_err() {
-                    return false;
+                    return Passage::None;
                 }
             }
         }

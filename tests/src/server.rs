@@ -39,6 +39,8 @@ pub struct Server {
     port: u16,
     is_persistent: bool,
     args: Vec<String>,
+    /// The library that changes its clock, if it is to be changed.
+    clock: Option<PathBuf>,
     directory: TempDir,
     process: Mutex<Option<Guarded>>,
 }
@@ -46,20 +48,26 @@ pub struct Server {
 impl Server {
     /// Starts a server that keeps nothing on disk.
     pub fn start() -> Self {
-        Self::launch(&[], false)
+        Self::launch(&[], false, None)
     }
 
     /// Starts a server with more arguments, as on its command line.
     pub fn start_with(args: &[&str]) -> Self {
-        Self::launch(args, false)
+        Self::launch(args, false, None)
     }
 
     /// Starts a server that writes every command to disk before it answers.
     pub fn start_persistent() -> Self {
-        Self::launch(&[], true)
+        Self::launch(&[], true, None)
     }
 
-    fn launch(args: &[&str], is_persistent: bool) -> Self {
+    /// Starts a server whose clock [`set_clock`](Self::set_clock) changes, by
+    /// libfaketime: `library` is the path of `libfaketimeMT.so.1`.
+    pub fn start_with_clock(library: &Path) -> Self {
+        Self::launch(&[], false, Some(library.to_owned()))
+    }
+
+    fn launch(args: &[&str], is_persistent: bool, clock: Option<PathBuf>) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("server-")
             .tempdir_in(watchdog::directory())
@@ -68,9 +76,13 @@ impl Server {
             port: 0,
             is_persistent,
             args: args.iter().map(ToString::to_string).collect(),
+            clock,
             directory,
             process: Mutex::new(None),
         };
+        if server.clock.is_some() {
+            server.set_clock(0.0);
+        }
         for _ in 0..STARTS {
             server.port = ports::free_port();
             if server.try_run() {
@@ -150,6 +162,27 @@ impl Server {
         self.run();
     }
 
+    /// Sets the server's wall clock so many seconds off, at once.
+    ///
+    /// # Panics
+    ///
+    /// When the server was not started by
+    /// [`start_with_clock`](Self::start_with_clock).
+    pub fn set_clock(&self, seconds: f64) {
+        assert!(self.clock.is_some(), "only some servers have such a clock");
+        let file = self.clock_file();
+        let new = file.with_extension("new");
+        let written = fs::write(&new, format!("{seconds:+.3}\n"));
+        // Never seen half written.
+        written
+            .and_then(|()| fs::rename(&new, &file))
+            .expect("write the server's clock");
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.directory.path().join("clock")
+    }
+
     /// Whether the process is there, stopped or not.
     pub fn is_running(&self) -> bool {
         let mut process = self.process.lock();
@@ -171,7 +204,10 @@ impl Server {
 
     /// Whether the process came up; not so when somebody else has the port.
     fn try_run(&self) -> bool {
-        let mut process = Guarded::spawn(&program(), &self.arguments());
+        let mut process = match &self.clock {
+            None => Guarded::spawn(&program(), &self.arguments()),
+            Some(library) => Guarded::spawn(Path::new("env"), &self.with_clock(library)),
+        };
         let end = Instant::now() + PATIENCE;
         while process.is_running() {
             // Somebody else's server may have the port, and answer.
@@ -187,6 +223,20 @@ impl Server {
             std::thread::sleep(Duration::from_millis(2));
         }
         false
+    }
+
+    /// The arguments of `env` that start the server with a clock of its own.
+    fn with_clock(&self, library: &Path) -> Vec<String> {
+        let own = [
+            // The library's start asks for memory, whose allocator asks for the
+            // time: with the system's own allocator this comes to an end.
+            format!("LD_PRELOAD={} libc.so.6", library.display()),
+            format!("FAKETIME_TIMESTAMP_FILE={}", self.clock_file().display()),
+            "FAKETIME_NO_CACHE=1".to_owned(),
+            "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+            program().display().to_string(),
+        ];
+        own.into_iter().chain(self.arguments()).collect()
     }
 
     fn arguments(&self) -> Vec<String> {

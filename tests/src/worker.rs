@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::watchdog::Guarded;
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Worker {
     process: Guarded,
     input: ChildStdin,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
 }
 
 impl Worker {
@@ -41,7 +42,7 @@ impl Worker {
         Self {
             process,
             input,
-            lines,
+            lines: Mutex::new(lines),
         }
     }
 
@@ -60,7 +61,7 @@ impl Worker {
     ///
     /// When neither comes.
     pub fn next_line(&self) -> Option<String> {
-        match self.lines.recv_timeout(PATIENCE) {
+        match self.lines.lock().recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("no line from a worker within {PATIENCE:?}"),
@@ -97,7 +98,12 @@ impl Worker {
 
     /// The lines that have been printed and not been taken.
     pub fn lines_so_far(&self) -> Vec<String> {
-        self.lines.try_iter().collect()
+        self.lines.lock().try_iter().collect()
+    }
+
+    /// The client's process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Stops the process (`SIGSTOP`), and returns once it stands still.

@@ -137,6 +137,22 @@ async fn release_of_a_lease_that_the_servers_lost_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_that_comes_after_the_ttl_is_expired_and_not_taken() {
+    let backend = Scripted::new();
+    let manager = LockManager::new(backend.clone());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let late = Duration::from_millis(100);
+    backend.on_release([Step::pass().after(late)]);
+    advance(guard.remaining().saturating_sub(late / 2)).await;
+    let error = guard.release().await.unwrap_err();
+    let expected = LostCause::Expired;
+    assert!(
+        matches!(error, ReleaseError::Lost { cause, .. } if cause == expected),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn release_after_the_deadline_is_lost_and_leaves_the_successor() {
     let manager = LockManager::memory();
     let stale = manager.lock("k", TTL).acquire().await.unwrap();

@@ -9,6 +9,7 @@ mod bench;
 mod compile_cost;
 mod doc;
 mod examples;
+mod faketime;
 mod fuzz;
 mod model;
 mod msrv;
@@ -18,6 +19,7 @@ mod redis;
 mod server;
 mod step;
 mod test;
+mod torture;
 
 use std::{env, process::ExitCode};
 
@@ -37,6 +39,13 @@ cargo xtask <command>
   injectivity [--pairs N]
          show that different values never make the same key
          (default: 10,000,000 pairs)
+  torture [--minutes N | --short] [--seed N] [--fault NAME]
+         run faults against real servers and real client processes, judge
+         what they did, and print the matrix (default: 10 minutes)
+  torture --bug NAME
+         show that the judge finds a seeded bug: grants-twice,
+         release-without-compare, deadline-from-reply, fence-by-incr
+  loss   measure how long a body goes on after each loss of its lease
   model  search the models of the protocols further than the tests do
          (minutes, and a few GB of memory)
   bench [--quick] [--plots DIRECTORY] [SCENE…]
@@ -61,6 +70,8 @@ fn main() -> ExitCode {
         ["fuzz", "--minutes", minutes] => number(minutes).and_then(fuzz::run),
         ["injectivity"] => fuzz::injectivity(fuzz::PAIRS),
         ["injectivity", "--pairs", pairs] => number(pairs).and_then(fuzz::injectivity),
+        ["torture", ref words @ ..] => torture::run(words),
+        ["loss"] => torture::loss(),
         ["help" | "--help" | "-h"] | [] => {
             eprint!("{HELP}");
             Ok(())

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command};
 
 use crate::{
-    examples, postgres, redis,
+    examples, faketime, postgres, redis,
     step::{Steps, cargo},
 };
 
@@ -11,6 +11,8 @@ use crate::{
 struct Servers {
     redis: PathBuf,
     postgres: PathBuf,
+    /// Without it two faults of the matrix are not run.
+    faketime: Option<PathBuf>,
 }
 
 pub(crate) fn run() -> Result<(), String> {
@@ -49,6 +51,7 @@ impl Servers {
         let servers = Self {
             redis: redis::find_or_install(steps)?,
             postgres: postgres::find_or_install(steps)?,
+            faketime: faketime::find_or_install(steps),
         };
         eprintln!("==> Redis: {}", servers.redis.display());
         eprintln!("==> PostgreSQL: {}", servers.postgres.display());
@@ -59,6 +62,9 @@ impl Servers {
         command
             .env(redis::VARIABLE, &self.redis)
             .env(postgres::VARIABLE, &self.postgres);
+        if let Some(faketime) = &self.faketime {
+            command.env(faketime::VARIABLE, faketime);
+        }
         command
     }
 }

@@ -108,3 +108,17 @@ fn of_a_boxed_future() {
 fn of_an_opaque_return_type() {
     check("opaque_return_type");
 }
+
+#[test]
+fn of_the_readmes_first_function_is_in_the_documentation_and_fits_a_screen() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).expect("the file is there");
+    let function = read("src/tests/expansions/book.rs");
+    assert!(read("../README.md").contains(&function), "not:\n{function}");
+    let expansion = read("src/tests/expansions/book.expanded.rs");
+    assert!(
+        read("../lockguard/src/distributed_lock.md").contains(&expansion),
+        "the documentation shows something else than:\n{expansion}"
+    );
+    assert!(expansion.lines().count() <= 40, "more than a screen");
+}

@@ -64,6 +64,8 @@ async fn adopt(handover: &str) {
     };
     println!("adopted {}", guard.keys()[0]);
     guard.release().await.unwrap();
+    // A release is heard of by a quorum: the process stays until all are.
+    assert!(manager.drain(Duration::from_secs(10)).await.is_clean());
     println!("released");
 }
 

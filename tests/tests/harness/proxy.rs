@@ -128,6 +128,35 @@ async fn a_reset_ends_what_is_open_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_cut_ends_in_a_reset_after_so_many_bytes() {
+    let (server, proxy) = start().await;
+    let mut client = connect(&proxy).await;
+    proxy.set_to_client(Flow::CutAfter(3));
+    client.write_all(SET).await.unwrap();
+    let mut got = Vec::new();
+    let error = client.read_to_end(&mut got).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(got, OK[..3]);
+    assert!(server.get("k").is_some());
+}
+
+#[tokio::test]
+async fn a_client_is_not_told_of_an_end_at_the_server() {
+    let (server, proxy) = start().await;
+    let mut client = connect(&proxy).await;
+    client.write_all(b"PING\r\n").await.unwrap();
+    assert_eq!(read(&mut client).await, b"+PONG\r\n");
+    proxy.end_at_server();
+    eventually(SOON, || server.client_count() == 0).await;
+    client.write_all(SET).await.unwrap();
+    assert!(timeout(A_WHILE, read(&mut client)).await.is_err());
+    assert_eq!(server.get("k"), None);
+    let mut client = connect(&proxy).await;
+    client.write_all(SET).await.unwrap();
+    assert_eq!(read(&mut client).await, OK);
+}
+
+#[tokio::test]
 async fn refusing_keeps_what_is_open_and_ends_with_resume() {
     let (_server, proxy) = start().await;
     let mut open = connect(&proxy).await;

@@ -24,9 +24,9 @@ async fn import(id: u64) -> Result<(), ImportError> {
                 let _ = &id;
                 let lease = __lockguard::lease();
                 let token = __lockguard::fence();
-                if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
-                    Result<(), ImportError>,
-                >() {
+                #[allow(unreachable_code)]
+                if false {
+                    let __lockguard_output: Result<(), ImportError> = loop {};
                     return __lockguard_output;
                 }
                 { store(id, token, lease).await }

@@ -18,9 +18,9 @@ async fn seats() -> Result<
     >(
             __lockguard_request,
             async move {
-                if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
-                    Result<_, (LockError, Vec<Box<_>>)>,
-                >() {
+                #[allow(unreachable_code)]
+                if false {
+                    let __lockguard_output: Result<_, (LockError, Vec<Box<_>>)> = loop {};
                     return __lockguard_output;
                 }
                 { Ok(std::iter::empty()) }

@@ -20,9 +20,9 @@ async fn transfer(from: u64, to: &Account) -> Result<(), TransferError> {
             __lockguard_request,
             async move {
                 let _ = &from;
-                if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
-                    Result<(), TransferError>,
-                >() {
+                #[allow(unreachable_code)]
+                if false {
+                    let __lockguard_output: Result<(), TransferError> = loop {};
                     return __lockguard_output;
                 }
                 { move_money(from, to).await }
@@ -47,9 +47,9 @@ async fn merge(orders: &[Order]) -> Result<Order, LockError> {
     >(
             __lockguard_request,
             async move {
-                if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
-                    Result<Order, LockError>,
-                >() {
+                #[allow(unreachable_code)]
+                if false {
+                    let __lockguard_output: Result<Order, LockError> = loop {};
                     return __lockguard_output;
                 }
                 { Ok(Order::of(orders)) }

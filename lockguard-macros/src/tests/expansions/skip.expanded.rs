@@ -14,9 +14,9 @@ async fn nightly() {
     return match __lockguard::try_locked(
             __lockguard_request,
             async move {
-                if let __lockguard::Some(__lockguard_output) = __lockguard::declared::<
-                    (),
-                >() {
+                #[allow(unreachable_code)]
+                if false {
+                    let __lockguard_output: () = loop {};
                     return __lockguard_output;
                 }
                 {

@@ -1,0 +1,485 @@
+//! What clients did, in a file that outlives them.
+//!
+//! A record is 64 bytes, and one write at the end of a file that all clients
+//! of a cell have open: what is killed leaves what it wrote, whole.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    path::Path,
+    time::Duration,
+};
+
+use super::clock::{Nanos as _, Stamp};
+
+/// How many bytes a record has.
+const LENGTH: usize = 64;
+
+/// The interface by which a lock was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interface {
+    /// `#[distributed_lock]`.
+    Attribute,
+    /// `LockRequest::acquire` and a `LockGuard`.
+    Guard,
+    /// `LockManager::acquire` and `release`, by key and owner token.
+    Token,
+}
+
+impl Interface {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Attribute, Self::Guard, Self::Token];
+
+    /// What it is called in the matrix, and in keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Attribute => "attribute",
+            Self::Guard => "guard",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// What a call came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It did what it was asked.
+    Done,
+    /// Another owner held the key.
+    Busy,
+    /// Too few nodes answered.
+    Unavailable,
+    /// The lease was lost: its deadline had passed.
+    Expired,
+    /// The lease was lost: its key was not its own any more.
+    Taken,
+    /// The lease was lost: `max_hold` had passed.
+    MaxHold,
+    /// A release by token found that nobody held the key.
+    NotHeld,
+    /// A release found another owner.
+    NotOwner,
+    /// The runtime of the manager had ended.
+    RuntimeGone,
+    /// The caller was cancelled.
+    Cancelled,
+    /// Any other error.
+    Other,
+}
+
+impl Outcome {
+    const ALL: [Self; 11] = [
+        Self::Done,
+        Self::Busy,
+        Self::Unavailable,
+        Self::Expired,
+        Self::Taken,
+        Self::MaxHold,
+        Self::NotHeld,
+        Self::NotOwner,
+        Self::RuntimeGone,
+        Self::Cancelled,
+        Self::Other,
+    ];
+
+    /// Whether it says that the lease was lost.
+    pub fn is_lost(self) -> bool {
+        matches!(self, Self::Expired | Self::Taken | Self::MaxHold)
+    }
+}
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// To take a lock, and with the attribute to run its body.
+    Acquire,
+    /// To give it back.
+    Release,
+    /// To extend it.
+    Extend,
+}
+
+impl Operation {
+    const ALL: [Self; 3] = [Self::Acquire, Self::Release, Self::Extend];
+}
+
+/// Who asked for which lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Who {
+    /// The client process.
+    pub client: u16,
+    /// By which interface.
+    pub interface: Interface,
+    /// Which of the interface's keys.
+    pub key: u16,
+    /// Which of the client's acquisitions.
+    pub id: u64,
+}
+
+/// One call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// Who called.
+    pub who: Who,
+    /// What was asked.
+    pub operation: Operation,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Whether a fencing token was asked for.
+    pub is_fenced: bool,
+    /// When it was called.
+    pub begin: Stamp,
+    /// When it had returned.
+    pub end: Stamp,
+    /// The ttl of the lock.
+    pub ttl: Duration,
+    /// How long it was to wait for another holder.
+    pub wait: Duration,
+    /// How long the body was to take.
+    pub work: Duration,
+    /// When its lease was to end at the latest, where `max_hold` limits it.
+    pub limit: Duration,
+}
+
+/// A body was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Whose body.
+    pub who: Who,
+    /// When the lock was asked for.
+    pub begin: Stamp,
+    /// Before the body's first action.
+    pub start: Stamp,
+    /// Until when the lease may be trusted.
+    pub deadline: Stamp,
+    /// Its fencing token, or 0.
+    pub token: u64,
+    /// The ttl of the lock.
+    pub ttl: Duration,
+    /// How long it was to wait for another holder.
+    pub wait: Duration,
+}
+
+/// A body goes on or has ended, and its deadline may have moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Whose body.
+    pub who: Who,
+    /// After the body's last action, where it has ended.
+    pub at: Stamp,
+    /// Until when the lease may be trusted.
+    pub deadline: Stamp,
+    /// Whether the body has ended.
+    pub is_end: bool,
+}
+
+/// What a client uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Which client.
+    pub client: u16,
+    /// Whether it has done its work, or is about to begin.
+    pub is_last: bool,
+    /// Bytes in memory.
+    pub memory: u64,
+    /// Open files, connections among them.
+    pub files: u64,
+    /// Tasks that are alive.
+    pub tasks: u64,
+}
+
+/// A client was not scheduled, or its runtime was blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stall {
+    /// Which client.
+    pub client: u16,
+    /// Since when.
+    pub begin: Stamp,
+    /// Until when.
+    pub end: Stamp,
+}
+
+/// One entry of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// See [`Call`].
+    Call(Call),
+    /// See [`Start`].
+    Start(Start),
+    /// See [`Look`].
+    Look(Look),
+    /// See [`Usage`].
+    Usage(Usage),
+    /// See [`Stall`].
+    Stall(Stall),
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal(File);
+
+impl Journal {
+    /// Opens the journal, to add to it.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be opened.
+    pub fn open(path: &Path) -> Self {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        Self(file.expect("open the journal"))
+    }
+
+    /// Adds a record.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    pub fn write(&self, record: &Record) {
+        (&self.0)
+            .write_all(&encode(record))
+            .expect("write to the journal");
+    }
+
+    /// Every record, in the order in which they were written.
+    ///
+    /// # Panics
+    ///
+    /// When the file is no journal.
+    pub fn read(path: &Path) -> Vec<Record> {
+        let bytes = fs::read(path).expect("read the journal");
+        let (records, rest) = bytes.as_chunks::<LENGTH>();
+        assert!(rest.is_empty(), "a journal of whole records");
+        records.iter().map(decode).collect()
+    }
+}
+
+/// The fields that records have in common: four bytes, two short numbers and
+/// seven long ones.
+#[derive(Default)]
+struct Fields {
+    kind: u8,
+    interface: u8,
+    outcome: u8,
+    flag: u8,
+    client: u16,
+    key: u16,
+    numbers: [u64; 7],
+}
+
+impl Fields {
+    fn of(kind: u8, who: Who) -> Self {
+        let mut fields = Self {
+            kind,
+            interface: index_of(&Interface::ALL, &who.interface),
+            client: who.client,
+            key: who.key,
+            ..Self::default()
+        };
+        fields.numbers[0] = who.id;
+        fields
+    }
+
+    fn who(&self) -> Who {
+        Who {
+            client: self.client,
+            interface: Interface::ALL[usize::from(self.interface)],
+            key: self.key,
+            id: self.numbers[0],
+        }
+    }
+
+    fn stamp(&self, nth: usize) -> Stamp {
+        Stamp::from_nanos(self.numbers[nth])
+    }
+
+    fn duration(&self, nth: usize) -> Duration {
+        Duration::from_nanos(self.numbers[nth])
+    }
+}
+
+fn index_of<T: PartialEq>(all: &[T], one: &T) -> u8 {
+    let nth = all.iter().position(|other| other == one);
+    u8::try_from(nth.expect("one of all")).expect("a few of them")
+}
+
+fn encode(record: &Record) -> [u8; LENGTH] {
+    let fields = match record {
+        Record::Call(call) => {
+            let mut fields = Fields::of(0, call.who);
+            fields.outcome = index_of(&Outcome::ALL, &call.outcome);
+            let operation = index_of(&Operation::ALL, &call.operation);
+            fields.flag = operation | (u8::from(call.is_fenced) << 7);
+            fields.numbers[1..].copy_from_slice(&[
+                call.begin.nanos(),
+                call.end.nanos(),
+                call.ttl.as_nanos_u64(),
+                call.wait.as_nanos_u64(),
+                call.work.as_nanos_u64(),
+                call.limit.as_nanos_u64(),
+            ]);
+            fields
+        }
+        Record::Start(start) => {
+            let mut fields = Fields::of(1, start.who);
+            fields.numbers[1..].copy_from_slice(&[
+                start.begin.nanos(),
+                start.start.nanos(),
+                start.deadline.nanos(),
+                start.token,
+                start.ttl.as_nanos_u64(),
+                start.wait.as_nanos_u64(),
+            ]);
+            fields
+        }
+        Record::Look(look) => {
+            let mut fields = Fields::of(2, look.who);
+            fields.flag = u8::from(look.is_end);
+            fields.numbers[1] = look.at.nanos();
+            fields.numbers[2] = look.deadline.nanos();
+            fields
+        }
+        Record::Usage(usage) => Fields {
+            kind: 3,
+            flag: u8::from(usage.is_last),
+            client: usage.client,
+            numbers: [usage.memory, usage.files, usage.tasks, 0, 0, 0, 0],
+            ..Fields::default()
+        },
+        Record::Stall(stall) => Fields {
+            kind: 4,
+            client: stall.client,
+            numbers: [stall.begin.nanos(), stall.end.nanos(), 0, 0, 0, 0, 0],
+            ..Fields::default()
+        },
+    };
+    let mut bytes = [0; LENGTH];
+    bytes[..4].copy_from_slice(&[fields.kind, fields.interface, fields.outcome, fields.flag]);
+    bytes[4..6].copy_from_slice(&fields.client.to_le_bytes());
+    bytes[6..8].copy_from_slice(&fields.key.to_le_bytes());
+    for (number, bytes) in fields.numbers.iter().zip(bytes[8..].chunks_exact_mut(8)) {
+        bytes.copy_from_slice(&number.to_le_bytes());
+    }
+    bytes
+}
+
+fn decode(bytes: &[u8; LENGTH]) -> Record {
+    let (numbers, _) = bytes[8..].as_chunks::<8>();
+    let mut fields = Fields {
+        kind: bytes[0],
+        interface: bytes[1],
+        outcome: bytes[2],
+        flag: bytes[3],
+        client: u16::from_le_bytes([bytes[4], bytes[5]]),
+        key: u16::from_le_bytes([bytes[6], bytes[7]]),
+        numbers: [0; 7],
+    };
+    for (field, bytes) in fields.numbers.iter_mut().zip(numbers) {
+        *field = u64::from_le_bytes(*bytes);
+    }
+    match fields.kind {
+        0 => Record::Call(Call {
+            who: fields.who(),
+            operation: Operation::ALL[usize::from(fields.flag & 0x7f)],
+            is_fenced: fields.flag >> 7 == 1,
+            outcome: Outcome::ALL[usize::from(fields.outcome)],
+            begin: fields.stamp(1),
+            end: fields.stamp(2),
+            ttl: fields.duration(3),
+            wait: fields.duration(4),
+            work: fields.duration(5),
+            limit: fields.duration(6),
+        }),
+        1 => Record::Start(Start {
+            who: fields.who(),
+            begin: fields.stamp(1),
+            start: fields.stamp(2),
+            deadline: fields.stamp(3),
+            token: fields.numbers[4],
+            ttl: fields.duration(5),
+            wait: fields.duration(6),
+        }),
+        2 => Record::Look(Look {
+            who: fields.who(),
+            at: fields.stamp(1),
+            deadline: fields.stamp(2),
+            is_end: fields.flag == 1,
+        }),
+        3 => Record::Usage(Usage {
+            client: fields.client,
+            is_last: fields.flag == 1,
+            memory: fields.numbers[0],
+            files: fields.numbers[1],
+            tasks: fields.numbers[2],
+        }),
+        4 => Record::Stall(Stall {
+            client: fields.client,
+            begin: fields.stamp(0),
+            end: fields.stamp(1),
+        }),
+        kind => panic!("no kind of record: {kind}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_is_read_as_it_was_written() {
+        let who = Who {
+            client: 3,
+            interface: Interface::Token,
+            key: 1027,
+            id: 1 << 40,
+        };
+        let (begin, end) = (Stamp::from_nanos(5), Stamp::from_nanos(u64::MAX));
+        let second = Duration::from_secs(1);
+        let records = [
+            Record::Call(Call {
+                who,
+                operation: Operation::Extend,
+                outcome: Outcome::Other,
+                is_fenced: true,
+                begin,
+                end,
+                ttl: second,
+                wait: 2 * second,
+                work: 3 * second,
+                limit: 4 * second,
+            }),
+            Record::Start(Start {
+                who,
+                begin,
+                start: begin,
+                deadline: end,
+                token: 7,
+                ttl: second,
+                wait: 2 * second,
+            }),
+            Record::Look(Look {
+                who,
+                at: begin,
+                deadline: end,
+                is_end: true,
+            }),
+            Record::Usage(Usage {
+                client: 3,
+                is_last: true,
+                memory: 1,
+                files: 2,
+                tasks: 3,
+            }),
+            Record::Stall(Stall {
+                client: 3,
+                begin,
+                end,
+            }),
+        ];
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let journal = Journal::open(file.path());
+        for record in &records {
+            journal.write(record);
+        }
+        assert_eq!(Journal::read(file.path()), records);
+    }
+}

@@ -1,0 +1,201 @@
+//! The fault matrix in short, and the judge on mistakes that it must find.
+
+use std::{path::PathBuf, time::Duration};
+
+use lockguard_tests::torture::{
+    bugs::Bug,
+    checker::check,
+    clock::Stamp,
+    evidence::Evidence,
+    fault::Fault,
+    journal::{Call, Interface, Look, Operation, Outcome, Record, Start, Who},
+    matrix::{self, Settings},
+    verdict::Flaw,
+};
+
+/// Always the same schedule; `cargo xtask torture` takes a new one each time.
+const SEED: u64 = 1;
+
+fn settings() -> Settings {
+    Settings::short(SEED, PathBuf::from(env!("CARGO_BIN_EXE_torture")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_fault_inside_the_promise_breaks_it() {
+    let report = matrix::run(&settings()).await;
+    assert!(report.broken.is_empty(), "{}", report.broken.join("\n"));
+    assert!(report.acquired > 1000, "{} locks acquired", report.acquired);
+}
+
+/// The bug shows, and by its name.
+async fn is_caught(bug: Bug) {
+    let verdict = matrix::with_bug(bug, &settings()).await;
+    assert!(
+        verdict.count_of(bug.flaw()) > 0,
+        "{}: {:?}",
+        bug.name(),
+        verdict.violations
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_backend_that_grants_twice_is_caught() {
+    is_caught(Bug::GrantsTwice).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_release_without_compare_is_caught() {
+    is_caught(Bug::ReleaseWithoutCompare).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_deadline_counted_from_the_reply_is_caught() {
+    is_caught(Bug::DeadlineFromReply).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_fence_that_is_only_incr_is_caught() {
+    is_caught(Bug::FenceByIncr).await;
+}
+
+const TTL: Duration = Duration::from_secs(1);
+
+fn at(millis: u64) -> Stamp {
+    Stamp::from_nanos(1_000_000_000) + Duration::from_millis(millis)
+}
+
+fn who(client: u16, key: u16) -> Who {
+    Who {
+        client,
+        interface: Interface::Guard,
+        key,
+        id: 1,
+    }
+}
+
+/// A body between two instants, under a token.
+fn body(client: u16, key: u16, (start, end): (u64, u64), token: u64) -> [Record; 2] {
+    let deadline = at(start) + TTL;
+    [
+        Record::Start(Start {
+            who: who(client, key),
+            begin: at(start),
+            start: at(start),
+            deadline,
+            token,
+            ttl: TTL,
+            wait: Duration::ZERO,
+        }),
+        Record::Look(Look {
+            who: who(client, key),
+            at: at(end),
+            deadline,
+            is_end: true,
+        }),
+    ]
+}
+
+fn call(client: u16, key: u16, outcome: Outcome, (begin, end): (u64, u64)) -> Record {
+    Record::Call(Call {
+        who: who(client, key),
+        operation: Operation::Acquire,
+        outcome,
+        is_fenced: false,
+        begin: at(begin),
+        end: at(end),
+        ttl: TTL,
+        wait: Duration::ZERO,
+        work: Duration::ZERO,
+        limit: Duration::ZERO,
+    })
+}
+
+/// What the judge says of these records, without a fault.
+fn flaws(records: impl IntoIterator<Item = Record>) -> Vec<Flaw> {
+    let verdict = check(&Evidence {
+        fault: Fault::None,
+        nodes: 3,
+        longest_ttl: TTL,
+        windows: Vec::new(),
+        records: records.into_iter().collect(),
+        standstills: Vec::new(),
+        set_back: Duration::ZERO,
+        keys_left: Vec::new(),
+        connections: Vec::new(),
+    });
+    let violations = verdict.violations.iter();
+    violations.map(|violation| violation.flaw).collect()
+}
+
+#[test]
+fn bodies_one_after_another_are_right() {
+    let records = [body(0, 1, (0, 100), 5), body(1, 1, (101, 200), 6)];
+    assert_eq!(flaws(records.concat()), []);
+}
+
+#[test]
+fn bodies_of_different_keys_may_overlap() {
+    let records = [body(0, 1, (0, 100), 5), body(1, 2, (50, 200), 5)];
+    assert_eq!(flaws(records.concat()), []);
+}
+
+#[test]
+fn two_bodies_at_once_are_found() {
+    let records = [body(0, 1, (0, 100), 5), body(1, 1, (50, 200), 6)];
+    assert_eq!(flaws(records.concat()), [Flaw::GrantedTwice]);
+}
+
+#[test]
+fn a_body_without_an_end_counts_until_its_deadline() {
+    let killed = |second: u64| {
+        let mut records = body(0, 1, (0, 100), 5).to_vec();
+        records.truncate(1);
+        records.extend(body(1, 1, (second, second + 1), 6));
+        flaws(records)
+    };
+    assert_eq!(killed(900), [Flaw::GrantedTwice]);
+    assert_eq!(killed(1001), []);
+}
+
+#[test]
+fn a_body_after_its_deadline_is_no_overlap() {
+    let records = [body(0, 1, (0, 1500), 5), body(1, 1, (1001, 1100), 6)];
+    assert_eq!(flaws(records.concat()), []);
+}
+
+#[test]
+fn a_token_that_is_equal_or_smaller_is_found() {
+    for token in [4, 5] {
+        let records = [body(0, 1, (0, 100), 5), body(1, 1, (101, 200), token)];
+        assert_eq!(flaws(records.concat()), [Flaw::TokenNotGreater]);
+    }
+}
+
+#[test]
+fn unavailable_without_a_fault_is_found() {
+    let unavailable = call(0, 1, Outcome::Unavailable, (0, 300));
+    assert_eq!(flaws([unavailable]), [Flaw::WrongError]);
+}
+
+#[test]
+fn busy_where_nobody_else_wants_the_key_is_found() {
+    let before = call(0, 2000, Outcome::Done, (0, 10));
+    let busy = call(0, 2000, Outcome::Busy, (20, 30));
+    assert_eq!(flaws([before, busy]), [Flaw::WrongError]);
+    // A lost lease may still be on its way back.
+    let before = call(0, 2000, Outcome::Expired, (0, 1000));
+    assert_eq!(flaws([before, busy]), []);
+}
+
+#[test]
+fn lost_before_the_deadline_is_found() {
+    let mut records = body(0, 1, (0, 100), 5).to_vec();
+    records.push(call(0, 1, Outcome::Expired, (0, 100)));
+    assert_eq!(flaws(records), [Flaw::WrongError]);
+}
+
+#[test]
+fn a_call_beyond_its_bound_is_found() {
+    let slow = call(0, 1, Outcome::Busy, (0, 60_000));
+    assert_eq!(flaws([slow]), [Flaw::SlowCall]);
+}
