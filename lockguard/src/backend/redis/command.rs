@@ -180,8 +180,12 @@ impl Command {
 
     /// Takes a ticket out of a line that it was entered into after its waiter
     /// had gone.
+    ///
+    /// By a token that holds nothing: the one that stands in line may be that
+    /// of a later attempt, which was granted.
     fn leave(key: &LockKey, waiter: &Waiter) -> Self {
-        let release = ReleaseRequest::new(key.clone(), waiter.next.clone());
+        let nobody = OwnerToken::with_label(waiter.next.label());
+        let release = ReleaseRequest::new(key.clone(), nobody);
         Self::owed(release.leaving(waiter.ticket.clone()))
     }
 
@@ -355,7 +359,8 @@ impl Command {
     pub(super) fn accept(mut self, reply: Value, node: &Arc<str>) -> Option<Self> {
         if self.form == Form::ByHash && is_noscript(&reply) {
             self.form = Form::InFull;
-            return Some(self);
+            // What its caller has given back meanwhile must not come after.
+            return (!self.is_abandoned()).then_some(self);
         }
         if is_denied(&reply) && self.forget_line() {
             return (!self.is_abandoned()).then_some(self);
@@ -878,6 +883,36 @@ mod tests {
         let mut expected = redis::cmd("SET");
         expected.arg(&["seat:1", token.expose(), "NX", "PX", "2000"]);
         assert_eq!(wire.get_packed_command(), expected.get_packed_command());
+    }
+
+    #[test]
+    fn who_is_entered_too_late_is_taken_out_without_the_token_of_its_next_attempt() {
+        let (answer, _gone) = oneshot::channel();
+        let key = LockKey::new("seat:1").unwrap();
+        let ttl = Duration::from_secs(2);
+        let waiter = Waiter::new(Ticket::draw(), token(), ttl);
+        let request = AcquireRequest::new(key, token(), ttl).waiting(waiter.clone());
+        let question = Question::first(&request);
+        let task = Task::Acquire {
+            request,
+            answer,
+            question,
+        };
+        waiter.ticket.close();
+        let refused = Value::Array(vec![
+            Value::BulkString(b"lg1:them:00000000000000000000000000000000".to_vec()),
+            Value::Int(1000),
+            Value::Int(0),
+        ]);
+        let leave = Command::new(task, None).accept(refused, &Arc::from("a:6379"));
+        let Some(Task::Release { request, .. }) = leave.map(|leave| leave.task) else {
+            panic!("the ticket stays in line");
+        };
+        assert!(
+            matches!(&request.standing, Some(Standing::Leaves(left)) if *left == waiter.ticket)
+        );
+        // That attempt may have been granted since.
+        assert_ne!(request.token, waiter.next);
     }
 
     #[test]
