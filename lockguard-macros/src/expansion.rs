@@ -5,6 +5,8 @@
 //! Introduced names begin with `__lockguard`; locals cannot meet the user's,
 //! items would.
 
+use std::time::Duration;
+
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Expr, LitStr, Token, Type, spanned::Spanned};
@@ -201,6 +203,10 @@ fn runtime(model: &Model) -> TokenStream {
     quote_spanned!(site=> use #path::__private as __lockguard;)
 }
 
+// Input:  key = "seat:{seat_id}", ttl = "2s", wait = "5s"
+// Output: __lockguard::request_at(&["seat:", ""], &[&seat_id], 2000, "point")
+//     .wait(__lockguard::Duration::from_millis(5000))
+//
 // Input:  key = "seat:{seat_id}", ttl = "2s", wait = expr
 // Output: {
 //     let __lockguard_key = __lockguard::key(&["seat:", ""], &[&seat_id]);
@@ -218,8 +224,13 @@ fn runtime(model: &Model) -> TokenStream {
 //
 // A block, so that nothing in it lives over the await; a statement for each
 // expression, so that a `MutexGuard` in one is gone before the next.
+// Where the key is the only expression, it is one call: that is how most
+// functions are written, and each call costs the compiler.
 fn request(model: &Model) -> TokenStream {
     let site = Span::mixed_site();
+    if let Some(request) = request_of_literals(model) {
+        return request;
+    }
     let request = match (&model.keys, &model.manager) {
         (Keys::One(_), None) => "request",
         (Keys::One(_), Some(_)) => "request_of",
@@ -235,14 +246,7 @@ fn request(model: &Model) -> TokenStream {
     let min_hold = model.min_hold.as_ref().map(|hold| with("min_hold", hold));
     let (lengths, calls): (Vec<_>, Vec<_>) =
         [wait, max_hold, min_hold].into_iter().flatten().unzip();
-    let fenced = model
-        .fence
-        .as_ref()
-        .map(|_| quote_spanned!(site=> .fenced()));
-    let on_lost = match model.on_lost {
-        OnLost::Cancel => None,
-        OnLost::Finish => Some(quote_spanned!(site=> .on_lost(__lockguard::OnLost::Finish))),
-    };
+    let kinds = kinds(model);
     let manager = model.manager.as_ref().map(|manager| {
         let manager = quote_spanned!(place_of(manager)=> __lockguard::manager_of(&#manager));
         quote_spanned!(site=> let __lockguard_manager = #manager;)
@@ -258,10 +262,52 @@ fn request(model: &Model) -> TokenStream {
             #manager
             __lockguard::#request(#given __lockguard_key, __lockguard_ttl, #point)
                 #(#calls)*
-                #fenced
-                #on_lost
+                #kinds
         }
     }
+}
+
+// Output: the one call, and `None` where an option is an expression
+fn request_of_literals(model: &Model) -> Option<TokenStream> {
+    let site = Span::mixed_site();
+    let (Keys::One(Key::Template(template)), None) = (&model.keys, &model.manager) else {
+        return None;
+    };
+    let lengths = [
+        ("wait", &model.wait),
+        ("max_hold", &model.max_hold),
+        ("min_hold", &model.min_hold),
+    ];
+    let mut calls = TokenStream::new();
+    for (option, length) in lengths {
+        let Some(length) = length else { continue };
+        let (option, millis) = (Ident::new(option, site), millis(length.literal()?));
+        calls.extend(quote_spanned! {site=>
+            .#option(__lockguard::Duration::from_millis(#millis))
+        });
+    }
+    let ttl = millis(model.ttl.literal()?);
+    let (texts, values) = parts(template);
+    let point = point(model);
+    let kinds = kinds(model);
+    Some(quote_spanned! {site=>
+        __lockguard::request_at(#texts, #values, #ttl, #point) #calls #kinds
+    })
+}
+
+// Input:  fence = ident, on_lost = finish
+// Output: .fenced().on_lost(__lockguard::OnLost::Finish)
+fn kinds(model: &Model) -> TokenStream {
+    let site = Span::mixed_site();
+    let fenced = model
+        .fence
+        .as_ref()
+        .map(|_| quote_spanned!(site=> .fenced()));
+    let on_lost = match model.on_lost {
+        OnLost::Cancel => None,
+        OnLost::Finish => Some(quote_spanned!(site=> .on_lost(__lockguard::OnLost::Finish))),
+    };
+    quote_spanned!(site=> #fenced #on_lost)
 }
 
 // Input:  wait = "5s"
@@ -321,24 +367,37 @@ fn key(key: &Key) -> TokenStream {
         Key::Expression(expr) => {
             quote_spanned!(place_of(expr)=> __lockguard::raw_key(&#expr))
         }
-        Key::Template(Template {
-            literal,
-            texts,
-            values,
-        }) => {
-            let texts = texts.iter().map(|text| LitStr::new(text, literal.span()));
-            // The literal's place, so that a value without `Display` is underlined there.
-            let place = place_of(literal);
-            let values = values.iter().map(|Value { expr, width }| match width {
-                None => quote_spanned!(place=> &#expr),
-                Some(width) => {
-                    let width = Literal::usize_unsuffixed(*width);
-                    quote_spanned!(place=> &__lockguard::padded(&#expr, #width))
-                }
-            });
-            quote_spanned!(site=> __lockguard::key(&[#(#texts),*], &[#(#values),*]))
+        Key::Template(template) => {
+            let (texts, values) = parts(template);
+            quote_spanned!(site=> __lockguard::key(#texts, #values))
         }
     }
+}
+
+// Input:  "seat:{seat_id}:{row:>04}"
+// Output: &["seat:", ":", ""]
+//         &[&seat_id, &__lockguard::padded(&row, 4)]
+fn parts(template: &Template) -> (TokenStream, TokenStream) {
+    let Template {
+        literal,
+        texts,
+        values,
+    } = template;
+    let site = Span::mixed_site();
+    let texts = texts.iter().map(|text| LitStr::new(text, literal.span()));
+    // The literal's place, so that a value without `Display` is underlined there.
+    let place = place_of(literal);
+    let values = values.iter().map(|Value { expr, width }| match width {
+        None => quote_spanned!(place=> &#expr),
+        Some(width) => {
+            let width = Literal::usize_unsuffixed(*width);
+            quote_spanned!(place=> &__lockguard::padded(&#expr, #width))
+        }
+    });
+    (
+        quote_spanned!(site=> &[#(#texts),*]),
+        quote_spanned!(site=> &[#(#values),*]),
+    )
 }
 
 /// Names of ours, underlined as what the user wrote.
@@ -359,13 +418,16 @@ fn duration(name: &str, duration: &Length) -> TokenStream {
             let ty = quote_spanned!(place_of(expr)=> __lockguard::Duration);
             quote_spanned!(site=> let #name: #ty = #expr;)
         }
-        Length::Literal(duration) => {
-            // At most a year, by `Bounds`.
-            let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-            let millis = Literal::u64_unsuffixed(millis);
+        Length::Literal(literal) => {
+            let millis = millis(*literal);
             quote_spanned!(site=> let #name = __lockguard::Duration::from_millis(#millis);)
         }
     }
+}
+
+fn millis(literal: Duration) -> Literal {
+    // At most a year, by `Bounds`.
+    Literal::u64_unsuffixed(u64::try_from(literal.as_millis()).unwrap_or(u64::MAX))
 }
 
 // Output: "name", or `module::function`

@@ -159,6 +159,17 @@ pub fn request(key: Key, ttl: Duration, point: &'static str) -> LockRequest {
     request_of(crate::manager(), key, ttl, point)
 }
 
+/// The request of a lock point whose key is a template, and its ttl so many
+/// milliseconds; never fails.
+pub fn request_at(
+    texts: &[&str],
+    values: &[&dyn KeyPart],
+    ttl: u64,
+    point: &'static str,
+) -> LockRequest {
+    request(key(texts, values), Duration::from_millis(ttl), point)
+}
+
 /// The request of a lock point with a manager of its own; never fails.
 pub fn request_of(manager: Manager, key: Key, ttl: Duration, point: &'static str) -> LockRequest {
     let point = Point::Named(point.into());

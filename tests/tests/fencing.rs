@@ -267,6 +267,23 @@ async fn a_persistent_server_remembers_its_fences() {
     assert_eq!(second.unwrap(), AcquireReply::GrantedWith(token(2)));
 }
 
+over_1_3_5_nodes!(renewals_leave_the_token_and_the_fence_as_they_are(servers) {
+    const BRIEF: Duration = Duration::from_millis(300);
+    let manager = connect(servers).await;
+    let request = manager.lock("k", BRIEF).max_hold(LONG).fenced();
+    let guard = request.acquire().await.unwrap();
+    let token = guard.fencing_token().unwrap();
+    let fences = || servers.iter().map(|server| server.get("{k} fence")).collect::<Vec<_>>();
+    // The slowest node has granted it, too.
+    eventually(SOON, || fences().iter().all(Option::is_some)).await;
+    let (before, first) = (fences(), guard.deadline());
+    // Several renewals later.
+    eventually(SOON, || guard.deadline() > first + 3 * BRIEF).await;
+    assert_eq!(guard.fencing_token(), Some(token));
+    assert_eq!(fences(), before);
+    guard.release().await.unwrap();
+});
+
 #[tokio::test]
 async fn a_fenced_acquire_is_one_command() {
     let server = Server::start();

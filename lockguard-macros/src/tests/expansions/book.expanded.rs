@@ -1,16 +1,12 @@
 async fn book(seat_id: u64, user: &str) -> Result<String, LockError> {
     use ::lockguard::__private as __lockguard;
-    let __lockguard_request = {
-        let __lockguard_key = __lockguard::key(&["seat:", ""], &[&seat_id]);
-        let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
-        let __lockguard_wait = __lockguard::Duration::from_millis(5000);
-        __lockguard::request(
-                __lockguard_key,
-                __lockguard_ttl,
-                __lockguard::concat!(__lockguard::module_path!(), "::book"),
-            )
-            .wait(__lockguard_wait)
-    };
+    let __lockguard_request = __lockguard::request_at(
+            &["seat:", ""],
+            &[&seat_id],
+            2000,
+            __lockguard::concat!(__lockguard::module_path!(), "::book"),
+        )
+        .wait(__lockguard::Duration::from_millis(5000));
     return __lockguard::locked::<
         Result<String, LockError>,
         _,

@@ -4,15 +4,12 @@ fn book<'a>(
     let seat = seat(seat_id);
     Box::pin(async move {
         use ::lockguard::__private as __lockguard;
-        let __lockguard_request = {
-            let __lockguard_key = __lockguard::key(&["seat:", ""], &[&seat_id]);
-            let __lockguard_ttl = __lockguard::Duration::from_millis(2000);
-            __lockguard::request(
-                __lockguard_key,
-                __lockguard_ttl,
-                __lockguard::concat!(__lockguard::module_path!(), "::book"),
-            )
-        };
+        let __lockguard_request = __lockguard::request_at(
+            &["seat:", ""],
+            &[&seat_id],
+            2000,
+            __lockguard::concat!(__lockguard::module_path!(), "::book"),
+        );
         return __lockguard::locked::<
             Result<Ticket, BookingError>,
             _,

@@ -1,18 +1,12 @@
 impl Order {
     async fn ship(self, line: u32, (left, right): (Pallet, Pallet), unused: u8) {
         use ::lockguard::__private as __lockguard;
-        let __lockguard_request = {
-            let __lockguard_key = __lockguard::key(
-                &["order:", ":", ""],
-                &[&self.id, &__lockguard::padded(&line, 4)],
-            );
-            let __lockguard_ttl = __lockguard::Duration::from_millis(90000);
-            __lockguard::request(
-                __lockguard_key,
-                __lockguard_ttl,
-                __lockguard::concat!(__lockguard::module_path!(), "::ship"),
-            )
-        };
+        let __lockguard_request = __lockguard::request_at(
+            &["order:", ":", ""],
+            &[&self.id, &__lockguard::padded(&line, 4)],
+            90000,
+            __lockguard::concat!(__lockguard::module_path!(), "::ship"),
+        );
         return match __lockguard::try_locked(
                 __lockguard_request,
                 async move {

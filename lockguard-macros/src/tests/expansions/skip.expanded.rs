@@ -1,16 +1,12 @@
 async fn nightly() {
     use ::lockguard::__private as __lockguard;
-    let __lockguard_request = {
-        let __lockguard_key = __lockguard::key(&["job:nightly"], &[]);
-        let __lockguard_ttl = __lockguard::Duration::from_millis(60000);
-        let __lockguard_wait = __lockguard::Duration::from_millis(0);
-        __lockguard::request(
-                __lockguard_key,
-                __lockguard_ttl,
-                __lockguard::concat!(__lockguard::module_path!(), "::nightly"),
-            )
-            .wait(__lockguard_wait)
-    };
+    let __lockguard_request = __lockguard::request_at(
+            &["job:nightly"],
+            &[],
+            60000,
+            __lockguard::concat!(__lockguard::module_path!(), "::nightly"),
+        )
+        .wait(__lockguard::Duration::from_millis(0));
     return match __lockguard::try_locked(
             __lockguard_request,
             async move {
