@@ -398,6 +398,7 @@ impl Inner {
         let mut state = self.state.lock();
         if state.phase == Phase::Held && self.epoch.get().is_some_and(Epoch::is_over) {
             state.phase = Phase::Lost(LostCause::Taken);
+            metrics::lost(&self.point, LostCause::Taken);
         }
         state
     }

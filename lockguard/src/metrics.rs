@@ -25,7 +25,8 @@ pub const HOLD_SECONDS: &str = "lockguard_hold_seconds";
 /// Which share of its validity a lease had used when it ended, by `point`.
 pub const VALIDITY_USED_RATIO: &str = "lockguard_validity_used_ratio";
 
-/// The longest time that a body was not polled, by `point`.
+/// The longest time in a body's life between two looks at the clock, waiting
+/// included, by `point`.
 pub const BODY_GAP_SECONDS: &str = "lockguard_body_gap_seconds";
 
 /// The longest single poll of a body, by `point`.
@@ -62,7 +63,7 @@ pub fn describe() {
     describe_histogram!(
         BODY_GAP_SECONDS,
         seconds,
-        "The longest time in a body's life that it was not polled, idle or not"
+        "The longest time in a body's life between two looks at the clock, waiting included"
     );
     describe_histogram!(
         BODY_POLL_SECONDS,

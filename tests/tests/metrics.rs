@@ -1,4 +1,4 @@
-//! What is measured, and that documents name what there is.
+//! What is measured, and that the page on it names what there is.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
@@ -253,6 +253,25 @@ async fn a_lock_that_the_release_finds_gone_before_its_time_is_a_loss() {
     assert!((measured.value(LOST_TOTAL, taken) - 1.0).abs() < f64::EPSILON);
 }
 
+#[tokio::test]
+async fn leases_that_the_restart_of_the_only_server_ends_are_losses() {
+    let measured = Measured::default();
+    let _recording = measured.record();
+    let server = Server::start();
+    let manager = LockManager::connect(server.url()).await.unwrap();
+    let request = |key| manager.lock(key, 100 * TTL).named("p").acquire();
+    let looked_at = request("one").await.unwrap();
+    let released = request("two").await.unwrap();
+    server.restart();
+    timeout(PATIENCE, looked_at.lost()).await.unwrap();
+    assert!(!looked_at.is_held());
+    for guard in [looked_at, released] {
+        assert!(guard.release().await.unwrap_err().is_lost());
+    }
+    let taken = [("point", "p"), ("cause", "taken")];
+    assert!((measured.value(LOST_TOTAL, taken) - 2.0).abs() < f64::EPSILON);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_given_back_in_time_is_no_loss() {
     let measured = Measured::default();
@@ -412,7 +431,7 @@ fn the_page_lists_every_metric_with_its_type() {
 }
 
 #[test]
-fn rules_and_examples_name_metrics_that_there_are() {
+fn the_alerts_name_metrics_that_there_are() {
     let measured = Measured::default();
     let _recording = measured.record();
     lockguard::metrics::describe();
