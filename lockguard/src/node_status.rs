@@ -1,4 +1,4 @@
-//! What is known of a place where locks are kept.
+//! How a node is.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -143,6 +143,15 @@ async fn a_missing_right_is_warned_of_before_it_is_needed() {
 }
 
 #[tokio::test]
+async fn a_missing_right_that_only_waiters_need_is_warned_of_as_such() {
+    let server = Server::start();
+    let url = as_user(&server, &["+@all", "-zadd", "-publish"]);
+    let logged = Warnings::collect();
+    let manager = connect(url).await;
+    warns_once(&manager, &logged, &server, "zadd, publish, so that waiters").await;
+}
+
+#[tokio::test]
 async fn a_missing_right_that_may_not_be_asked_for_is_warned_of_when_it_shows() {
     let server = Server::start();
     let url = as_user(&server, &["+@all", "-acl", "-evalsha"]);

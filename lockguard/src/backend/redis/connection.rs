@@ -78,7 +78,7 @@ async fn open_unbounded(
     let Dialled {
         mut connection,
         lost,
-        mute,
+        resp3_refusal,
     } = dial(address, &pushes).await?;
     let mut greeting = Pipeline::new();
     greeting.cmd("INFO");
@@ -87,7 +87,7 @@ async fn open_unbounded(
     for script in command::scripts() {
         greeting.cmd("SCRIPT").arg("LOAD").arg(script);
     }
-    if mute.is_none() {
+    if resp3_refusal.is_none() {
         greeting.cmd("SUBSCRIBE").arg(pushes.channel());
     }
     let replies = connection
@@ -115,7 +115,7 @@ async fn open_unbounded(
         _ => None,
     };
     facts.missing_rights = rights::missing(&mut replies);
-    facts.mute = mute.or_else(|| match replies.next_back() {
+    facts.push_refusal = resp3_refusal.or_else(|| match replies.next_back() {
         Some(Value::ServerError(error)) => Some(format!(
             "the user may not listen to the channels `lockguard:*` ({})",
             failure::of_reply(&error)
@@ -143,7 +143,7 @@ async fn open_unbounded(
 struct Dialled {
     connection: MultiplexedConnection,
     lost: Option<oneshot::Receiver<()>>,
-    mute: Option<String>,
+    resp3_refusal: Option<String>,
 }
 
 /// Connects and logs in, by the protocol that tells of a lost connection and
@@ -168,7 +168,7 @@ async fn dial(address: &Address, pushes: &Arc<Pushes>) -> RedisResult<Dialled> {
             return Ok(Dialled {
                 connection,
                 lost: Some(lost),
-                mute: None,
+                resp3_refusal: None,
             });
         }
         Err(error) if error.is_io_error() => return Err(error),
@@ -182,7 +182,7 @@ async fn dial(address: &Address, pushes: &Arc<Pushes>) -> RedisResult<Dialled> {
     Ok(Dialled {
         connection,
         lost: None,
-        mute: Some(format!(
+        resp3_refusal: Some(format!(
             "the server speaks no RESP3 (`HELLO 3` came to: {refusal}), so that a restart, too, is \
              noticed only when it is next asked something"
         )),

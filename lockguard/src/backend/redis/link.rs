@@ -356,7 +356,7 @@ impl Link {
         {
             tracing::warn!(node = &*self.node, "{warning}");
         }
-        let is_told = facts.mute.is_none();
+        let is_told = facts.push_refusal.is_none();
         self.contact.send_replace(Some(Ok(facts)));
         self.lingering = None;
         let channel = is_told.then(|| self.pushes.channel().into());

@@ -277,7 +277,7 @@ impl RedisNode {
             Ok(now) => {
                 let facts = facts.refreshed(now);
                 let mut status = status(facts.role).with_round_trip(took);
-                if facts.mute.is_none() {
+                if facts.push_refusal.is_none() {
                     status = status.with_push();
                 }
                 let restart = self.restarts.warning(Instant::now());

@@ -19,7 +19,7 @@ pub(crate) struct NodeFacts {
     /// How many bytes it may use; zero: without a limit.
     pub(crate) memory_limit: Option<u64>,
     /// Why waiters cannot be told anything there, if they cannot.
-    pub(crate) mute: Option<String>,
+    pub(crate) push_refusal: Option<String>,
     /// What we may not do there and should.
     pub(crate) missing_rights: Vec<String>,
 }
@@ -41,7 +41,7 @@ impl NodeFacts {
             return self;
         }
         Self {
-            mute: self.mute,
+            push_refusal: self.push_refusal,
             missing_rights: self.missing_rights,
             ..now
         }
@@ -72,7 +72,7 @@ impl NodeFacts {
             is_loading: field("loading") == Some("1"),
             eviction_policy: field("maxmemory_policy").map(str::to_owned),
             memory_limit: field("maxmemory").and_then(|bytes| bytes.parse().ok()),
-            mute: None,
+            push_refusal: None,
             missing_rights: Vec::new(),
         }
     }
@@ -102,7 +102,7 @@ impl NodeFacts {
                     .to_owned(),
             );
         }
-        warnings.extend(self.mute.as_ref().map(|reason| {
+        warnings.extend(self.push_refusal.as_ref().map(|reason| {
             format!("waiters cannot be told that a lock is free, and ask again and again: {reason}")
         }));
         warnings.extend(self.missing_rights.iter().cloned());

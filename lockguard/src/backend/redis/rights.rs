@@ -17,6 +17,16 @@ const NEEDED: [&[&str]; 9] = [
     &["EVALSHA", "0000000000000000000000000000000000000000", "0"],
 ];
 
+/// What the line of a lock takes besides, and telling whoever is first.
+const FOR_WAITERS: [&[&str]; 6] = [
+    &["ZADD", KEY, "0", "v"],
+    &["ZRANGE", KEY, "0", "0"],
+    &["ZRANGEBYSCORE", KEY, "0", "0"],
+    &["ZRANK", KEY, "v"],
+    &["ZREM", KEY, "v"],
+    &["PUBLISH", KEY, "v"],
+];
+
 /// Any key: which keys are allowed is not asked.
 const KEY: &str = "lockguard";
 
@@ -25,31 +35,39 @@ const KEY: &str = "lockguard";
 /// Servers before version 7 do not know the question, and asking may be
 /// forbidden too: then missing rights show when they are needed.
 pub(super) fn ask(greeting: &mut Pipeline, user: Option<&str>) {
-    for command in NEEDED {
+    for command in NEEDED.iter().chain(&FOR_WAITERS) {
         greeting
             .cmd("ACL")
             .arg("DRYRUN")
             .arg(user.unwrap_or("default"))
-            .arg(command);
+            .arg(*command);
     }
 }
 
 /// What is wrong with the user's rights, from the replies to [`ask`].
 pub(super) fn missing(replies: &mut impl Iterator<Item = Value>) -> Vec<String> {
-    let commands: Vec<_> = NEEDED
+    let to_lock = denied(&NEEDED, replies).map(|commands| {
+        format!("the user may not run {commands}, which locking takes; grant them")
+    });
+    let to_wait = denied(&FOR_WAITERS, replies).map(|commands| {
+        format!(
+            "the user may not run {commands}, so that waiters of other processes are not told \
+             that a lock is free, and ask again and again; grant them"
+        )
+    });
+    to_lock.into_iter().chain(to_wait).collect()
+}
+
+/// Which of the commands are forbidden, if any is.
+fn denied(commands: &[&[&str]], replies: &mut impl Iterator<Item = Value>) -> Option<String> {
+    let denied: Vec<_> = commands
         .iter()
         .zip(replies)
         .filter(|(_, reply)| is_denied(reply))
         .filter_map(|(command, _)| command.first())
         .map(|command| command.to_lowercase())
         .collect();
-    if commands.is_empty() {
-        return Vec::new();
-    }
-    vec![format!(
-        "the user may not run {}, which locking takes; grant them",
-        commands.join(", ")
-    )]
+    (!denied.is_empty()).then(|| denied.join(", "))
 }
 
 /// Whether the command is forbidden; a key that is may be none of ours.
@@ -74,7 +92,7 @@ mod tests {
     #[test]
     fn what_is_denied_is_named() {
         let denied = "User app has no permissions to run the 'del' command";
-        let mut replies = vec![Value::Okay; NEEDED.len()];
+        let mut replies = vec![Value::Okay; NEEDED.len() + FOR_WAITERS.len()];
         replies[2] = said(denied);
         let missing = missing(&mut replies.into_iter());
         assert_eq!(missing.len(), 1);
@@ -82,9 +100,19 @@ mod tests {
     }
 
     #[test]
+    fn what_only_waiters_take_is_told_apart() {
+        let denied = "User app has no permissions to run the 'zadd' command";
+        let mut replies = vec![Value::Okay; NEEDED.len() + FOR_WAITERS.len()];
+        replies[NEEDED.len()] = said(denied);
+        let missing = missing(&mut replies.into_iter());
+        assert_eq!(missing.len(), 1);
+        assert!(missing[0].contains("may not run zadd, so"), "{missing:?}");
+    }
+
+    #[test]
     fn a_denied_key_is_no_missing_right() {
         let denied = said("User app has no permissions to access the 'lockguard' key");
-        let replies = vec![denied; NEEDED.len()];
+        let replies = vec![denied; NEEDED.len() + FOR_WAITERS.len()];
         assert!(missing(&mut replies.into_iter()).is_empty());
     }
 }
