@@ -6,9 +6,9 @@ use lockguard_tests::torture::{
     bugs::Bug,
     checker::check,
     clock::Stamp,
-    evidence::Evidence,
+    evidence::{Evidence, Span, Window},
     fault::Fault,
-    journal::{Call, Interface, Look, Operation, Outcome, Record, Start, Who},
+    journal::{Call, Interface, Look, Operation, Outcome, Record, Start, Usage, Who},
     matrix::{self, Settings},
     verdict::Flaw,
 };
@@ -110,9 +110,9 @@ fn call(client: u16, key: u16, outcome: Outcome, (begin, end): (u64, u64)) -> Re
     })
 }
 
-/// What the judge says of these records, without a fault.
-fn flaws(records: impl IntoIterator<Item = Record>) -> Vec<Flaw> {
-    let verdict = check(&Evidence {
+/// What is known of a cell without a fault in which this happened.
+fn evidence(records: impl IntoIterator<Item = Record>) -> Evidence {
+    Evidence {
         fault: Fault::None,
         nodes: 3,
         longest_ttl: TTL,
@@ -122,9 +122,19 @@ fn flaws(records: impl IntoIterator<Item = Record>) -> Vec<Flaw> {
         set_back: Duration::ZERO,
         keys_left: Vec::new(),
         connections: Vec::new(),
-    });
+    }
+}
+
+/// What the judge says of it.
+fn flaws_of(evidence: &Evidence) -> Vec<Flaw> {
+    let verdict = check(evidence);
     let violations = verdict.violations.iter();
     violations.map(|violation| violation.flaw).collect()
+}
+
+/// What the judge says of these records, without a fault.
+fn flaws(records: impl IntoIterator<Item = Record>) -> Vec<Flaw> {
+    flaws_of(&evidence(records))
 }
 
 #[test]
@@ -198,4 +208,57 @@ fn lost_before_the_deadline_is_found() {
 fn a_call_beyond_its_bound_is_found() {
     let slow = call(0, 1, Outcome::Busy, (0, 60_000));
     assert_eq!(flaws([slow]), [Flaw::SlowCall]);
+}
+
+#[test]
+fn a_key_that_is_left_is_found() {
+    let left = Evidence {
+        keys_left: vec!["guard:1 on server 0".to_owned()],
+        ..evidence(body(0, 1, (0, 100), 5))
+    };
+    assert_eq!(flaws_of(&left), [Flaw::KeyLeft]);
+}
+
+fn usage(is_last: bool, memory: u64, files: u64, tasks: u64) -> Record {
+    Record::Usage(Usage {
+        client: 0,
+        is_last,
+        memory,
+        files,
+        tasks,
+    })
+}
+
+#[test]
+fn a_client_that_grows_is_found() {
+    const MIB: u64 = 1 << 20;
+
+    let before = usage(false, 50 * MIB, 12, 5);
+    let since = |now| flaws([before, now]);
+    assert_eq!(since(usage(true, 50 * MIB, 12, 5)), []);
+    assert_eq!(since(usage(true, 100 * MIB, 12, 5)), [Flaw::Growth]);
+    assert_eq!(since(usage(true, 50 * MIB, 13, 5)), [Flaw::Growth]);
+    assert_eq!(since(usage(true, 50 * MIB, 12, 6)), [Flaw::Growth]);
+}
+
+#[test]
+fn a_fault_that_nobody_felt_is_found() {
+    let hung = |victims: &[usize], outcome| {
+        let window = Window {
+            span: Span {
+                begin: at(0),
+                end: at(1000),
+            },
+            victims: victims.to_vec(),
+        };
+        flaws_of(&Evidence {
+            fault: Fault::Hung,
+            windows: vec![window],
+            ..evidence([call(0, 1, outcome, (100, 400))])
+        })
+    };
+    assert_eq!(hung(&[0, 1], Outcome::Busy), [Flaw::NotFelt]);
+    assert_eq!(hung(&[0, 1], Outcome::Unavailable), []);
+    // A quorum is left.
+    assert_eq!(hung(&[0], Outcome::Busy), []);
 }

@@ -16,6 +16,7 @@ use std::{
 use lockguard_tests::torture::{
     bugs::Bug,
     client::{self, Job},
+    fault::Fault,
     loss,
     matrix::{self, Settings},
 };
@@ -86,7 +87,8 @@ impl Options {
         if let Some(name) = &self.fault {
             settings.faults.retain(|fault| fault.name() == name);
             if settings.faults.is_empty() {
-                return Err(format!("`{name}` is no fault"));
+                let names = Fault::ALL.map(Fault::name).join("`, `");
+                return Err(format!("`{name}` is no fault; these are: `{names}`"));
             }
         }
         Ok(settings)

@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     bugs::{self, Bug},
     clock::Stamp,
-    journal::{Interface, Journal, Outcome, Record},
+    journal::{Interface, Journal, Record},
     probes::{usage, watch_for_stalls},
     work::{Habits, PRIVATE, Plan, Recorder, TOKEN_WAIT, pace, perform},
 };
@@ -252,7 +252,9 @@ impl<'a> Client<'a> {
         if self.job.drops_runtime {
             self.drop_runtimes().await;
         }
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("a task that calls");
+        }
         let end = Instant::now() + SETTLE;
         loop {
             let now = usage(self.job.client, true);
@@ -299,11 +301,14 @@ impl<'a> Client<'a> {
                     Some(runtime) if random.random() => {
                         let recorder = Arc::clone(&recorder);
                         let call = async move { perform(&recorder, &manager, &plan).await };
-                        let _ = runtime.spawn(call).await;
+                        if let Err(ended) = runtime.spawn(call).await
+                            && ended.is_panic()
+                        {
+                            std::panic::resume_unwind(ended.into_panic());
+                        }
                     }
                     _ => {
-                        let outcome = perform(&recorder, &manager, &plan).await;
-                        debug_assert_ne!(outcome, Outcome::Other);
+                        perform(&recorder, &manager, &plan).await;
                     }
                 }
                 pace(&mut random).await;

@@ -351,7 +351,7 @@ async fn by_attribute(call: &Pending<'_>, manager: &LockManager, plan: &Plan) ->
     fence = token
 )]
 async fn fenced(call: &Pending<'_>, manager: &LockManager, plan: &Plan) -> Result<(), LockError> {
-    debug_assert_eq!(Some(token), lease.fencing_token());
+    assert_eq!(Some(token), lease.fencing_token());
     Body::of(call, &lease).work(plan.work).await;
     Ok(())
 }
@@ -383,7 +383,7 @@ async fn renewed(
     plan: &Plan,
     max_hold: Duration,
 ) -> Result<(), LockError> {
-    debug_assert_eq!(Some(token), lease.fencing_token());
+    assert_eq!(Some(token), lease.fencing_token());
     Body::of(call, &lease).work(plan.work).await;
     Ok(())
 }
