@@ -1,20 +1,9 @@
 //! Fencing tokens and exclusion, in every order of events.
 
 use lockguard_models::fencing::{
-    ALL_DONE, COMPLETES, EXCLUDES, Fault, ORDERS, Plan, RISES, Scope, UNIQUE,
+    ALL_DONE, COMPLETES, EXCLUDES, Fault, ORDERS, RISES, Scope, UNIQUE, three, two, with_a_retry,
+    with_a_successor,
 };
-
-fn two() -> Vec<Plan> {
-    vec![Plan::by(0), Plan::by(1)]
-}
-
-fn three() -> Vec<Plan> {
-    vec![Plan::by(0), Plan::by(1), Plan::by(2)]
-}
-
-fn with_a_successor() -> Vec<Plan> {
-    vec![Plan::by(0), Plan::by(0).successor(0), Plan::by(1)]
-}
 
 /// Nothing breaks, and everybody can get a lease.
 #[track_caller]
@@ -117,8 +106,7 @@ fn a_quorum_of_grants_instead_of_one_token_is_found() {
 
 #[test]
 fn one_owner_token_for_two_attempts_is_found() {
-    let attempts = vec![Plan::by(0), Plan::by(0).retry(0), Plan::by(1)];
-    let scope = Scope::new(attempts, 3).with(Fault::ReusesAnOwnerToken);
+    let scope = Scope::new(with_a_retry(), 3).with(Fault::ReusesAnOwnerToken);
     assert_breaks(scope, RISES, 8);
 }
 

@@ -5,14 +5,6 @@ use lockguard_models::{
     waiting::{ALL_SERVED, Budget, Fault, LEFT_OVER, NEEDS_A_TIMER, Scope, TWO_HOLD},
 };
 
-const NOTHING: Budget = Budget {
-    lost_passes: 0,
-    crashes: 0,
-    give_ups: 0,
-    slow_claims: 0,
-    lost_lines: 0,
-};
-
 /// Every schedule ends with everybody served, and never do two hold the lock.
 #[track_caller]
 fn assert_ends(scope: Scope) -> Graph {
@@ -63,12 +55,8 @@ fn three_waiters_are_served_where_a_pass_names_the_ticket_only() {
 
 #[test]
 fn two_waiters_are_served_whenever_replies_arrive_and_whoever_barges_or_gives_up() {
-    let give_up = Budget {
-        give_ups: 1,
-        ..NOTHING
-    };
     let scope = Scope::new(3, 2).with_late_replies();
-    let scope = scope.with_newcomers_that_barge().under(give_up);
+    let scope = scope.with_newcomers_that_barge().under(Budget::GIVE_UP);
     assert_is_clean(scope.clone());
     assert_is_clean(scope.with_passes_for_tickets());
 }
@@ -76,55 +64,39 @@ fn two_waiters_are_served_whenever_replies_arrive_and_whoever_barges_or_gives_up
 #[test]
 fn two_waiters_are_served_where_a_pass_ends_the_round_that_it_overtakes() {
     let as_built = || Scope::new(3, 2).with_late_replies().as_built();
-    let give_up = Budget {
-        give_ups: 1,
-        ..NOTHING
-    };
-    let slow = Budget {
-        slow_claims: 1,
-        ..NOTHING
-    };
-    let pass = Budget {
-        lost_passes: 1,
-        ..NOTHING
-    };
-    assert_is_clean(as_built().under(give_up));
-    assert_is_clean(as_built().under(slow));
-    assert_is_clean(as_built().under(pass));
+    assert_is_clean(as_built().under(Budget::GIVE_UP));
+    assert_is_clean(as_built().under(Budget::SLOW_CLAIM));
+    assert_is_clean(as_built().under(Budget::LOST_PASS));
 }
 
 #[test]
 fn a_reservation_that_ends_before_its_claim_delays_nobody() {
-    let slow = Budget {
-        slow_claims: 1,
-        ..NOTHING
-    };
-    assert_is_clean(Scope::new(1, 3).under(slow));
-    assert_is_clean(Scope::new(3, 2).with_late_replies().under(slow));
+    assert_is_clean(Scope::new(1, 3).under(Budget::SLOW_CLAIM));
+    assert_is_clean(
+        Scope::new(3, 2)
+            .with_late_replies()
+            .under(Budget::SLOW_CLAIM),
+    );
 }
 
 #[test]
 fn a_pass_or_a_line_that_one_of_three_nodes_loses_needs_no_timer() {
-    let pass = Budget {
-        lost_passes: 1,
-        ..NOTHING
-    };
-    let line = Budget {
-        lost_lines: 1,
-        ..NOTHING
-    };
-    assert_needs_no_timer(Scope::new(3, 2).with_late_replies().under(pass));
-    assert_needs_no_timer(Scope::new(3, 2).with_late_replies().under(line));
+    assert_needs_no_timer(
+        Scope::new(3, 2)
+            .with_late_replies()
+            .under(Budget::LOST_PASS),
+    );
+    assert_needs_no_timer(
+        Scope::new(3, 2)
+            .with_late_replies()
+            .under(Budget::LOST_LINE),
+    );
 }
 
 #[test]
 fn a_crash_needs_the_timer_and_the_timer_is_enough() {
-    let crash = Budget {
-        crashes: 1,
-        ..NOTHING
-    };
     for scope in [Scope::new(1, 3), Scope::new(3, 2).with_late_replies()] {
-        let graph = assert_ends(scope.under(crash));
+        let graph = assert_ends(scope.under(Budget::CRASH));
         assert!(graph.kinds[NEEDS_A_TIMER] > 0, "{graph:#?}");
     }
 }
@@ -161,11 +133,9 @@ fn a_pass_that_nobody_gives_on_is_found_to_be_left_over() {
 
 #[test]
 fn passes_that_count_as_votes_are_found_to_make_two_holders() {
-    let slow = Budget {
-        slow_claims: 1,
-        ..NOTHING
-    };
-    let scope = Scope::new(1, 3).under(slow).with(Fault::CountsPasses);
+    let scope = Scope::new(1, 3)
+        .under(Budget::SLOW_CLAIM)
+        .with(Fault::CountsPasses);
     assert_finds(scope, TWO_HOLD, 7);
 }
 

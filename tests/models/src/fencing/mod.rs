@@ -65,6 +65,26 @@ impl Plan {
     }
 }
 
+/// Two clients.
+pub fn two() -> Vec<Plan> {
+    vec![Plan::by(0), Plan::by(1)]
+}
+
+/// Three clients.
+pub fn three() -> Vec<Plan> {
+    vec![Plan::by(0), Plan::by(1), Plan::by(2)]
+}
+
+/// Two clients, the first of which tries again.
+pub fn with_a_retry() -> Vec<Plan> {
+    vec![Plan::by(0), Plan::by(0).retry(0), Plan::by(1)]
+}
+
+/// Two clients, the first of which has the lock taken over.
+pub fn with_a_successor() -> Vec<Plan> {
+    vec![Plan::by(0), Plan::by(0).successor(0), Plan::by(1)]
+}
+
 /// What clients ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Proposals {

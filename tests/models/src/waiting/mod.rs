@@ -69,6 +69,46 @@ pub struct Budget {
     pub lost_lines: u8,
 }
 
+impl Budget {
+    const NOTHING: Self = Self {
+        lost_passes: 0,
+        crashes: 0,
+        give_ups: 0,
+        slow_claims: 0,
+        lost_lines: 0,
+    };
+
+    /// One pass is lost.
+    pub const LOST_PASS: Self = Self {
+        lost_passes: 1,
+        ..Self::NOTHING
+    };
+
+    /// One client dies.
+    pub const CRASH: Self = Self {
+        crashes: 1,
+        ..Self::NOTHING
+    };
+
+    /// One client gives up.
+    pub const GIVE_UP: Self = Self {
+        give_ups: 1,
+        ..Self::NOTHING
+    };
+
+    /// One claim is slow.
+    pub const SLOW_CLAIM: Self = Self {
+        slow_claims: 1,
+        ..Self::NOTHING
+    };
+
+    /// One node loses its line.
+    pub const LOST_LINE: Self = Self {
+        lost_lines: 1,
+        ..Self::NOTHING
+    };
+}
+
 impl Scope {
     /// Nothing goes wrong.
     pub fn new(nodes: usize, clients: usize) -> Self {
