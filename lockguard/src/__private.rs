@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
-    backend::BoxFuture, error::LockError, fencing_token::FencingToken, guard::LockGuard,
-    lease::Lease, manager::LockManager, point::Point, request::LockRequest, template::render,
+    backend::BoxFuture, error::LockError, fencing_token::FencingToken, lease::Lease,
+    manager::LockManager, point::Point, request::LockRequest, template::render,
 };
 
 pub use core::{
@@ -19,7 +19,7 @@ pub use core::{
 
 pub use crate::{
     OnLost,
-    locked::{Locked, Tried, locked, locked_since, try_locked},
+    locked::{Acquired, Locked, Tried, locked, locked_since, try_locked},
 };
 
 /// A key, or why there is none.
@@ -207,9 +207,6 @@ pub fn request_all_of(
 pub fn acquire(request: LockRequest) -> BoxFuture<'static, Acquired> {
     Box::pin(request.acquire())
 }
-
-/// The lock, or why it was not taken.
-pub type Acquired = Result<LockGuard, LockError>;
 
 /// Tells a busy key, `Err`, from what `on_busy` is not asked about, `Ok`.
 ///

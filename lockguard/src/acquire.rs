@@ -86,7 +86,7 @@ pub(crate) struct Grant {
     /// With what the lease ends.
     epoch: Option<Epoch>,
     /// Dropped last.
-    acquiring: Option<Candidate>,
+    candidate: Option<Candidate>,
 }
 
 impl Grant {
@@ -101,7 +101,7 @@ impl Grant {
             start,
             fencing_token,
             epoch,
-            acquiring: None,
+            candidate: None,
         }
     }
 
@@ -170,7 +170,7 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         fencing_token,
         epoch,
         // Until the guard has been entered.
-        acquiring: _acquiring,
+        candidate: _candidate,
     } = take(&core, &want, &places).await?;
     places.hold(&undo.token, start, want.ttl);
     let token = undo.token.clone();
@@ -212,12 +212,12 @@ pub(crate) async fn take(
 async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     check(core, want)?;
     let draining = || LockError::draining(want.keys.first());
-    let acquiring = core.live.acquiring().ok_or_else(draining)?;
-    // Dropped before `acquiring`, and what it has taken is given back.
+    let candidate = core.live.candidate().ok_or_else(draining)?;
+    // Dropped before `candidate`, and what it has taken is given back.
     let contest = pin!(contest(core, want, places));
     let contested = core.live.unless_draining(contest).await;
     let mut grant = contested.ok_or_else(draining)??;
-    grant.acquiring = Some(acquiring);
+    grant.candidate = Some(candidate);
     Ok(grant)
 }
 

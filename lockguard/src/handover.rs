@@ -1,6 +1,11 @@
 //! A lock on its way from one holder to another.
 
-use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -53,7 +58,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handover {
     keys: LockKeys,
     token: OwnerToken,
@@ -126,17 +131,6 @@ impl FromStr for Handover {
     }
 }
 
-impl fmt::Debug for Handover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handover")
-            .field("keys", &self.keys)
-            .field("token", &self.token)
-            .field("ttl", &self.ttl)
-            .field("fencing_token", &self.fencing_token)
-            .finish()
-    }
-}
-
 /// Says that a text is no [`Handover`], and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseHandoverError(&'static str);
@@ -194,10 +188,8 @@ fn escape(field: &str, text: &mut String) {
         if byte.is_ascii_alphanumeric() || b"-._~:@/".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            let digit = |nibble| char::from_digit(nibble, 16).unwrap_or_default();
-            text.push('%');
-            text.push(digit(u32::from(byte >> 4)).to_ascii_uppercase());
-            text.push(digit(u32::from(byte & 0xf)).to_ascii_uppercase());
+            // A string takes whatever is written.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
 }
@@ -232,7 +224,7 @@ pub(crate) async fn adopt(
     point: Point,
 ) -> Result<LockGuard, LockError> {
     let draining = || LockError::draining(handover.keys.first());
-    let _acquiring = core.live.acquiring().ok_or_else(draining)?;
+    let _candidate = core.live.candidate().ok_or_else(draining)?;
     let places = core.queue.places(&handover.keys);
     let token = OwnerToken::with_label(&core.settings.label);
     let epoch = core.epoch();

@@ -40,7 +40,7 @@ pub(crate) struct Live {
 #[derive(Default)]
 struct Shard {
     /// Acquires that may come to a lease.
-    acquiring: AtomicUsize,
+    candidates: AtomicUsize,
     leases: Mutex<Slab>,
 }
 
@@ -70,15 +70,15 @@ impl Live {
     /// Notes that somebody begins to take a lease; `None` while draining.
     ///
     /// A drain waits until what this returns has been dropped.
-    pub(crate) fn acquiring(self: &Arc<Self>) -> Option<Candidate> {
+    pub(crate) fn candidate(self: &Arc<Self>) -> Option<Candidate> {
         let shard = shard_of_this_thread();
-        self.shard(shard).acquiring.fetch_add(1, Ordering::SeqCst);
-        let acquiring = Candidate {
+        self.shard(shard).candidates.fetch_add(1, Ordering::SeqCst);
+        let candidate = Candidate {
             live: Arc::clone(self),
             shard,
         };
         // Counted first: a drain that is not seen here sees the count.
-        (!self.is_draining()).then_some(acquiring)
+        (!self.is_draining()).then_some(candidate)
     }
 
     /// Enters a lease; `false` while draining.
@@ -221,7 +221,7 @@ impl Live {
 
     fn is_empty(&self) -> bool {
         self.shards.iter().all(|shard| {
-            shard.acquiring.load(Ordering::SeqCst) == 0 && shard.leases.lock().is_empty()
+            shard.candidates.load(Ordering::SeqCst) == 0 && shard.leases.lock().is_empty()
         })
     }
 
@@ -272,7 +272,7 @@ pub(crate) struct Candidate {
 impl Drop for Candidate {
     fn drop(&mut self) {
         let shard = self.live.shard(self.shard);
-        shard.acquiring.fetch_sub(1, Ordering::SeqCst);
+        shard.candidates.fetch_sub(1, Ordering::SeqCst);
         if self.live.is_draining() {
             self.live.changed.notify_waiters();
         }

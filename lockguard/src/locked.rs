@@ -14,12 +14,8 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    __private::{Acquired, LockOutput},
-    backend::BoxFuture,
-    error::LockError,
-    guard::LockGuard,
-    request::LockRequest,
-    run::Watch,
+    __private::LockOutput, backend::BoxFuture, error::LockError, guard::LockGuard,
+    request::LockRequest, run::Watch,
 };
 
 /// Runs a body under its lock; what goes wrong becomes the function's value.
@@ -39,6 +35,9 @@ pub fn try_locked<R, F: Future<Output = R>>(request: LockRequest, body: F) -> Tr
 pub fn locked_since<R, F: Future<Output = R>>(acquired: Acquired, body: F) -> Tried<F, R> {
     under(Box::pin(ready(acquired)), body)
 }
+
+/// The lock, or why it was not taken.
+pub type Acquired = Result<LockGuard, LockError>;
 
 type Acquire = BoxFuture<'static, Acquired>;
 
