@@ -94,10 +94,10 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //
 // With `on_error`, or `on_busy = skip`:
 //
-//     match try_locked(request, async move { body }).await {
-//         Ok(value) => return value,
+//     return match try_locked(request, async move { body }).await {
+//         Ok(value) => value,
 //         Err(error) => …,
-//     }
+//     };
 //
 // With `on_busy = expr`, which may move the arguments that the body takes:
 //
@@ -105,7 +105,7 @@ pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
 //         Ok(acquired) => acquired,
 //         Err(_) => return expr,
 //     };
-//     match locked_since(acquired, async move { body }).await { … }
+//     return match locked_since(acquired, async move { body }).await { … };
 //
 // Not acquired and lost meet in one place: what the user gave as `on_error`
 // appears once, and so do the errors in it.
@@ -118,18 +118,14 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
     // At the return type: the runtime's future holds the value over the
     // release, and a value that is not `Send` is reported there.
     let place = place_of(output);
+    let tried = quote_spanned!(place=> __lockguard::try_locked(__lockguard_request, #body));
+    let failed = failed(model);
     let ended = match (&model.on_busy, &model.on_error) {
         (OnBusy::Error, None) => quote_spanned! {place=>
             return __lockguard::locked::<#output, _>(__lockguard_request, #body).await;
         },
-        (OnBusy::Error, Some(_)) => {
-            let failed = failed(model);
-            let tried = quote_spanned!(place=> __lockguard::try_locked(__lockguard_request, #body));
-            or_else(&tried, &failed)
-        }
+        (OnBusy::Error, Some(_)) => or_else(&tried, &failed),
         (OnBusy::Skip, _) => {
-            let failed = failed(model);
-            let tried = quote_spanned!(place=> __lockguard::try_locked(__lockguard_request, #body));
             let skipped = quote_spanned! {site=>
                 match __lockguard::if_not_busy(__lockguard_error) {
                     __lockguard::Ok(__lockguard_error) => #failed,
@@ -142,7 +138,7 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
             let acquired = unless_busy(output, value);
             let tried =
                 quote_spanned!(place=> __lockguard::locked_since(__lockguard_acquired, #body));
-            let ended = or_else(&tried, &failed(model));
+            let ended = or_else(&tried, &failed);
             quote_spanned!(site=> #acquired #ended)
         }
     };
@@ -154,10 +150,10 @@ fn locked(model: &Model, body: &Braced) -> TokenStream {
 }
 
 // Input:  try_locked(…), fail::<R>(error)
-// Output: match try_locked(…).await {
-//     Ok(value) => return value,
-//     Err(error) => return fail::<R>(error),
-// }
+// Output: return match try_locked(…).await {
+//     Ok(value) => value,
+//     Err(error) => fail::<R>(error),
+// };
 fn or_else(tried: &TokenStream, failed: &TokenStream) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         return match #tried.await {
