@@ -24,6 +24,7 @@
 )]
 #![expect(clippy::indexing_slicing, reason = "the failure of a bench is a panic")]
 
+mod awake;
 mod contender;
 mod driver;
 mod load;
@@ -36,9 +37,9 @@ mod scenes;
 use std::{env, path::Path, process::ExitCode, time::Duration};
 
 use crate::{
+    awake::Awake,
     contender::Failure,
     driver::Driver,
-    meter::Awake,
     report::Report,
     scenes::{Run, bad_node, cycle, growth, handoff, heap, memory, renewal},
 };

@@ -1,6 +1,6 @@
 //! What a piece of work costs: processor time, allocations, time on the wall.
 
-use std::{alloc::System, fs, process::Command, time::Duration};
+use std::{alloc::System, fs, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -69,49 +69,4 @@ fn running_time(pid: u32) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
     let nanos = text.split(' ').next()?.parse().ok()?;
     Some(Duration::from_nanos(nanos))
-}
-
-/// Keeps the cores awake while it lives, by processes that run only where
-/// nobody else wants to: to wake a sleeping core of a virtual machine takes
-/// longer than a round trip.
-pub(crate) struct Awake(Vec<std::process::Child>);
-
-impl Awake {
-    pub(crate) fn begin() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let spin = |_| {
-            // Idle priority, by the program that every Linux has for it.
-            let mut command = Command::new("chrt");
-            command
-                .args(["--idle", "0"])
-                .arg(std::env::current_exe().ok()?)
-                .arg("spin");
-            command.stdin(std::process::Stdio::piped()).spawn().ok()
-        };
-        Self((0..cores).filter_map(spin).collect())
-    }
-
-    /// What such a process does, until its parent is gone.
-    pub(crate) fn spin() -> ! {
-        std::thread::spawn(|| {
-            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-            std::process::exit(0);
-        });
-        loop {
-            std::hint::spin_loop();
-        }
-    }
-
-    pub(crate) fn cores(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl Drop for Awake {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
