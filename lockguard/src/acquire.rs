@@ -119,17 +119,24 @@ pub(crate) struct Undo {
     core: Arc<Core>,
     keys: LockKeys,
     token: OwnerToken,
+    ttl: Duration,
     /// Who goes on, and stays in line.
     waiter: Option<Waiter>,
     is_armed: bool,
 }
 
 impl Undo {
-    pub(crate) fn arm(core: &Arc<Core>, keys: &LockKeys, token: &OwnerToken) -> Self {
+    pub(crate) fn arm(
+        core: &Arc<Core>,
+        keys: &LockKeys,
+        token: &OwnerToken,
+        ttl: Duration,
+    ) -> Self {
         Self {
             core: Arc::clone(core),
             keys: keys.clone(),
             token: token.clone(),
+            ttl,
             waiter: None,
             is_armed: true,
         }
@@ -149,9 +156,14 @@ impl Drop for Undo {
                 if let Some(waiter) = self.waiter.take() {
                     release = release.staying(waiter);
                 }
-                // Dropping a release hands it to the background.
-                let release = self.core.backend.release(release);
-                drop(self.core.background.uncancelled(release));
+                let given_back = self.core.backend.release(release);
+                let left = self.core.live.gives_back(key, self.ttl);
+                let live = Arc::clone(&self.core.live);
+                self.core.background.finish(Box::pin(async move {
+                    if given_back.await.is_ok() {
+                        live.given_back(left);
+                    }
+                }));
             }
         }
     }
@@ -448,7 +460,7 @@ impl<'a> Contest<'a> {
         let epoch = self.core.epoch();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
-        let mut undo = Undo::arm(self.core, &self.want.keys, &token);
+        let mut undo = Undo::arm(self.core, &self.want.keys, &token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
         // whatever it does.
         let longest = longest_attempt(self.want.ttl);

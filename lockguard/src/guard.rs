@@ -147,11 +147,12 @@ impl LockGuard {
     pub async fn release(self) -> Result<(), ReleaseError> {
         if let Err(cause) = self.end() {
             // The rest goes out detached, with the guard.
-            return Err(ReleaseError::lost(self.key(), cause));
+            return Err(ReleaseError::lost(self.lease().lost_key(), cause));
         }
         match self.begin_release() {
             Some((release, budget)) => self.released(release, budget).await,
-            None => Ok(()),
+            // A drain gives it back, and has ended the lease.
+            None => Err(ReleaseError::lost(self.key(), LostCause::Drained)),
         }
     }
 
@@ -173,8 +174,10 @@ impl LockGuard {
     /// See [`Handover`].
     #[must_use = "nobody can release the lock until it is adopted or its ttl has passed"]
     pub fn into_handover(self) -> Handover {
+        // First: from here on no drain gives it back.
+        let is_ours = self.holding.leave();
         let _ = self.end();
-        if self.holding.leave() {
+        if is_ours {
             self.holding.hand_over(&self.core);
         }
         Handover::new(&self.holding)
@@ -215,9 +218,9 @@ impl LockGuard {
         self.holding.terms.on_lost
     }
 
-    /// Notes that a body runs under the guard.
-    pub(crate) fn begin_body(&self) {
-        self.holding.begin_body();
+    /// Notes that a body runs under the guard; `false` where none may begin.
+    pub(crate) fn begin_body(&self) -> bool {
+        self.holding.begin_body()
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -313,5 +316,33 @@ pub(crate) fn release_error(key: &LockKey, error: BackendError) -> ReleaseError 
     match error {
         BackendError::Unavailable { nodes } => ReleaseError::unavailable(key, nodes),
         error => ReleaseError::unavailable(key, [NodeError::new("lock store", error.to_string())]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+    use crate::{manager::LockManager, run::Watch};
+
+    /// A drain between the grant and the first poll of the body.
+    #[test]
+    fn no_body_begins_whose_lock_a_drain_has_given_back() {
+        for on_lost in [OnLost::Cancel, OnLost::Finish] {
+            let request = LockManager::memory().lock("k", Duration::from_secs(2));
+            let mut acquire = pin!(request.on_lost(on_lost).acquire());
+            let mut cx = Context::from_waker(Waker::noop());
+            let Poll::Ready(Ok(guard)) = acquire.as_mut().poll(&mut cx) else {
+                panic!("not granted at once");
+            };
+            assert!(guard.holding.leave_if_bare());
+            let body = pin!(async { panic!("polled without a lock") });
+            let polled = Watch::default().poll(&guard, body, &mut cx);
+            assert!(matches!(polled, Poll::Ready(Err(error)) if error.is_lost()));
+        }
     }
 }

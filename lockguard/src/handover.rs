@@ -37,6 +37,8 @@ use crate::{
 ///
 /// Clones, and copies of the text, are one handover: the first that is adopted
 /// gets the lock.
+/// Where several are adopted at the same moment, over several servers, it may
+/// be that none gets it, and the lock is free.
 ///
 /// # Examples
 ///
@@ -84,8 +86,10 @@ impl Handover {
         self.keys.as_slice()
     }
 
-    /// How long the lock stays taken at least, from when it was given away,
-    /// and how long whoever adopts it holds it, unless it is extended.
+    /// How long whoever adopts the lock holds it, unless it is extended.
+    ///
+    /// Until it is adopted it stays taken for what is left of the lease that
+    /// was given away, which may be less.
     pub fn ttl(&self) -> Duration {
         self.ttl
     }

@@ -101,13 +101,13 @@ impl Holding {
         self.renewed.get()
     }
 
-    /// Notes that a body runs under the lease.
-    pub(crate) fn begin_body(&self) {
-        // Where it is given back already, the lease has ended, and the body is
-        // not polled.
-        let _ = self
+    /// Notes that a body runs under the lease; `false` where a drain has given
+    /// it back meanwhile, and no body may begin.
+    pub(crate) fn begin_body(&self) -> bool {
+        let begun = self
             .stage
             .compare_exchange(BARE, BODY, Ordering::AcqRel, Ordering::Acquire);
+        begun.is_ok()
     }
 
     /// Takes over what the guard would give back; `false` when it has been, or

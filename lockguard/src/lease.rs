@@ -373,11 +373,16 @@ impl Lease {
         }
     }
 
+    /// The key that was lost, where one of several was; else the first.
+    pub(crate) fn lost_key(&self) -> &LockKey {
+        let lost_key = self.0.state().lost_key;
+        self.keys().get(lost_key).unwrap_or(self.key())
+    }
+
     /// The loss as the caller sees it.
     pub(crate) fn lost_error(&self, cause: LostCause) -> LockError {
-        let lost_key = self.0.state().lost_key;
         LockError::Lost {
-            key: self.keys().get(lost_key).unwrap_or(self.key()).into(),
+            key: self.lost_key().into(),
             cause,
             held: self.0.start.elapsed(),
         }

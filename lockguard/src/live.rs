@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::HashMap,
     future::poll_fn,
     pin::{Pin, pin},
     sync::{
@@ -9,6 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Poll,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -58,12 +60,32 @@ pub(crate) struct Slot {
     number: usize,
 }
 
-/// What has come of leases since a drain began.
+/// What has come of leases since a drain began, and which keys the servers may
+/// still keep for nobody, drain or not.
 #[derive(Default)]
 struct Tally {
     released: usize,
     cancelled: usize,
-    left: Vec<(LockKey, Instant)>,
+    /// By number: the key, and when the servers forget it.
+    left: HashMap<u64, (LockKey, Instant)>,
+    next: u64,
+}
+
+/// The most keys that are remembered as left.
+const MOST_LEFT: usize = 10_000;
+
+impl Tally {
+    fn leave(&mut self, key: LockKey, until: Instant) -> u64 {
+        if self.left.len() >= MOST_LEFT {
+            let now = Instant::now();
+            self.left.retain(|_, (_, until)| now < *until);
+        }
+        self.next = self.next.wrapping_add(1);
+        if self.left.len() < MOST_LEFT {
+            self.left.insert(self.next, (key, until));
+        }
+        self.next
+    }
 }
 
 impl Live {
@@ -97,18 +119,39 @@ impl Live {
     /// Notes that the release of a lease has ended; the nth of its keys were
     /// not released.
     pub(crate) fn released(&self, holding: &Holding, unreleased: impl Iterator<Item = usize>) {
-        if self.remove(holding) && self.is_draining() {
-            let keys = unreleased.filter_map(|nth| holding.lease.keys().get(nth));
-            let until = holding.lease.kept_until();
-            let left: Vec<_> = keys.map(|key| (key.clone(), until)).collect();
-            let mut tally = self.tally.lock();
-            if left.is_empty() {
-                tally.released = tally.released.saturating_add(1);
-            }
-            tally.left.extend(left);
+        if !self.remove(holding) {
+            return;
+        }
+        let mut keys = unreleased
+            .filter_map(|nth| holding.lease.keys().get(nth))
+            .peekable();
+        let is_released = keys.peek().is_none();
+        if is_released && !self.is_draining() {
+            return;
+        }
+        let until = holding.lease.kept_until();
+        let mut tally = self.tally.lock();
+        for key in keys {
+            tally.leave(key.clone(), until);
+        }
+        if self.is_draining() {
+            tally.released = tally.released.saturating_add(usize::from(is_released));
             drop(tally);
             self.changed.notify_waiters();
         }
+    }
+
+    /// Notes that a key is being given back that an acquire may have taken, and
+    /// that servers would keep for so long; it is left until it has been
+    /// [given back](Self::given_back).
+    pub(crate) fn gives_back(&self, key: &LockKey, ttl: Duration) -> u64 {
+        let until = Instant::now() + ttl;
+        self.tally.lock().leave(key.clone(), until)
+    }
+
+    /// See [`gives_back`](Self::gives_back).
+    pub(crate) fn given_back(&self, number: u64) {
+        self.tally.lock().left.remove(&number);
     }
 
     /// Notes that the lease is not this manager's any more.
@@ -210,7 +253,7 @@ impl Live {
             left.extend(holding.lease.keys().iter().map(|key| (key.clone(), until)));
         }
         let tally = self.tally.lock();
-        left.extend(tally.left.iter().cloned());
+        left.extend(tally.left.values().cloned());
         // Servers have forgotten the others by themselves.
         left.retain(|(_, until)| now < *until);
         let mut left: Vec<_> = left.into_iter().map(|(key, _)| key).collect();

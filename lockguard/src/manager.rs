@@ -229,7 +229,9 @@ impl LockManager {
     ///   it was never held on these servers;
     /// - [`LockError::Unavailable`](crate::LockError::Unavailable) when too few
     ///   servers answered; nothing is released, and a clone of the handover
-    ///   can be adopted again until its ttl has passed;
+    ///   can be adopted again until its ttl has passed, unless servers that
+    ///   took the new owner token cannot be told so: then the lock is nobody's
+    ///   until its ttl has passed;
     /// - [`LockError::Draining`](crate::LockError::Draining) and
     ///   [`LockError::RuntimeGone`](crate::LockError::RuntimeGone); nothing is
     ///   released.

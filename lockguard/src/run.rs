@@ -84,10 +84,15 @@ impl Watch {
             self.goes_on = true;
             go_on(lease, cause);
         }
-        let chain = self.chain.get_or_insert_with(|| {
-            guard.begin_body();
-            Body::new(guard.core(), lease)
-        });
+        let chain = match &mut self.chain {
+            Some(chain) => chain,
+            // A drain has given the lock back since: whatever `on_lost` says,
+            // no body begins without it.
+            None if !guard.begin_body() => {
+                return Poll::Ready(Err(lose(guard, LostCause::Drained)));
+            }
+            begins => begins.insert(Body::new(guard.core(), lease)),
+        };
         if let Poll::Ready(value) = chain.poll(now, || body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {
                 guard.core().count_finished_late();

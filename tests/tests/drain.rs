@@ -471,6 +471,32 @@ async fn a_release_that_fails_lists_its_key_until_the_ttl_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_that_failed_before_the_drain_is_listed_too() {
+    let node = Scripted::new();
+    node.on_every_release(Step::fail());
+    let manager = LockManager::new(node);
+    let failed = guard(&manager, "k").await.release().await;
+    assert!(failed.unwrap_err().is_unavailable());
+    let drained = manager.drain(TIMEOUT).await;
+    assert_eq!(drained.left().len(), 1, "{drained}");
+    assert!(!drained.is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acquire_that_was_cut_off_is_listed_where_it_may_have_been_granted() {
+    let node = Scripted::new();
+    node.on_acquire([Step::never().applied()]);
+    node.on_every_release(Step::fail());
+    let manager = LockManager::new(node);
+    let request = manager.lock("k", LONG);
+    let acquire = tokio::spawn(async move { request.acquire().await.map(drop) });
+    tokio::task::yield_now().await;
+    let drained = manager.drain(TIMEOUT).await;
+    assert!(acquire.await.unwrap().is_err());
+    assert_eq!(drained.left().len(), 1, "{drained}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_registered_managers_are_drained_together_and_each_once() {
     let [default, named] = [(), ()].map(|()| LockManager::memory());
     lockguard::register(default.clone()).unwrap();

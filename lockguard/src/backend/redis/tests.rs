@@ -394,6 +394,19 @@ async fn a_key_without_expiry_is_busy_without_end() {
 }
 
 #[tokio::test]
+async fn an_empty_value_of_another_is_neither_extended_nor_released() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    let _: () = server.ask(&["SET", key.as_str(), "", "PX", "60000"]);
+    let kept = keep(&node, &key, &token, 10 * TTL).await;
+    assert_eq!(kept.unwrap(), ExtendReply::NotOwner);
+    let freed = free(&node, &key, &token).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::NotOwner);
+    assert!(server.ask::<i64>(&["PTTL", key.as_str()]) <= 60_000);
+}
+
+#[tokio::test]
 async fn scripts_that_the_server_forgot_are_sent_in_full() {
     let server = Server::start();
     let node = server.connected().await;

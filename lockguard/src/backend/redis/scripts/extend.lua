@@ -16,7 +16,7 @@ for nth, key in ipairs(KEYS) do
   local token, keep, successor = ARGV[3 * nth - 2], ARGV[3 * nth - 1], ARGV[3 * nth]
   local reply = -1
   local held = redis.pcall('GET', key)
-  if held == token or (held and held == successor) then
+  if held == token or (successor ~= '' and held == successor) then
     local left = redis.pcall('PTTL', key)
     local is_short = type(left) == 'number' and left >= 0 and left < tonumber(keep)
     local done = left
