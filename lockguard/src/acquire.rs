@@ -536,9 +536,11 @@ impl<'a> Contest<'a> {
         Attempt::Granted(Grant::new(undo, start, fencing_token, epoch))
     }
 
-    /// No server needs to be told that we left its line.
+    /// No server needs to be told that we left its line, unless we wanted more
+    /// than its key: then a grant takes nobody out.
     fn close_line(&mut self) {
-        if let Some(line) = self.line.take() {
+        let line = self.line.take();
+        if let Some(line) = line.filter(|_| !self.want.keys.are_several()) {
             line.close();
         }
     }

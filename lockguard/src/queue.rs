@@ -178,7 +178,12 @@ impl Places {
 
     /// Names the first of them.
     pub(crate) fn add_first_successor(&self, successor: Successor) {
-        self.first.line.successors.lock().push_front(successor);
+        let mut successors = self.first.line.successors.lock();
+        // The one that was first has given up, or somebody else would not be.
+        while successors.front().is_some_and(|first| !first.is_there()) {
+            successors.pop_front();
+        }
+        successors.push_front(successor);
     }
 
     /// Who has the single key next, if somebody is there and the servers need

@@ -34,6 +34,7 @@ mod scripted;
 
 // What happened: in the log, in metrics, and across processes.
 #[cfg(feature = "metrics")]
+mod heed;
 mod measured;
 mod traces;
 mod warnings;

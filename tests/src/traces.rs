@@ -14,6 +14,8 @@ use tracing::{
     subscriber::{DefaultGuard, set_default},
 };
 
+use crate::heed::heed;
+
 /// Collects the spans and events of this thread while it lives.
 ///
 /// For tests on a runtime of one thread.
@@ -54,6 +56,7 @@ struct Collected {
 impl Traces {
     /// Begins to collect what is at least of this level.
     pub fn collect(level: Level) -> Self {
+        heed();
         let collected = Arc::default();
         let collector = Collector {
             collected: Arc::clone(&collected),

@@ -13,6 +13,8 @@ use tracing::{
     subscriber::{DefaultGuard, set_default},
 };
 
+use crate::heed::heed;
+
 /// Collects the warnings of this thread while it lives.
 ///
 /// For tests on a runtime of one thread.
@@ -25,6 +27,7 @@ pub struct Warnings {
 impl Warnings {
     /// Begins to collect.
     pub fn collect() -> Self {
+        heed();
         let lines = Arc::default();
         let collector = Collector(Arc::clone(&lines));
         Self {

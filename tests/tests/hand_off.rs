@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lockguard::{Lease, LockManager, RetryPolicy};
+use lockguard::{Lease, LockKey, LockManager, OwnerToken, RetryPolicy, backend::*};
 use lockguard_tests::{
     Flow, Proxy, Server, Servers, Warnings, Witness, Worker, eventually, eventually_blocking,
     over_1_3_5_nodes,
@@ -746,3 +746,28 @@ over_1_3_5_nodes!(no_wake_is_lost_where_waiters_come_give_up_and_go(servers) {
     assert!(longest < Duration::from_secs(2), "idle for {longest:?}");
     assert_nothing_left(servers).await;
 });
+
+/// Else that node would keep the key for a ttl, and refuse everybody.
+#[tokio::test]
+async fn a_node_that_missed_the_successor_is_rid_of_the_owner_before() {
+    let servers = Servers::start(3);
+    let proxy = Proxy::start(servers[2].port()).await;
+    let mut nodes = Vec::new();
+    for url in [servers[0].url(), servers[1].url(), proxy.url()] {
+        nodes.push(Arc::new(RedisNode::connect(&url).await.unwrap()) as Arc<dyn Backend>);
+    }
+    let redlock = Redlock::new(nodes);
+    let key = LockKey::new("k").unwrap();
+    let [first, next] = ["first", "next"].map(OwnerToken::with_label);
+    let request = |token: &OwnerToken| AcquireRequest::new(key.clone(), token.clone(), TTL);
+    let granted = redlock.acquire(request(&first)).await;
+    assert_eq!(granted.unwrap(), AcquireReply::Granted);
+    eventually(SHORT, || servers[2].get("k").is_some()).await;
+    proxy.refuse().await;
+    proxy.reset().await;
+    let granted = redlock.acquire(request(&next).replacing(first)).await;
+    assert_eq!(granted.unwrap(), AcquireReply::Granted);
+    proxy.resume().await;
+    eventually(SHORT, || servers[2].get("k").is_none()).await;
+    assert_eq!(servers[0].get("k").as_deref(), Some(next.expose()));
+}

@@ -91,6 +91,7 @@ impl Redlock {
             // been asked may grant yet, and its release comes after.
             Decision::Reply(AcquireReply::Granted) => {
                 self.leave_lines(&mut round, &request);
+                self.release_replaced(&round, &request);
                 Ok(AcquireReply::Granted)
             }
             Decision::Reply(refused) => {
@@ -116,6 +117,7 @@ impl Redlock {
             match round.decide(node_budget(request.ttl), decide_fenced).await {
                 Decision::Reply(Fenced::Agreed(token)) => {
                     self.leave_lines(&mut round, &request);
+                    self.release_replaced(&round, &request);
                     return Ok(AcquireReply::GrantedWith(token));
                 }
                 Decision::Reply(Fenced::Raise(token)) => {
@@ -166,6 +168,26 @@ impl Redlock {
             })
         });
         self.background.finish_all(leaves.collect());
+    }
+
+    /// Releases the owner that was replaced on the nodes that have not said so:
+    /// behind the question, so that it finds nothing where that has been
+    /// executed, and is owed where a node is bad.
+    fn release_replaced(&self, round: &Round<AcquireReply>, request: &AcquireRequest) {
+        let Some(replaced) = &request.replaces else {
+            return;
+        };
+        let others = self.nodes.iter().zip(round.votes()).filter(|(_, vote)| {
+            !matches!(
+                vote,
+                Vote::Reply(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+            )
+        });
+        let releases = others.flat_map(|(node, _)| {
+            let keys = request.keys.iter();
+            keys.map(|key| node.release(ReleaseRequest::new(key.clone(), replaced.clone())))
+        });
+        self.background.finish_all(releases.collect());
     }
 
     /// Gives back what single nodes have granted, or may have; a waiter stays
