@@ -33,8 +33,8 @@ mod quorums;
 mod scripted;
 
 // What happened: in the log, in metrics, and across processes.
-#[cfg(feature = "metrics")]
 mod heed;
+#[cfg(feature = "metrics")]
 mod measured;
 mod traces;
 mod warnings;

@@ -27,6 +27,11 @@ pub(crate) fn run() -> Result<(), String> {
         "lint without features",
         cargo("clippy --package lockguard --all-targets --no-default-features -- -D warnings"),
     )?;
+    // As `torture` and the benches use it.
+    steps.run(
+        "lint the harness without features",
+        cargo("clippy --package lockguard-tests --all-targets -- -D warnings"),
+    )?;
     steps.run(
         "tests and doctests",
         servers.told_to(cargo("test --workspace --all-features")),
