@@ -22,6 +22,7 @@ use crate::{
     clock::{all, sleep},
     fencing_token::FencingToken,
     key::LockKey,
+    keys::LockKeys,
     node_status::NodeStatus,
     quorum::{
         Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
@@ -155,19 +156,10 @@ impl Redlock {
         waiter.ticket.close();
         // A refusal is heard here, or finds the ticket closed.
         round.look();
-        let refused = self.nodes.iter().zip(round.votes()).filter(|(_, vote)| {
-            matches!(
-                vote,
-                Vote::Reply(AcquireReply::Busy(_) | AcquireReply::Split)
-            )
+        self.release_on(round.nodes(is_refusal), &request.keys, |key| {
+            let leave = ReleaseRequest::new(key.clone(), waiter.next.clone());
+            leave.leaving(waiter.ticket.clone())
         });
-        let leaves = refused.flat_map(|(node, _)| {
-            request.keys.iter().map(|key| {
-                let leave = ReleaseRequest::new(key.clone(), waiter.next.clone());
-                node.release(leave.leaving(waiter.ticket.clone()))
-            })
-        });
-        self.background.finish_all(leaves.collect());
     }
 
     /// Releases the owner that was replaced on the nodes that have not said so:
@@ -177,17 +169,10 @@ impl Redlock {
         let Some(replaced) = &request.replaces else {
             return;
         };
-        let others = self.nodes.iter().zip(round.votes()).filter(|(_, vote)| {
-            !matches!(
-                vote,
-                Vote::Reply(AcquireReply::Granted | AcquireReply::GrantedWith(_))
-            )
+        let others = round.nodes(|vote| !is_grant(vote));
+        self.release_on(others, &request.keys, |key| {
+            ReleaseRequest::new(key.clone(), replaced.clone())
         });
-        let releases = others.flat_map(|(node, _)| {
-            let keys = request.keys.iter();
-            keys.map(|key| node.release(ReleaseRequest::new(key.clone(), replaced.clone())))
-        });
-        self.background.finish_all(releases.collect());
     }
 
     /// Gives back what single nodes have granted, or may have; a waiter stays
@@ -195,23 +180,29 @@ impl Redlock {
     fn give_back(&self, round: Round<AcquireReply>, request: &AcquireRequest) {
         // The open questions are dropped first, and the releases asked for
         // now, so that each comes after its acquire and before our next one.
-        let nodes = round.into_nodes(|vote| {
-            !matches!(
-                vote,
-                Vote::Reply(AcquireReply::Busy(_) | AcquireReply::Split)
-            )
-        });
-        let mut releases = Vec::new();
-        for node in nodes {
-            for key in &request.keys {
-                let release = ReleaseRequest::new(key.clone(), request.token.clone());
-                releases.push(node.release(match &request.waiter {
-                    Some(waiter) if !request.keys.are_several() => release.staying(waiter.clone()),
-                    _ => release,
-                }));
+        let nodes = round.into_nodes(|vote| !is_refusal(vote));
+        self.release_on(nodes, &request.keys, |key| {
+            let release = ReleaseRequest::new(key.clone(), request.token.clone());
+            match &request.waiter {
+                Some(waiter) if !request.keys.are_several() => release.staying(waiter.clone()),
+                _ => release,
             }
-        }
-        self.background.finish_all(releases);
+        });
+    }
+
+    /// Sends single nodes a release for each key, which nobody waits for.
+    fn release_on(
+        &self,
+        nodes: Vec<Arc<dyn Backend>>,
+        keys: &LockKeys,
+        release: impl Fn(&LockKey) -> ReleaseRequest,
+    ) {
+        let of_node = |node: Arc<dyn Backend>| {
+            let releases = keys.iter().map(|key| node.release(release(key)));
+            releases.collect::<Vec<_>>()
+        };
+        self.background
+            .finish_all(nodes.into_iter().flat_map(of_node).collect());
     }
 
     async fn extend_round(
@@ -412,6 +403,22 @@ const OTHERS_CLOSE_WITHIN: Duration = Duration::from_millis(100);
 /// Once is enough, but for nodes that answer late, and for keys that expire
 /// meanwhile.
 const MOST_RAISES: usize = 8;
+
+/// Whether the node holds the keys for this attempt.
+fn is_grant(vote: &Vote<AcquireReply>) -> bool {
+    matches!(
+        vote,
+        Vote::Reply(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+    )
+}
+
+/// Whether the node has taken nothing for this attempt.
+fn is_refusal(vote: &Vote<AcquireReply>) -> bool {
+    matches!(
+        vote,
+        Vote::Reply(AcquireReply::Busy(_) | AcquireReply::Split)
+    )
+}
 
 /// Whether the node stores a smaller token for this attempt.
 fn is_below(vote: &Vote<AcquireReply>, token: FencingToken) -> bool {

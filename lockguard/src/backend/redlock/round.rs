@@ -151,19 +151,20 @@ impl<R: Send + 'static> Round<R> {
         summary(self.errors())
     }
 
+    /// The nodes whose vote is one of these.
+    pub(super) fn nodes(&self, is_one: impl Fn(&Vote<R>) -> bool) -> Vec<Arc<dyn Backend>> {
+        let votes = self.nodes.iter().zip(&self.votes);
+        votes
+            .filter(|(_, vote)| is_one(vote))
+            .map(|(node, _)| Arc::clone(node))
+            .collect()
+    }
+
     /// Drops the questions that are still open, and names the nodes whose vote
     /// is one of these.
-    pub(super) fn into_nodes(
-        self,
-        is_one: impl Fn(&Vote<R>) -> bool,
-    ) -> impl Iterator<Item = Arc<dyn Backend>> {
-        drop(self.answers);
-        let nodes: Vec<_> = self.nodes.iter().cloned().collect();
-        let is_wanted: Vec<_> = self.votes.iter().map(is_one).collect();
-        nodes
-            .into_iter()
-            .zip(is_wanted)
-            .filter_map(|(node, is_wanted)| is_wanted.then_some(node))
+    pub(super) fn into_nodes(mut self, is_one: impl Fn(&Vote<R>) -> bool) -> Vec<Arc<dyn Backend>> {
+        self.answers.clear();
+        self.nodes(is_one)
     }
 
     /// The questions that are still open.
