@@ -558,22 +558,26 @@ fn restricted(server: &Server, but: &[&str]) -> String {
     format!("redis://app:p@{}", server.address())
 }
 
+async fn assert_handed_on_within_a_second(holder: &LockManager, waiter: &LockManager) {
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
+    sleep(Duration::from_millis(100)).await;
+    let start = Instant::now();
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
 async fn polls_and_warns_once(server: &Server, url: String) {
     let holder = LockManager::connect(server.url()).await.unwrap();
     let warnings = Warnings::collect();
     let waiter = LockManager::connect(url).await.unwrap();
     for _ in 0..3 {
-        let held = holder.lock("k", TTL).acquire().await.unwrap();
-        let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
-        sleep(Duration::from_millis(100)).await;
-        let start = Instant::now();
-        held.release().await.unwrap();
-        waiting.await.unwrap().unwrap().release().await.unwrap();
-        assert!(
-            start.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            start.elapsed()
-        );
+        assert_handed_on_within_a_second(&holder, &waiter).await;
     }
     assert_eq!(
         warnings.containing("waiters cannot be told").len(),
@@ -600,17 +604,7 @@ async fn without_a_right_to_the_line_a_lock_is_taken_waited_for_and_given_back()
     let url = restricted(&server, &["resetkeys", "~k"]);
     let holder = LockManager::connect(&url).await.unwrap();
     let waiter = LockManager::connect(&url).await.unwrap();
-    let held = holder.lock("k", TTL).acquire().await.unwrap();
-    let waiting = tokio::spawn(waiter.lock("k", TTL).acquire());
-    sleep(Duration::from_millis(100)).await;
-    let start = Instant::now();
-    held.release().await.unwrap();
-    waiting.await.unwrap().unwrap().release().await.unwrap();
-    assert!(
-        start.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        start.elapsed()
-    );
+    assert_handed_on_within_a_second(&holder, &waiter).await;
     assert_eq!(server.keys(), Vec::<String>::new());
 }
 

@@ -35,6 +35,16 @@ impl Waiting {
         })
     }
 
+    /// Two, the lower ticket first; `None` where keys have no line.
+    fn two(on: &Fixture, ttl: Duration) -> Option<(Self, Self)> {
+        let (one, other) = (Self::new(on, ttl)?, Self::new(on, ttl)?);
+        Some(if other.ticket < one.ticket {
+            (other, one)
+        } else {
+            (one, other)
+        })
+    }
+
     /// Tries once; the token that it tried with, and the reply.
     async fn attempt(&mut self, on: &Fixture, key: &LockKey) -> (OwnerToken, AcquireReply) {
         let token = std::mem::replace(&mut self.next, fresh_token());
@@ -108,13 +118,9 @@ pub async fn a_reserved_key_is_granted_for_the_whole_ttl(on: Fixture) {
 
 pub async fn the_lowest_ticket_is_the_first(on: Fixture) {
     let key = fresh_key();
-    let (Some(mut first), Some(mut second)) = (Waiting::new(&on, LONG), Waiting::new(&on, LONG))
-    else {
+    let Some((mut first, mut second)) = Waiting::two(&on, LONG) else {
         return;
     };
-    if second.ticket < first.ticket {
-        std::mem::swap(&mut first, &mut second);
-    }
     let held = on.take(&key, LONG).await;
     // Who came first steps into line last.
     second.stand(&on, &key).await;
@@ -129,8 +135,7 @@ pub async fn the_lowest_ticket_is_the_first(on: Fixture) {
 
 pub async fn a_waiter_that_left_has_no_place_in_line(on: Fixture) {
     let key = fresh_key();
-    let (Some(mut left), Some(mut stayed)) = (Waiting::new(&on, LONG), Waiting::new(&on, LONG))
-    else {
+    let Some((mut left, mut stayed)) = Waiting::two(&on, LONG) else {
         return;
     };
     let held = on.take(&key, LONG).await;
@@ -146,14 +151,10 @@ pub async fn a_waiter_that_left_has_no_place_in_line(on: Fixture) {
 
 pub async fn a_waiter_that_leaves_gives_its_reservation_on(on: Fixture) {
     let key = fresh_key();
-    let (Some(mut first), Some(mut second)) = (Waiting::new(&on, LONG), Waiting::new(&on, LONG))
-    else {
+    let Some((mut first, mut second)) = Waiting::two(&on, LONG) else {
         return;
     };
     let held = on.take(&key, LONG).await;
-    if second.ticket < first.ticket {
-        std::mem::swap(&mut first, &mut second);
-    }
     first.stand(&on, &key).await;
     second.stand(&on, &key).await;
     on.release(&key, &held).await;
@@ -195,13 +196,9 @@ pub async fn a_granted_waiter_is_out_of_the_line(on: Fixture) {
 
 pub async fn a_reservation_that_nobody_claims_runs_out(on: Fixture) {
     let key = fresh_key();
-    let (Some(mut gone), Some(mut next)) = (Waiting::new(&on, SHORT), Waiting::new(&on, SHORT))
-    else {
+    let Some((mut gone, mut next)) = Waiting::two(&on, SHORT) else {
         return;
     };
-    if next.ticket < gone.ticket {
-        std::mem::swap(&mut gone, &mut next);
-    }
     let held = on.take(&key, LONG).await;
     gone.stand(&on, &key).await;
     next.stand(&on, &key).await;
