@@ -351,6 +351,9 @@ impl AcquireRequest {
 
     /// Puts the token in the place of this one, which is dead from then on; for
     /// one key, and refused where neither of them holds it.
+    ///
+    /// A fenced request takes a key that nobody holds as well: its fencing token
+    /// rises all the same.
     #[must_use]
     pub fn replacing(mut self, token: OwnerToken) -> Self {
         self.replaces = Some(token);
