@@ -62,6 +62,14 @@ impl Waiting {
         token
     }
 
+    /// Stands in line while somebody holds the key, until it is given back.
+    async fn stand_until_passed(&mut self, on: &Fixture, key: &LockKey) {
+        let held = on.take(key, LONG).await;
+        self.stand(on, key).await;
+        assert_eq!(on.release(key, &held).await, ReleaseReply::Freed);
+        self.assert_passed().await;
+    }
+
     async fn assert_passed(&mut self) {
         let passed = self.passed.as_mut().expect("an attempt");
         timeout(SOON, passed).await.expect("a wake");
@@ -89,10 +97,7 @@ pub async fn a_key_that_is_given_back_is_reserved_for_who_waits(on: Fixture) {
     let Some(mut waiting) = Waiting::new(&on, LONG) else {
         return;
     };
-    let held = on.take(&key, LONG).await;
-    waiting.stand(&on, &key).await;
-    assert_eq!(on.release(&key, &held).await, ReleaseReply::Freed);
-    waiting.assert_passed().await;
+    waiting.stand_until_passed(&on, &key).await;
     let refused = on.acquire(&key, &fresh_token(), LONG).await;
     assert!(
         !matches!(refused, AcquireReply::Granted),
@@ -107,10 +112,7 @@ pub async fn a_reserved_key_is_granted_for_the_whole_ttl(on: Fixture) {
     let Some(mut waiting) = Waiting::new(&on, LONG) else {
         return;
     };
-    let held = on.take(&key, LONG).await;
-    waiting.stand(&on, &key).await;
-    on.release(&key, &held).await;
-    waiting.assert_passed().await;
+    waiting.stand_until_passed(&on, &key).await;
     let token = waiting.assert_granted(&on, &key).await;
     let left = on.left_of(&key, &token).await;
     assert!(left + SOON > LONG, "{left:?}");
@@ -185,10 +187,7 @@ pub async fn a_granted_waiter_is_out_of_the_line(on: Fixture) {
     let Some(mut waiting) = Waiting::new(&on, LONG) else {
         return;
     };
-    let held = on.take(&key, LONG).await;
-    waiting.stand(&on, &key).await;
-    on.release(&key, &held).await;
-    waiting.assert_passed().await;
+    waiting.stand_until_passed(&on, &key).await;
     let held = waiting.assert_granted(&on, &key).await;
     on.release(&key, &held).await;
     on.assert_free(&key).await;
