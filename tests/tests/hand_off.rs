@@ -741,6 +741,49 @@ over_1_3_5_nodes!(no_wake_is_lost_where_waiters_come_give_up_and_go(servers) {
     assert_nothing_left(servers).await;
 });
 
+/// The release that hands on must not be told that its lease was lost.
+#[tokio::test]
+async fn a_successor_without_a_quorum_does_not_make_the_owner_before_a_loser() {
+    let servers = Servers::start(3);
+    let [second, third] = [1, 2].map(|nth| Proxy::start(servers[nth].port()));
+    let (second, third) = (second.await, third.await);
+    let builder = LockManager::builder().nodes([servers[0].url(), second.url(), third.url()]);
+    let manager = builder.build().await.unwrap();
+    // Held by the first two.
+    third.set(Flow::Swallow);
+    let held = manager.lock("k", TTL).acquire().await.unwrap();
+    let next = tokio::spawn(manager.lock("k", TTL).acquire());
+    sleep(Duration::from_millis(50)).await;
+    third.reset().await;
+    third.set(Flow::Pass);
+    eventually_reachable(&manager, 3).await;
+    second.set(Flow::Swallow);
+    // Known to be bad: it refuses at once, and the release has time to end.
+    eventually_reachable(&manager, 2).await;
+    let released = held.release().await;
+    assert!(
+        !released
+            .as_ref()
+            .is_err_and(lockguard::ReleaseError::is_lost),
+        "{released:?}"
+    );
+    second.set(Flow::Pass);
+    second.reset().await;
+    next.await.unwrap().unwrap().release().await.unwrap();
+}
+
+/// Waits until so many nodes answer.
+async fn eventually_reachable(manager: &LockManager, count: usize) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let nodes = manager.nodes().await;
+        if nodes.iter().filter(|node| node.is_reachable()).count() == count {
+            return;
+        }
+        assert!(Instant::now() < end, "{nodes:?}");
+    }
+}
+
 /// Else that node would keep the key for a ttl, and refuse everybody.
 #[tokio::test]
 async fn a_node_that_missed_the_successor_is_rid_of_the_owner_before() {

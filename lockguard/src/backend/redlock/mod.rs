@@ -95,10 +95,7 @@ impl Redlock {
                 self.release_replaced(&round, &request);
                 Ok(AcquireReply::Granted)
             }
-            Decision::Reply(refused) => {
-                self.give_back(round, &request);
-                Ok(refused)
-            }
+            Decision::Reply(refused) => self.refuse(round, &request, refused),
             // After an error the caller releases, as the contract says; to
             // give back here too would fill what dead nodes are owed.
             Decision::Open | Decision::Unavailable => Err(round.error()),
@@ -129,8 +126,7 @@ impl Redlock {
                     );
                 }
                 Decision::Reply(Fenced::Refused(refused)) => {
-                    self.give_back(round, &request);
-                    return Ok(refused);
+                    return self.refuse(round, &request, refused);
                 }
                 Decision::Open | Decision::Unavailable => {
                     round.blame(
@@ -173,6 +169,22 @@ impl Redlock {
         self.release_on(others, &request.keys, |key| {
             ReleaseRequest::new(key.clone(), replaced.clone())
         });
+    }
+
+    /// Gives back what single nodes have granted, and says that no quorum has.
+    ///
+    /// Where a node has put the token in the place of another, that one is dead
+    /// there: whether a quorum held it, nobody can tell from it any more.
+    fn refuse(
+        &self,
+        round: Round<AcquireReply>,
+        request: &AcquireRequest,
+        refused: AcquireReply,
+    ) -> Result<AcquireReply, BackendError> {
+        let has_replaced = request.replaces.is_some() && !round.nodes(is_grant).is_empty();
+        let error = has_replaced.then(|| round.error());
+        self.give_back(round, request);
+        error.map_or(Ok(refused), Err)
     }
 
     /// Gives back what single nodes have granted, or may have; a waiter stays
