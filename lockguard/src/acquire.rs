@@ -597,51 +597,54 @@ impl<'a> Contest<'a> {
         let met = self.busy;
         self.busy = met.saturating_add(1);
         let now = Instant::now();
-        let key = self.key_of(&holder).clone();
+        if self.has_had_enough(now) {
+            return Err(self.busy_error(&holder));
+        }
         if holder.place().is_none() {
             // The servers did not let us into the line.
             self.leave_line();
         }
+        let (deadline, between_tries) = (self.deadline, self.pause_between_tries());
+        // Tries are counted, and end at no time.
+        let look_after = |pause| match between_tries {
+            Some(pause) => now + pause,
+            None => (now + pause).min(deadline),
+        };
+        if let Some(line) = &mut self.line {
+            let look = look_after(line.pause(&holder, met, draw()));
+            until(look, line.passed()).await;
+        } else {
+            let key = self.key_of(&holder).clone();
+            let wake = self.wake(&key).await;
+            let left = holder.expires_in();
+            let pause = match &wake {
+                Some(_) => left.unwrap_or(LONGEST_UNSEEN).min(LONGEST_UNSEEN),
+                None => busy_pause(met, left, draw()),
+            };
+            let look = look_after(pause);
+            until(look, Self::freed(self.places, &key, wake)).await;
+        }
+        if between_tries.is_none() && Instant::now() >= deadline {
+            return Err(self.busy_error(&holder));
+        }
+        Ok(())
+    }
+
+    /// Whether a busy key is not worth another attempt.
+    fn has_had_enough(&self, now: Instant) -> bool {
         match self.want.patience {
-            Patience::Tries { tries, .. } if self.busy >= tries => Err(self.busy_error(&holder)),
-            Patience::Tries { delay, jitter, .. } => {
-                let pause = delay.min(FAR).mul_f64(1.0 - jitter * draw());
-                if let Some(line) = &mut self.line {
-                    until(now + pause, line.passed()).await;
-                } else {
-                    let wake = self.wake(&key).await;
-                    until(now + pause, Self::freed(self.places, &key, wake)).await;
-                }
-                Ok(())
-            }
-            Patience::Wait(_) if now >= self.deadline => Err(self.busy_error(&holder)),
-            Patience::Wait(_) if let Some(line) = &mut self.line => {
-                let look = now + line.pause(&holder, met, draw());
-                until(look.min(self.deadline), line.passed()).await;
-                self.unless_over(&holder)
-            }
-            Patience::Wait(_) => {
-                let wake = self.wake(&key).await;
-                let pause = match &wake {
-                    Some(_) => holder
-                        .expires_in()
-                        .unwrap_or(LONGEST_UNSEEN)
-                        .min(LONGEST_UNSEEN),
-                    None => busy_pause(met, holder.expires_in(), draw()),
-                };
-                let look = (now + pause).min(self.deadline);
-                until(look, Self::freed(self.places, &key, wake)).await;
-                self.unless_over(&holder)
-            }
+            Patience::Tries { tries, .. } => self.busy >= tries,
+            Patience::Wait(_) => now >= self.deadline,
         }
     }
 
-    /// Whether the wait is over.
-    fn unless_over(&self, holder: &Holder) -> Result<(), LockError> {
-        if Instant::now() < self.deadline {
-            Ok(())
-        } else {
-            Err(self.busy_error(holder))
+    /// The pause before the next try, where they are counted.
+    fn pause_between_tries(&self) -> Option<Duration> {
+        match self.want.patience {
+            Patience::Tries { delay, jitter, .. } => {
+                Some(delay.min(FAR).mul_f64(1.0 - jitter * draw()))
+            }
+            Patience::Wait(_) => None,
         }
     }
 
