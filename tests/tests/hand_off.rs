@@ -465,12 +465,15 @@ over_1_3_5_nodes!(inside_a_process_a_lock_is_handed_on_without_being_freed(serve
     for _ in 0..SECTIONS {
         let witness = witness.clone();
         let request = manager.lock("k", TTL).wait(PATIENCE);
-        waiters.push(tokio::spawn(request.run(async move |_| {
+        let mut waiter = Box::pin(request.run(async move |_| {
             let section = witness.enter("k");
             tokio::task::yield_now().await;
             section.leave();
-        })));
-        tokio::task::yield_now().await;
+        }));
+        // All stand in line before the first is served: one that came later
+        // might find nobody to be handed the lock by.
+        assert!(timeout(Duration::ZERO, &mut waiter).await.is_err());
+        waiters.push(tokio::spawn(waiter));
     }
     let freed = |server: &Server| server.command_count("del");
     let before: Vec<_> = servers.iter().map(freed).collect();
