@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use lockguard::{LockError, LockManager, LostCause, ReleaseError, backend::*};
+use lockguard::{LockError, LockManager, LostCause, NodeError, ReleaseError, backend::*};
 use lockguard_tests::{Operation, Scripted, Step};
 use tokio::time::advance;
 
@@ -192,6 +192,34 @@ async fn an_extend_that_is_answered_after_the_deadline_is_lost() {
     advance(TTL * 9 / 10).await;
     let error = guard.extend(4 * TTL).await.unwrap_err();
     assert!(error.is_lost(), "{error}");
+}
+
+/// A contender had C and E; D, whose vote counted, is away now.
+#[tokio::test(start_paused = true)]
+async fn an_extend_that_nobody_can_decide_leaves_the_lease_and_its_deadline() {
+    let nodes: Vec<_> = ["a", "b", "c", "d", "e"].map(Scripted::named).into();
+    let backends = nodes.iter().cloned();
+    let redlock = Redlock::new(backends.map(|node| Arc::new(node) as Arc<dyn Backend>));
+    for refusing in [&nodes[2], &nodes[4]] {
+        let held = AcquireReply::Busy(Holder::new(*b"another", Some(TTL)));
+        refusing.on_acquire([Step::reply(held)]);
+    }
+    let guard = LockManager::new(redlock)
+        .lock("k", TTL)
+        .acquire()
+        .await
+        .unwrap();
+    let deadline = guard.deadline();
+    nodes[3].on_every_extend(Step::never());
+    match guard.extend(TTL * 2).await {
+        Err(LockError::Unavailable { nodes, .. }) => {
+            let silent: Vec<_> = nodes.iter().map(NodeError::node).collect();
+            assert_eq!(silent, ["d"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(guard.is_held());
+    assert_eq!(guard.deadline(), deadline);
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,10 +95,14 @@ fn body(client: u16, key: u16, (start, end): (u64, u64), token: u64) -> [Record;
     ]
 }
 
-fn call(client: u16, key: u16, outcome: Outcome, (begin, end): (u64, u64)) -> Record {
+fn call(client: u16, key: u16, outcome: Outcome, span: (u64, u64)) -> Record {
+    call_of(Operation::Acquire, who(client, key), outcome, span)
+}
+
+fn call_of(operation: Operation, who: Who, outcome: Outcome, (begin, end): (u64, u64)) -> Record {
     Record::Call(Call {
-        who: who(client, key),
-        operation: Operation::Acquire,
+        who,
+        operation,
         outcome,
         is_fenced: false,
         begin: at(begin),
@@ -185,6 +189,41 @@ fn a_token_that_is_equal_or_smaller_is_found() {
 fn unavailable_without_a_fault_is_found() {
     let unavailable = call(0, 1, Outcome::Unavailable, (0, 300));
     assert_eq!(flaws([unavailable]), [Flaw::WrongError]);
+}
+
+/// What the judge says of a release that nobody could answer, of a lease that
+/// was asked for at this instant, with one server away from 500 on.
+fn flaws_of_an_unavailable_release(asked: u64) -> Vec<Flaw> {
+    let window = Window {
+        span: Span {
+            begin: at(500),
+            end: at(900),
+        },
+        victims: vec![0],
+    };
+    let release = call_of(
+        Operation::Release,
+        who(0, 1),
+        Outcome::Unavailable,
+        (600, 800),
+    );
+    let records = body(0, 1, (asked, 600), 5).into_iter().chain([release]);
+    flaws_of(&Evidence {
+        fault: Fault::Hung,
+        windows: vec![window],
+        ..evidence(records)
+    })
+}
+
+#[test]
+fn a_lease_that_is_older_than_the_fault_may_have_no_quorum_left() {
+    assert_eq!(flaws_of_an_unavailable_release(400), []);
+}
+
+#[test]
+fn unavailable_for_a_lease_that_began_during_the_fault_is_found() {
+    let flaws = flaws_of_an_unavailable_release(550);
+    assert_eq!(flaws, [Flaw::WrongError]);
 }
 
 #[test]

@@ -221,6 +221,20 @@ impl<'a> Checker<'a> {
         victims.len() > self.spare()
     }
 
+    /// Whether a call about a lease meets a fault that has begun since the lease
+    /// was asked for.
+    ///
+    /// A contender may have had a minority of the servers when a quorum granted
+    /// it; with one of that quorum away, those that answer are divided, and
+    /// nobody can tell whether the lease is held.
+    /// One that was asked for during the fault has a quorum without it.
+    fn is_older_than_the_fault(&self, call: &Call) -> bool {
+        let asked = self.asked(call);
+        let mut around = self.windows_around(span_of(call), bounds::RECOVERY);
+        call.operation != Operation::Acquire
+            && around.any(|window| asked < window.span.begin && !window.victims.is_empty())
+    }
+
     fn is_promised(&self) -> bool {
         self.evidence.fault.is_promised(self.evidence.nodes)
     }
@@ -427,8 +441,14 @@ impl Checker<'_> {
                 None
             }
             Outcome::Unavailable => {
-                let is_right = self.is_without_quorum(call) || self.is_excused(call);
-                (!is_right).then(|| "a quorum of servers was there".to_owned())
+                let is_right = self.is_without_quorum(call)
+                    || self.is_older_than_the_fault(call)
+                    || self.is_excused(call);
+                (!is_right).then(|| {
+                    let asked = self.asked(call);
+                    let around: Vec<_> = self.windows_around(span, bounds::RECOVERY).collect();
+                    format!("a quorum of servers was there; asked at {asked}, faults {around:?}")
+                })
             }
             Outcome::Expired | Outcome::MaxHold => self.why_not_lost(call),
             Outcome::Taken => {
