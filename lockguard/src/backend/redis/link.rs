@@ -2,18 +2,21 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    future::poll_fn,
     mem,
     ops::RangeInclusive,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rand::Rng as _;
 use redis::{Pipeline, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -115,6 +118,64 @@ pub(super) struct Link {
     is_closing: bool,
     /// Who waits until the node is owed nothing.
     waiting: Vec<oneshot::Sender<()>>,
+    /// Wakes the task; `None` before its first poll.
+    waker: Option<Waker>,
+}
+
+/// A link between its task and those who send by it; `None` once the task has
+/// ended, or its runtime has.
+#[derive(Clone)]
+pub(super) struct SharedLink(Arc<Mutex<Option<Link>>>);
+
+impl SharedLink {
+    pub(super) fn none() -> Self {
+        Self(Arc::default())
+    }
+
+    pub(super) fn new(link: Link) -> Self {
+        Self(Arc::new(Mutex::new(Some(link))))
+    }
+
+    /// Runs the link until it ends.
+    pub(super) async fn run(self) {
+        let on_end = Ending(self);
+        poll_fn(|cx| match &mut *on_end.0.0.lock() {
+            Some(link) => link.poll(cx),
+            None => Poll::Ready(()),
+        })
+        .await;
+    }
+
+    /// Sends a command without the task, where nothing is before it; gives it
+    /// back where something is.
+    pub(super) fn send_at_once(&self, command: Command) -> Option<Command> {
+        match self.0.try_lock().as_deref_mut() {
+            Some(Some(link)) => link.send_at_once(command),
+            _ => Some(command),
+        }
+    }
+
+    /// How many commands the task has not seen yet, and how many batches are on
+    /// their way.
+    #[cfg(test)]
+    pub(super) fn load(&self) -> Option<(usize, usize)> {
+        let link = self.0.lock();
+        let link = link.as_ref()?;
+        match &link.line {
+            Line::Down { .. } => None,
+            Line::Up(session) => Some((link.inbox.len(), session.batches.len())),
+        }
+    }
+}
+
+/// Ends the link with its task.
+struct Ending(SharedLink);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let link = self.0.0.lock().take();
+        drop(link);
+    }
 }
 
 /// What a link is told.
@@ -203,6 +264,7 @@ impl Link {
             twins,
             is_closing: false,
             waiting: Vec::new(),
+            waker: None,
         }
     }
 
@@ -211,7 +273,11 @@ impl Link {
     ///
     /// Must not be throttled by tokio's cooperative budget: a batch whose
     /// first poll is refused for lack of budget would be overtaken by the next.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
         loop {
             self.receive(cx);
             let has_moved = match self.line {
@@ -227,6 +293,30 @@ impl Link {
                 Poll::Pending
             };
         }
+    }
+
+    /// Sends a command where nothing is before it; else gives it back.
+    ///
+    /// One at a time is asked for most often, and to wake the task for each
+    /// costs more than the round trip: a worker runs three tasks that wake each
+    /// other before it calls another worker, and here they are the caller's,
+    /// the link's and the driver's.
+    ///
+    /// Without an alarm the command goes to the task, which sets it.
+    fn send_at_once(&mut self, command: Command) -> Option<Command> {
+        let is_first = self.is_idle() && self.inbox.is_empty() && !self.inbox.is_closed();
+        let waker = self.waker.clone().filter(|_| is_first);
+        let (Line::Up(_), Some(waker), Some(_), None) = (&self.line, waker, &self.alarm, &self.bad)
+        else {
+            return Some(command);
+        };
+        self.queue.push_back(command);
+        self.write(&mut Context::from_waker(&waker));
+        if matches!(&self.line, Line::Up(session) if session.is_answered()) {
+            // By the driver, which has ended: the task sees to it.
+            waker.wake();
+        }
+        None
     }
 
     /// Takes in what was asked.
@@ -416,16 +506,7 @@ impl Link {
 
     /// Sends what waits and takes in replies; whether something has changed.
     fn serve(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Line::Up(session) = &mut self.line {
-            let is_kept_out = |command: &Command| {
-                let request = command.as_acquire()?;
-                let is_fenced = request.fence.is_some();
-                let reason = self.restarts.refusal_now(is_fenced)?;
-                Some(NodeError::new(Arc::clone(&self.node), reason))
-            };
-            session.send(&mut self.queue, is_kept_out);
-            session.poll(cx);
-        }
+        self.write(cx);
         let mut has_moved = false;
         while let Line::Up(session) = &mut self.line
             && let Some(answered) = session.next_answered()
@@ -443,6 +524,22 @@ impl Link {
             self.break_off("connection closed".to_owned());
         }
         has_moved
+    }
+
+    /// Sends what waits; what the node is not to be asked now is answered
+    /// instead.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        let Line::Up(session) = &mut self.line else {
+            return;
+        };
+        let is_kept_out = |command: &Command| {
+            let request = command.as_acquire()?;
+            let is_fenced = request.fence.is_some();
+            let reason = self.restarts.refusal_now(is_fenced)?;
+            Some(NodeError::new(Arc::clone(&self.node), reason))
+        };
+        session.send(&mut self.queue, is_kept_out);
+        session.poll(cx);
     }
 
     fn answer(&mut self, commands: Vec<Command>, replies: Vec<Value>) {
@@ -667,7 +764,10 @@ impl Session {
             self.batches.push_back(Batch {
                 commands,
                 sent: Instant::now(),
-                answer: Box::pin(connection::send(self.connection.clone(), pipeline)),
+                answer: Box::pin(unconstrained(connection::send(
+                    self.connection.clone(),
+                    pipeline,
+                ))),
                 replies: None,
             });
         }
@@ -682,6 +782,11 @@ impl Session {
                 batch.replies = Some(replies);
             }
         }
+    }
+
+    /// Whether a batch is answered, and nobody has been told.
+    fn is_answered(&self) -> bool {
+        self.batches.iter().any(|batch| batch.replies.is_some())
     }
 
     /// Whether the connection has ended while nothing was on its way: what is

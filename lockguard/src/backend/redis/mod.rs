@@ -18,7 +18,6 @@ mod twins;
 use std::{
     borrow::Cow,
     fmt,
-    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -38,7 +37,7 @@ pub(crate) use self::{
 };
 use self::{
     command::{Answer, Command, Counted, Extended, MOST_EXTENDED, Question, Task},
-    link::{Contact, Link, Message},
+    link::{Contact, Link, Message, SharedLink},
     push::Pushes,
     restarts::Restarts,
 };
@@ -95,6 +94,7 @@ use crate::{
 /// or has waited for the response timeout.
 #[derive(Clone)]
 pub struct RedisNode {
+    link: SharedLink,
     commands: mpsc::UnboundedSender<Message>,
     contact: watch::Receiver<Contact>,
     unanswered: Arc<AtomicUsize>,
@@ -172,8 +172,9 @@ impl RedisNode {
         let Membership { on_restart, twins } = membership;
         let restarts = Arc::new(Restarts::new(on_restart));
         let pushes = Arc::new(Pushes::new());
+        let mut shared = SharedLink::none();
         if let Ok(runtime) = Handle::try_current() {
-            let mut link = Link::new(
+            let link = Link::new(
                 address,
                 timeouts,
                 inbox,
@@ -182,9 +183,11 @@ impl RedisNode {
                 Arc::clone(&restarts),
                 twins,
             );
-            runtime.spawn(unconstrained(poll_fn(move |cx| link.poll(cx))));
+            shared = SharedLink::new(link);
+            runtime.spawn(unconstrained(shared.clone().run()));
         }
         Self {
+            link: shared,
             commands,
             contact,
             unanswered: Arc::default(),
@@ -224,9 +227,11 @@ impl RedisNode {
     ) -> Reply<R> {
         let asked = Instant::now();
         let (answer, reply) = oneshot::channel();
-        self.commands
-            .send(Message::Command(Command::new(task(answer), counted?)))
-            .map_err(|_| self.gone())?;
+        let command = Command::new(task(answer), counted?);
+        if let Some(command) = self.link.send_at_once(command) {
+            let sent = self.commands.send(Message::Command(command));
+            sent.map_err(|_| self.gone())?;
+        }
         Ok(Waiting {
             reply,
             asked,

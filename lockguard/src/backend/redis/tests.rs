@@ -1037,3 +1037,20 @@ async fn a_program_that_was_blocked_does_not_blame_the_server() {
     thread::sleep(SHORT.response * 2);
     assert!(is_granted(&taking.await.unwrap()));
 }
+
+/// Nothing here lets the link's task run between two commands.
+#[tokio::test]
+async fn a_caller_sends_by_itself_where_nothing_is_before_its_command() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, first) = (key("k"), token());
+    // The first goes the long way, and sets the alarm.
+    assert!(is_granted(&take(&node, &key, &first).await));
+    let release = node.release(ReleaseRequest::new(key.clone(), first));
+    assert_eq!(node.link.load(), Some((0, 1)));
+    let second = node.acquire(AcquireRequest::new(key, token(), TTL));
+    assert_eq!(node.link.load(), Some((1, 1)));
+    // In the order in which they were asked.
+    assert!(matches!(release.await, Ok(ReleaseReply::Freed)));
+    assert!(is_granted(&second.await));
+}
