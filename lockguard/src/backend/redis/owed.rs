@@ -15,6 +15,12 @@ use crate::{
 /// How many releases are remembered for a node that does not answer.
 pub(super) const MOST_OWED: usize = 1 << 15;
 
+/// From how many on no departure of a waiter is remembered.
+///
+/// Without it, many that give up would push out the releases of locks; a line
+/// forgets its waiters by itself.
+const MOST_WITH_DEPARTURES: usize = MOST_OWED / 2;
+
 /// The releases that a node is sent first when it is back.
 ///
 /// Bounded: the oldest is forgotten, and its key free by its ttl.
@@ -54,6 +60,9 @@ impl Owed {
         if self.unsent.remove(&of) {
             return;
         }
+        if release.standing.is_some() && self.releases.len() >= MOST_WITH_DEPARTURES {
+            return;
+        }
         if self.releases.len() >= MOST_OWED {
             self.releases.pop_front();
         }
@@ -80,7 +89,7 @@ impl Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::LockKey;
+    use crate::{backend::Ticket, key::LockKey};
 
     fn release(n: usize) -> ReleaseRequest {
         let key = LockKey::new(format!("k:{n}")).unwrap();
@@ -107,6 +116,18 @@ mod tests {
         let kept = owed.take();
         assert_eq!(kept.len(), MOST_OWED);
         assert_eq!(kept.front().unwrap().key.as_str(), "k:1");
+    }
+
+    #[test]
+    fn waiters_that_give_up_push_out_no_release_of_a_lock() {
+        let mut owed = Owed::default();
+        owed.push(release(0));
+        for n in 1..=MOST_OWED {
+            owed.push(release(n).leaving(Ticket::draw()));
+        }
+        let kept = owed.take();
+        assert_eq!(kept.len(), MOST_WITH_DEPARTURES);
+        assert_eq!(kept.front().unwrap().key.as_str(), "k:0");
     }
 
     fn acquire_of(release: &ReleaseRequest) -> AcquireRequest {
