@@ -15,9 +15,10 @@ use crate::{
 /// How many releases are remembered for a node that does not answer.
 pub(super) const MOST_OWED: usize = 1 << 15;
 
-/// From how many on no departure of a waiter is remembered.
+/// From how many on it is not remembered that a waiter leaves, nor what its
+/// last attempt may have taken.
 ///
-/// Without it, many that give up would push out the releases of locks; a line
+/// Without it, many that give up would push out the releases of leases; a line
 /// forgets its waiters by itself.
 const MOST_WITH_DEPARTURES: usize = MOST_OWED / 2;
 
