@@ -107,6 +107,7 @@ mod queue;
 mod renewal;
 mod request;
 mod run;
+mod sharded;
 mod successor;
 mod token_lock;
 
