@@ -277,9 +277,9 @@ pub(crate) fn check_ttl(key: &LockKey, ttl: Duration) -> Result<(), LockError> {
 }
 
 /// What standing in this process's line came to.
-enum Lined {
+enum Lined<'a> {
     /// The right to ask the servers, or none, and they are asked all the same.
-    Turn(Option<Turn>),
+    Turn(Option<Turn<'a>>),
     /// A lease of ours has handed the key on.
     Granted(Grant),
 }
@@ -344,7 +344,7 @@ impl<'a> Contest<'a> {
 
     /// Waits for the turn, or until a lease of ours hands the key on; without
     /// either the caller looks all the same.
-    async fn line_up(&mut self) -> Lined {
+    async fn line_up(&mut self) -> Lined<'a> {
         if !self.is_in_line() {
             return Lined::Turn(None);
         }

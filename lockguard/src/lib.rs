@@ -87,6 +87,7 @@ mod metrics;
 // Mechanism: from a request to a release.
 mod acquire;
 mod background;
+mod bell;
 mod builder;
 mod clock;
 #[cfg(feature = "redis")]
