@@ -2,6 +2,7 @@
 
 use std::{
     future::{poll_fn, ready},
+    mem,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -298,6 +299,8 @@ struct Contest<'a> {
     want: &'a Want,
     places: &'a Places,
     begun: Instant,
+    /// Whether time has passed since.
+    has_waited: bool,
     /// When waiting for another holder ends.
     deadline: Instant,
     /// Attempts that met another holder.
@@ -327,6 +330,7 @@ impl<'a> Contest<'a> {
             want,
             places,
             begun,
+            has_waited: false,
             deadline: begun + limit.min(FAR),
             busy: 0,
             hasty: 0,
@@ -354,6 +358,7 @@ impl<'a> Contest<'a> {
         if let Poll::Ready(turn) = first {
             return Lined::Turn(turn);
         }
+        self.has_waited = true;
         if let Some(successor) = self.successor() {
             places.add_successor(successor);
         }
@@ -394,10 +399,12 @@ impl<'a> Contest<'a> {
         let places = self.places;
         places.look();
         for place in places.iter() {
-            let unseen = Instant::now() + LONGEST_UNSEEN;
+            let mut unseen = None;
             // Asked again after each wait: the holder may have been renewed,
             // or be given back but for a rest.
-            while let Some(holder) = place.local_holder(Instant::now()) {
+            while let Some(holder) = place.local_holder() {
+                self.has_waited = true;
+                let unseen = *unseen.get_or_insert_with(|| Instant::now() + LONGEST_UNSEEN);
                 if self.granted.is_none()
                     && let Some(successor) = self.successor()
                 {
@@ -459,7 +466,11 @@ impl<'a> Contest<'a> {
         self.places.look();
         let epoch = self.core.epoch();
         // The lease counts from here, before the first byte is sent.
-        let start = Instant::now();
+        let start = if mem::replace(&mut self.has_waited, true) {
+            Instant::now()
+        } else {
+            self.begun
+        };
         let mut undo = Undo::arm(self.core, &self.want.keys, &token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
         // whatever it does.

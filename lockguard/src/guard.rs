@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     acquire::{check_ttl, lock_error},
     backend::{BackendError, ExtendReply, ExtendRequest, ReleaseReply},
-    clock::until,
+    clock::{until, within},
     core::Core,
     error::{LockError, LostCause, NodeError, ReleaseError},
     handover::Handover,
@@ -235,7 +235,7 @@ impl LockGuard {
 
     /// What a release comes to within its budget.
     async fn released(&self, release: Release, budget: Duration) -> Result<(), ReleaseError> {
-        let reply = until(Instant::now() + budget, release).await;
+        let reply = within(budget, release).await;
         let (nth, reply) = reply.unwrap_or_else(|| (0, Err(self.core.no_answer(budget))));
         let key = self.keys().get(nth).unwrap_or(self.key());
         match reply {

@@ -168,24 +168,26 @@ impl Holding {
             core.renewal.stop(renewed);
         }
         let (backend, token) = (&core.backend, &self.token);
-        let rest = self.lease.rest_of(self.terms.min_hold, Instant::now());
+        let min_hold = self.terms.min_hold;
+        let rest = (!min_hold.is_zero()).then(|| self.lease.rest_of(min_hold, Instant::now()));
+        let left = rest.as_ref().map_or(Duration::ZERO, |rest| rest.left);
         // Only where `max_hold` allows a `min_hold` beyond the ttl.
-        let lengthened = rest.is_to_be_lengthened.then(|| {
+        let lengthened = rest.as_ref().filter(|rest| rest.is_to_be_lengthened);
+        let lengthened = lengthened.map(|rest| {
             self.places.renew(token, rest.until);
             let keys = self.lease.keys().iter();
-            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), rest.left);
+            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), left);
             backend.extend(keys.map(request).collect())
         });
         // All are asked for now, in one go.
-        let request =
-            |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(rest.left);
+        let request = |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(left);
         let first = give_back(backend, &self.places, request(self.lease.key()));
         let others = self.lease.keys().iter().skip(1);
         let others = others.map(|key| backend.release(request(key))).collect();
         let mut freeing = Freeing {
             holding: Arc::clone(self),
             live: Arc::clone(&core.live),
-            kept_until: (!rest.left.is_zero()).then_some(rest.until),
+            kept_until: rest.filter(|_| !left.is_zero()).map(|rest| rest.until),
             unreleased: None,
         };
         let release = core.background.uncancelled(Box::pin(async move {
