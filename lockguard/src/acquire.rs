@@ -50,7 +50,8 @@ pub(crate) struct Want {
     pub(crate) ttl: Duration,
     pub(crate) terms: Terms,
     pub(crate) patience: Patience,
-    pub(crate) label: String,
+    /// `None`: the manager's.
+    pub(crate) label: Option<String>,
     pub(crate) point: Point,
     /// Whether a fencing token is wanted.
     pub(crate) is_fenced: bool,
@@ -341,6 +342,12 @@ impl<'a> Contest<'a> {
         }
     }
 
+    /// What its owner tokens are labelled with.
+    fn label(&self) -> &str {
+        let label = self.want.label.as_deref();
+        label.unwrap_or(&self.core.settings.label)
+    }
+
     /// Whether this caller stands in line; others attempt at once.
     fn is_in_line(&self) -> bool {
         matches!(self.want.patience, Patience::Wait(wait) if !wait.is_zero())
@@ -451,7 +458,7 @@ impl<'a> Contest<'a> {
         if self.want.keys.are_several() || !self.may_stand {
             return None;
         }
-        let token = OwnerToken::with_label(&self.want.label);
+        let token = OwnerToken::with_label(self.label());
         let keys = self.want.keys.clone();
         let request = self.fenced(AcquireRequest::new(keys, token, self.want.ttl));
         let (successor, granted) = Successor::new(self.core, request);
@@ -559,12 +566,10 @@ impl<'a> Contest<'a> {
     /// Whether the next attempt, which is to be made at once, is the first in
     /// line.
     fn steps_into_line(&mut self) -> bool {
-        let Want {
-            keys, ttl, label, ..
-        } = self.want;
+        let Want { keys, ttl, .. } = self.want;
         let is_first = self.may_stand && self.line.is_none();
         if is_first {
-            self.line = Some(InLine::new(self.core, keys, label, *ttl));
+            self.line = Some(InLine::new(self.core, keys, self.label(), *ttl));
         }
         is_first
     }
@@ -580,7 +585,7 @@ impl<'a> Contest<'a> {
         let Want { keys, ttl, .. } = self.want;
         let (token, waiter) = match self.line.as_mut().map(InLine::begin) {
             Some((token, waiter)) => (token, Some(waiter)),
-            None => (OwnerToken::with_label(&self.want.label), None),
+            None => (OwnerToken::with_label(self.label()), None),
         };
         let mut request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
         request.waiter = waiter;

@@ -108,6 +108,7 @@ mod queue;
 mod renewal;
 mod request;
 mod run;
+mod scratch;
 mod sharded;
 mod successor;
 mod token_lock;
