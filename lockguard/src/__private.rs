@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
     backend::BoxFuture, error::LockError, fencing_token::FencingToken, lease::Lease,
-    manager::LockManager, point::Point, request::LockRequest, template::render,
+    manager::LockManager, point::Point, request::LockRequest, scratch::with_text, template::render,
 };
 
 pub use core::{
@@ -30,7 +30,9 @@ pub type Manager = Result<LockManager, LockError>;
 
 /// The key of a template: `texts` around `values`.
 pub fn key(texts: &[&str], values: &[&dyn KeyPart]) -> Key {
-    render(texts, values)
+    let mut key = String::new();
+    render(&mut key, texts, values)?;
+    Ok(key)
 }
 
 /// A value with leading zeros.
@@ -167,7 +169,15 @@ pub fn request_at(
     ttl: u64,
     point: &'static str,
 ) -> LockRequest {
-    request(key(texts, values), Duration::from_millis(ttl), point)
+    let point = Point::Named(point.into());
+    let target = crate::manager().and_then(|manager| {
+        let key = with_text(|key| {
+            render(key, texts, values)?;
+            manager.core().key(key)
+        });
+        Ok((manager.into_core(), key?.into()))
+    });
+    LockRequest::new(target, Duration::from_millis(ttl), point)
 }
 
 /// The request of a lock point with a manager of its own; never fails.
@@ -175,7 +185,7 @@ pub fn request_of(manager: Manager, key: Key, ttl: Duration, point: &'static str
     let point = Point::Named(point.into());
     let target = manager.and_then(|manager| {
         let key = manager.core().key(&key?)?;
-        Ok((Arc::clone(manager.core()), key.into()))
+        Ok((manager.into_core(), key.into()))
     });
     LockRequest::new(target, ttl, point)
 }
@@ -195,7 +205,7 @@ pub fn request_all_of(
     let point = Point::Named(point.into());
     let target = manager.and_then(|manager| {
         let keys = manager.core().keys(keys?)?;
-        Ok((Arc::clone(manager.core()), keys))
+        Ok((manager.into_core(), keys))
     });
     LockRequest::new(target, ttl, point)
 }

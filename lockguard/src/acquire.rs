@@ -2,6 +2,7 @@
 
 use std::{
     future::{poll_fn, ready},
+    mem,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -49,7 +50,8 @@ pub(crate) struct Want {
     pub(crate) ttl: Duration,
     pub(crate) terms: Terms,
     pub(crate) patience: Patience,
-    pub(crate) label: String,
+    /// `None`: the manager's.
+    pub(crate) label: Option<String>,
     pub(crate) point: Point,
     /// Whether a fencing token is wanted.
     pub(crate) is_fenced: bool,
@@ -277,9 +279,9 @@ pub(crate) fn check_ttl(key: &LockKey, ttl: Duration) -> Result<(), LockError> {
 }
 
 /// What standing in this process's line came to.
-enum Lined {
+enum Lined<'a> {
     /// The right to ask the servers, or none, and they are asked all the same.
-    Turn(Option<Turn>),
+    Turn(Option<Turn<'a>>),
     /// A lease of ours has handed the key on.
     Granted(Grant),
 }
@@ -298,6 +300,8 @@ struct Contest<'a> {
     want: &'a Want,
     places: &'a Places,
     begun: Instant,
+    /// Whether time has passed since.
+    has_waited: bool,
     /// When waiting for another holder ends.
     deadline: Instant,
     /// Attempts that met another holder.
@@ -327,6 +331,7 @@ impl<'a> Contest<'a> {
             want,
             places,
             begun,
+            has_waited: false,
             deadline: begun + limit.min(FAR),
             busy: 0,
             hasty: 0,
@@ -337,6 +342,12 @@ impl<'a> Contest<'a> {
         }
     }
 
+    /// What its owner tokens are labelled with.
+    fn label(&self) -> &str {
+        let label = self.want.label.as_deref();
+        label.unwrap_or(&self.core.settings.label)
+    }
+
     /// Whether this caller stands in line; others attempt at once.
     fn is_in_line(&self) -> bool {
         matches!(self.want.patience, Patience::Wait(wait) if !wait.is_zero())
@@ -344,7 +355,7 @@ impl<'a> Contest<'a> {
 
     /// Waits for the turn, or until a lease of ours hands the key on; without
     /// either the caller looks all the same.
-    async fn line_up(&mut self) -> Lined {
+    async fn line_up(&mut self) -> Lined<'a> {
         if !self.is_in_line() {
             return Lined::Turn(None);
         }
@@ -354,6 +365,7 @@ impl<'a> Contest<'a> {
         if let Poll::Ready(turn) = first {
             return Lined::Turn(turn);
         }
+        self.has_waited = true;
         if let Some(successor) = self.successor() {
             places.add_successor(successor);
         }
@@ -394,10 +406,12 @@ impl<'a> Contest<'a> {
         let places = self.places;
         places.look();
         for place in places.iter() {
-            let unseen = Instant::now() + LONGEST_UNSEEN;
+            let mut unseen = None;
             // Asked again after each wait: the holder may have been renewed,
             // or be given back but for a rest.
-            while let Some(holder) = place.local_holder(Instant::now()) {
+            while let Some(holder) = place.local_holder() {
+                self.has_waited = true;
+                let unseen = *unseen.get_or_insert_with(|| Instant::now() + LONGEST_UNSEEN);
                 if self.granted.is_none()
                     && let Some(successor) = self.successor()
                 {
@@ -444,7 +458,7 @@ impl<'a> Contest<'a> {
         if self.want.keys.are_several() || !self.may_stand {
             return None;
         }
-        let token = OwnerToken::with_label(&self.want.label);
+        let token = OwnerToken::with_label(self.label());
         let keys = self.want.keys.clone();
         let request = self.fenced(AcquireRequest::new(keys, token, self.want.ttl));
         let (successor, granted) = Successor::new(self.core, request);
@@ -459,7 +473,11 @@ impl<'a> Contest<'a> {
         self.places.look();
         let epoch = self.core.epoch();
         // The lease counts from here, before the first byte is sent.
-        let start = Instant::now();
+        let start = if mem::replace(&mut self.has_waited, true) {
+            Instant::now()
+        } else {
+            self.begun
+        };
         let mut undo = Undo::arm(self.core, &self.want.keys, &token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
         // whatever it does.
@@ -548,12 +566,10 @@ impl<'a> Contest<'a> {
     /// Whether the next attempt, which is to be made at once, is the first in
     /// line.
     fn steps_into_line(&mut self) -> bool {
-        let Want {
-            keys, ttl, label, ..
-        } = self.want;
+        let Want { keys, ttl, .. } = self.want;
         let is_first = self.may_stand && self.line.is_none();
         if is_first {
-            self.line = Some(InLine::new(self.core, keys, label, *ttl));
+            self.line = Some(InLine::new(self.core, keys, self.label(), *ttl));
         }
         is_first
     }
@@ -569,7 +585,7 @@ impl<'a> Contest<'a> {
         let Want { keys, ttl, .. } = self.want;
         let (token, waiter) = match self.line.as_mut().map(InLine::begin) {
             Some((token, waiter)) => (token, Some(waiter)),
-            None => (OwnerToken::with_label(&self.want.label), None),
+            None => (OwnerToken::with_label(self.label()), None),
         };
         let mut request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
         request.waiter = waiter;

@@ -140,10 +140,7 @@ impl Background {
     }
 
     /// Wraps a future that runs to its end here if its caller drops it.
-    pub(crate) fn uncancelled<T: Send + 'static>(
-        &self,
-        future: BoxFuture<'static, T>,
-    ) -> Uncancelled<T> {
+    pub(crate) fn uncancelled<F: Finished>(&self, future: F) -> Uncancelled<F> {
         Uncancelled {
             future: Some(future),
             background: self.clone(),
@@ -216,19 +213,24 @@ impl Drop for Counted {
 }
 
 /// A future that the background finishes if its caller does not.
-pub(crate) struct Uncancelled<T: Send + 'static> {
-    future: Option<BoxFuture<'static, T>>,
+pub(crate) struct Uncancelled<F: Finished> {
+    future: Option<F>,
     background: Background,
 }
 
-impl<T: Send + 'static> Future for Uncancelled<T> {
-    type Output = T;
+/// What [`Uncancelled`] may wrap; boxed only when its caller drops it.
+pub(crate) trait Finished: Future<Output: Send> + Send + Unpin + 'static {}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+impl<F: Future<Output: Send> + Send + Unpin + 'static> Finished for F {}
+
+impl<F: Finished> Future for Uncancelled<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let Some(future) = self.future.as_mut() else {
             return Poll::Pending;
         };
-        let poll = future.as_mut().poll(cx);
+        let poll = Pin::new(future).poll(cx);
         if poll.is_ready() {
             self.future = None;
         }
@@ -236,7 +238,7 @@ impl<T: Send + 'static> Future for Uncancelled<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Uncancelled<T> {
+impl<F: Finished> Drop for Uncancelled<F> {
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
             self.background.finish(Box::pin(async move {

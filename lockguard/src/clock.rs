@@ -22,11 +22,24 @@ use crate::backend::BoxFuture;
 /// The future is polled once before a timer is made, so that what is ready
 /// costs no timer.
 pub(crate) async fn until<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+    until_then(|| deadline, future).await
+}
+
+/// As [`until`], from now; what is ready costs no look at the clock.
+pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    until_then(|| Instant::now() + limit, future).await
+}
+
+async fn until_then<T>(
+    deadline: impl FnOnce() -> Instant,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     let mut future = pin!(future);
     let first = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
     if let Poll::Ready(value) = first {
         return Some(value);
     }
+    let deadline = deadline();
     if Handle::try_current().is_ok() {
         return timeout_at(deadline, future).await.ok();
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    backend::{Backend, BackendError, Epoch, Epochs, ReleaseReply, ReleaseRequest},
+    backend::{Backend, BackendError, BoxFuture, Epoch, Epochs, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
     error::{LockError, NodeError},
     fences::Fences,
@@ -129,7 +129,7 @@ impl Core {
         &self,
         key: LockKey,
         token: OwnerToken,
-    ) -> Uncancelled<Result<ReleaseReply, BackendError>> {
+    ) -> Uncancelled<BoxFuture<'static, Result<ReleaseReply, BackendError>>> {
         let release = self.backend.release(ReleaseRequest::new(key, token));
         self.background.uncancelled(release)
     }

@@ -1,17 +1,24 @@
 //! Holds a lock until it is released or dropped.
 
-use std::{fmt, ops::Deref, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::Deref,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use crate::{
     acquire::{check_ttl, lock_error},
-    backend::{BackendError, ExtendReply, ExtendRequest, ReleaseReply},
-    clock::until,
+    backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply},
+    clock::{until, within},
     core::Core,
     error::{LockError, LostCause, NodeError, ReleaseError},
     handover::Handover,
-    holding::{Holding, Release},
+    holding::{Holding, Release, Reply},
     key::LockKey,
     lease::Lease,
     terms::OnLost,
@@ -150,7 +157,10 @@ impl LockGuard {
             return Err(ReleaseError::lost(self.lease().lost_key(), cause));
         }
         match self.begin_release() {
-            Some((release, budget)) => self.released(release, budget).await,
+            Some((release, budget)) => {
+                let reply = within(budget, release).await;
+                self.outcome(reply, budget)
+            }
             // A drain gives it back, and has ended the lease.
             None => Err(ReleaseError::lost(self.key(), LostCause::Drained)),
         }
@@ -196,15 +206,41 @@ impl LockGuard {
     /// the caller by one node budget at most.
     /// Cancel safety is that of [`release`](Self::release).
     pub(crate) async fn release_after_body(self) {
+        if let Some((release, budget)) = self.begin_release_after_body() {
+            let reply = within(budget, release).await;
+            self.warn_unless_released(self.outcome(reply, budget));
+        }
+    }
+
+    /// As [`release_after_body`](Self::release_after_body); what is done at its
+    /// first poll is not boxed.
+    pub(crate) fn poll_release_after_body(
+        self,
+        cx: &mut Context<'_>,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let (mut release, budget) = self.begin_release_after_body()?;
+        if let Poll::Ready(reply) = Pin::new(&mut release).poll(cx) {
+            self.warn_unless_released(self.outcome(Some(reply), budget));
+            return None;
+        }
+        Some(Box::pin(async move {
+            let reply = within(budget, release).await;
+            self.warn_unless_released(self.outcome(reply, budget));
+        }))
+    }
+
+    /// `None` where nobody waits for it.
+    fn begin_release_after_body(&self) -> Option<(Release, Duration)> {
         let is_lost = self.end().is_err();
         if is_lost || self.core.settings.background_release {
             // The caller is told at once; dropping hands it to the background.
-            return;
+            return None;
         }
-        let Some((release, budget)) = self.begin_release() else {
-            return;
-        };
-        if let Err(error) = self.released(release, budget).await {
+        self.begin_release()
+    }
+
+    fn warn_unless_released(&self, outcome: Result<(), ReleaseError>) {
+        if let Err(error) = outcome {
             tracing::warn!(
                 key = %self.key(),
                 point = %self.point(),
@@ -233,9 +269,8 @@ impl LockGuard {
         is_ours.then(|| self.holding.release(&self.core))
     }
 
-    /// What a release comes to within its budget.
-    async fn released(&self, release: Release, budget: Duration) -> Result<(), ReleaseError> {
-        let reply = until(Instant::now() + budget, release).await;
+    /// What a release came to within its budget.
+    fn outcome(&self, reply: Option<(usize, Reply)>, budget: Duration) -> Result<(), ReleaseError> {
         let (nth, reply) = reply.unwrap_or_else(|| (0, Err(self.core.no_answer(budget))));
         let key = self.keys().get(nth).unwrap_or(self.key());
         match reply {
@@ -321,10 +356,7 @@ pub(crate) fn release_error(key: &LockKey, error: BackendError) -> ReleaseError 
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::pin,
-        task::{Context, Poll, Waker},
-    };
+    use std::{pin::pin, task::Waker};
 
     use super::*;
     use crate::{manager::LockManager, run::Watch};

@@ -1,18 +1,21 @@
 //! What is needed to extend a lease and to give it back.
 
 use std::{
+    iter,
+    pin::Pin,
     slice,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use crate::{
-    backend::{BackendError, BoxFuture, ExtendRequest, ReleaseReply, ReleaseRequest},
+    backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
     background::Uncancelled,
     clock::all,
     core::Core,
@@ -55,7 +58,7 @@ const BODY: u8 = 1;
 const LEFT: u8 = 2;
 
 /// Goes on in the background if it is dropped.
-pub(crate) type Release = Uncancelled<(usize, Reply)>;
+pub(crate) type Release = Uncancelled<Releasing>;
 
 /// What became of the release of one key.
 pub(crate) type Reply = Result<ReleaseReply, BackendError>;
@@ -168,35 +171,81 @@ impl Holding {
             core.renewal.stop(renewed);
         }
         let (backend, token) = (&core.backend, &self.token);
-        let rest = self.lease.rest_of(self.terms.min_hold, Instant::now());
+        let min_hold = self.terms.min_hold;
+        let rest = (!min_hold.is_zero()).then(|| self.lease.rest_of(min_hold, Instant::now()));
+        let left = rest.as_ref().map_or(Duration::ZERO, |rest| rest.left);
         // Only where `max_hold` allows a `min_hold` beyond the ttl.
-        let lengthened = rest.is_to_be_lengthened.then(|| {
+        let lengthened = rest.as_ref().filter(|rest| rest.is_to_be_lengthened);
+        let lengthened = lengthened.map(|rest| {
             self.places.renew(token, rest.until);
             let keys = self.lease.keys().iter();
-            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), rest.left);
+            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), left);
             backend.extend(keys.map(request).collect())
         });
         // All are asked for now, in one go.
-        let request =
-            |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(rest.left);
+        let request = |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(left);
         let first = give_back(backend, &self.places, request(self.lease.key()));
-        let others = self.lease.keys().iter().skip(1);
-        let others = others.map(|key| backend.release(request(key))).collect();
-        let mut freeing = Freeing {
+        let replies = if self.lease.all_keys().are_several() {
+            let others = self.lease.keys().iter().skip(1);
+            let others = others.map(|key| backend.release(request(key)));
+            Replies::Several(Box::pin(all(iter::once(first).chain(others).collect())))
+        } else {
+            Replies::One(first)
+        };
+        let freeing = Freeing {
             holding: Arc::clone(self),
             live: Arc::clone(&core.live),
-            kept_until: (!rest.left.is_zero()).then_some(rest.until),
+            kept_until: rest.filter(|_| !left.is_zero()).map(|rest| rest.until),
             unreleased: None,
         };
-        let release = core.background.uncancelled(Box::pin(async move {
-            if let Some(lengthened) = lengthened {
-                lengthened.await;
-            }
-            let replies = all_released(first, others, &mut freeing).await;
-            ending.answered(&replies);
-            replies
-        }));
+        let release = core.background.uncancelled(Releasing {
+            lengthened,
+            replies,
+            ending,
+            freeing,
+        });
         (release, node_budget(self.ttl))
+    }
+}
+
+/// A release that has been asked for: names the first key that was not
+/// released, one that had been lost before one that nobody answered for.
+pub(crate) struct Releasing {
+    /// While it must be waited for.
+    lengthened: Option<BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>>>,
+    replies: Replies,
+    ending: Ending,
+    freeing: Freeing,
+}
+
+enum Replies {
+    One(BoxFuture<'static, Reply>),
+    Several(BoxFuture<'static, Vec<Reply>>),
+}
+
+impl Future for Releasing {
+    type Output = (usize, Reply);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Some(lengthened) = &mut this.lengthened {
+            ready!(lengthened.as_mut().poll(cx));
+            this.lengthened = None;
+        }
+        let reply = match &mut this.replies {
+            Replies::One(reply) => {
+                let reply = ready!(reply.as_mut().poll(cx));
+                this.freeing.heard(slice::from_ref(&reply));
+                (0, reply)
+            }
+            Replies::Several(replies) => {
+                let replies = ready!(replies.as_mut().poll(cx));
+                this.freeing.heard(&replies);
+                first_unreleased(replies)
+            }
+        };
+        this.ending.answered(&reply);
+        Poll::Ready(reply)
     }
 }
 
@@ -233,21 +282,7 @@ impl Drop for Freeing {
     }
 }
 
-/// Waits until every key has been released, and names the first that was not,
-/// one that had been lost before one that nobody answered for.
-async fn all_released(
-    first: BoxFuture<'static, Reply>,
-    mut rest: Vec<BoxFuture<'static, Reply>>,
-    freeing: &mut Freeing,
-) -> (usize, Reply) {
-    if rest.is_empty() {
-        let reply = first.await;
-        freeing.heard(slice::from_ref(&reply));
-        return (0, reply);
-    }
-    rest.insert(0, first);
-    let replies = all(rest).await;
-    freeing.heard(&replies);
+fn first_unreleased(replies: Vec<Reply>) -> (usize, Reply) {
     let failures = || {
         let replies = replies.iter().enumerate();
         replies.filter(|(_, reply)| !matches!(reply, Ok(ReleaseReply::Freed)))

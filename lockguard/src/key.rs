@@ -83,6 +83,8 @@ fn problem(key: &str) -> Option<&'static str> {
         Some("it is empty, and would be one lock for everybody")
     } else if key.len() > LockKey::MAX_BYTES {
         Some("it is longer than 512 bytes")
+    } else if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        None
     } else if key.chars().any(char::is_control) {
         Some("it contains a control character")
     } else if key.chars().any(char::is_whitespace) {

@@ -10,10 +10,11 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     backend::Epoch,
+    bell::Bell,
     cadence::renewed_lifetime,
     clock::until,
     error::{LockError, LostCause},
@@ -72,7 +73,7 @@ struct Inner {
     /// With what every lease on its lock store ends.
     epoch: OnceLock<Epoch>,
     /// Told when the lease is lost.
-    changed: Notify,
+    changed: Bell,
 }
 
 #[derive(Clone, Copy)]
@@ -122,7 +123,7 @@ impl Lease {
                 lost_key: 0,
             }),
             epoch: OnceLock::new(),
-            changed: Notify::new(),
+            changed: Bell::default(),
         }))
     }
 
@@ -195,7 +196,7 @@ impl Lease {
     /// Nothing happens when the future is dropped.
     pub async fn lost(&self) -> LostCause {
         loop {
-            let mut changed = pin!(self.0.changed.notified());
+            let mut changed = pin!(self.0.changed.listen());
             // From here on no change is missed.
             changed.as_mut().enable();
             if let Some(cause) = self.ended(Instant::now()) {
@@ -253,7 +254,7 @@ impl Lease {
             state.phase = Phase::Released;
         }
         drop(state);
-        self.0.changed.notify_waiters();
+        self.0.changed.ring();
         match before.phase {
             Phase::Lost(cause) => Err(cause),
             Phase::Held if Instant::now() < self.0.end(&before) => Ok(()),
@@ -280,7 +281,7 @@ impl Lease {
             metrics::lost(&self.0.point, cause);
         }
         drop(state);
-        self.0.changed.notify_waiters();
+        self.0.changed.ring();
     }
 
     /// Moves the deadline of a lease that has not ended to where an extension

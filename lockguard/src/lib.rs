@@ -87,6 +87,7 @@ mod metrics;
 // Mechanism: from a request to a release.
 mod acquire;
 mod background;
+mod bell;
 mod builder;
 mod clock;
 #[cfg(feature = "redis")]
@@ -107,6 +108,8 @@ mod queue;
 mod renewal;
 mod request;
 mod run;
+mod scratch;
+mod sharded;
 mod successor;
 mod token_lock;
 

@@ -146,8 +146,10 @@ impl<R, F: Future<Output = R>> Future for Tried<F, R> {
                 ..
             } = before
             {
-                let release = release(guard);
-                step.set(Step::Release { release, value });
+                match guard.poll_release_after_body(cx) {
+                    Some(release) => step.set(Step::Release { release, value }),
+                    None => return Poll::Ready(value),
+                }
             }
         }
         if let StepNow::Release { release, .. } = step.as_mut().project() {
@@ -159,9 +161,4 @@ impl<R, F: Future<Output = R>> Future for Tried<F, R> {
             StepBefore::Body { .. } | StepBefore::Over => Poll::Pending,
         }
     }
-}
-
-/// Compiled once, and not with every body.
-fn release(guard: LockGuard) -> BoxFuture<'static, ()> {
-    Box::pin(guard.release_after_body())
 }

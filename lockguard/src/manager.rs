@@ -318,6 +318,10 @@ impl LockManager {
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
+
+    pub(crate) fn into_core(self) -> Arc<Core> {
+        self.core
+    }
 }
 
 impl fmt::Debug for LockManager {

@@ -1,7 +1,7 @@
 //! First come, first served among the waiters of one manager.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     fmt, iter,
     pin::pin,
     sync::{
@@ -13,11 +13,18 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Semaphore, SemaphorePermit},
     time::Instant,
 };
 
-use crate::{key::LockKey, keys::LockKeys, successor::Successor, token::OwnerToken};
+use crate::{
+    bell::Bell,
+    key::LockKey,
+    keys::LockKeys,
+    sharded::{KeyMap, Sharded},
+    successor::Successor,
+    token::OwnerToken,
+};
 
 /// The lines of waiters, one for each key that anybody here waits for or
 /// holds.
@@ -26,7 +33,7 @@ use crate::{key::LockKey, keys::LockKeys, successor::Successor, token::OwnerToke
 /// nothing.
 #[derive(Default)]
 pub(crate) struct Queue {
-    lines: Mutex<HashMap<LockKey, Counted>>,
+    lines: Sharded<KeyMap<Counted>>,
 }
 
 /// A line, and how many places it has.
@@ -40,17 +47,23 @@ pub(crate) struct Line {
     key: LockKey,
     /// One permit: the right to contend on the servers. Fair, and given on
     /// when its holder's future is dropped.
-    turn: Arc<Semaphore>,
-    /// How often a lease of ours has been given back here.
+    turn: Semaphore,
+    state: Mutex<State>,
+    /// How often a lease of ours has been given back here; counted while the
+    /// state is locked.
     frees: AtomicU64,
     /// Told each time.
-    freed: Notify,
-    holder: Mutex<Option<LocalHolder>>,
-    /// Who waits here to be handed the key by a lease of ours, in order.
-    successors: Mutex<VecDeque<Successor>>,
+    freed: Bell,
     /// How often in a row a lease of ours was handed on without a look at who
     /// stands in line on the servers.
     handed_on: AtomicU32,
+}
+
+#[derive(Default)]
+struct State {
+    holder: Option<LocalHolder>,
+    /// Who waits here to be handed the key by a lease of ours, in order.
+    successors: VecDeque<Successor>,
 }
 
 /// How often in a row a lease is handed on inside this process, while others
@@ -84,8 +97,8 @@ pub(crate) struct Places {
 }
 
 /// The right to contend on the servers, passed on when it is dropped.
-pub(crate) struct Turn {
-    _permit: OwnedSemaphorePermit,
+pub(crate) struct Turn<'a> {
+    _permit: SemaphorePermit<'a>,
 }
 
 impl Queue {
@@ -100,7 +113,7 @@ impl Queue {
 
     /// Steps up to the line of this key.
     pub(crate) fn place(self: &Arc<Self>, key: &LockKey) -> Place {
-        let mut lines = self.lines.lock();
+        let mut lines = self.lines.of(key).lock();
         let counted = lines.entry(key.clone()).or_insert_with(|| Counted {
             line: Arc::new(Line::new(key.clone())),
             places: 0,
@@ -114,9 +127,8 @@ impl Queue {
     }
 
     /// How many keys are waited for or held.
-    #[cfg(test)]
     fn len(&self) -> usize {
-        self.lines.lock().len()
+        self.lines.iter().map(|lines| lines.lock().len()).sum()
     }
 }
 
@@ -124,19 +136,23 @@ impl Line {
     fn new(key: LockKey) -> Self {
         Self {
             key,
-            turn: Arc::new(Semaphore::new(1)),
+            turn: Semaphore::new(1),
+            state: Mutex::default(),
             frees: AtomicU64::new(0),
-            freed: Notify::new(),
-            holder: Mutex::new(None),
-            successors: Mutex::default(),
+            freed: Bell::default(),
             handed_on: AtomicU32::new(0),
         }
     }
 
-    /// Wakes the head of the line, and whoever waits without standing in it.
-    fn tell(&self) {
-        self.frees.fetch_add(1, Ordering::AcqRel);
-        self.freed.notify_waiters();
+    /// Notes that a lease of ours has been given back, and wakes the head of
+    /// the line and whoever waits without standing in it.
+    fn free(&self, change: impl FnOnce(&mut Option<LocalHolder>)) {
+        let mut state = self.state.lock();
+        change(&mut state.holder);
+        let frees = self.frees.load(Ordering::Relaxed);
+        self.frees.store(frees.wrapping_add(1), Ordering::Release);
+        drop(state);
+        self.freed.ring();
     }
 }
 
@@ -147,7 +163,7 @@ impl Places {
     /// # Cancel safety
     ///
     /// As [`Place::turn`].
-    pub(crate) async fn turn(&self) -> Option<Turn> {
+    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
         if self.rest.is_empty() {
             Some(self.first.turn().await)
         } else {
@@ -168,7 +184,7 @@ impl Places {
     /// Names the last of those who have the single key next, if it is handed on.
     pub(crate) fn add_successor(&self, successor: Successor) {
         const MANY: usize = 64;
-        let mut successors = self.first.line.successors.lock();
+        let successors = &mut self.first.line.state.lock().successors;
         // Those who gave up leave now and then, so that the line stays short.
         if successors.len() >= MANY && successors.len().is_power_of_two() {
             successors.retain(Successor::is_there);
@@ -178,7 +194,7 @@ impl Places {
 
     /// Names the first of them.
     pub(crate) fn add_first_successor(&self, successor: Successor) {
-        let mut successors = self.first.line.successors.lock();
+        let successors = &mut self.first.line.state.lock().successors;
         // The one that was first has given up, or somebody else would not be.
         while successors.front().is_some_and(|first| !first.is_there()) {
             successors.pop_front();
@@ -193,7 +209,7 @@ impl Places {
         if !self.rest.is_empty() || line.handed_on.load(Ordering::Relaxed) >= MOST_HANDED_ON {
             return None;
         }
-        let mut successors = line.successors.lock();
+        let successors = &mut line.state.lock().successors;
         let successor = iter::from_fn(|| successors.pop_front()).find(Successor::is_there)?;
         line.handed_on.fetch_add(1, Ordering::Relaxed);
         Some(successor)
@@ -242,8 +258,13 @@ impl Place {
     /// # Cancel safety
     ///
     /// Dropping the future leaves the line; whoever is next moves up.
-    pub(crate) async fn turn(&self) -> Turn {
-        let permit = Arc::clone(&self.line.turn).acquire_owned().await;
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        // Nobody is overtaken: a permit that somebody waits for is never
+        // available.
+        let permit = match self.line.turn.try_acquire() {
+            Ok(permit) => Ok(permit),
+            Err(_) => self.line.turn.acquire().await,
+        };
         match permit {
             Ok(permit) => Turn { _permit: permit },
             // Nothing closes the semaphore; to wait is the safe answer.
@@ -252,9 +273,12 @@ impl Place {
     }
 
     /// The lease of ours that holds the key, if its ttl has not passed.
-    pub(crate) fn local_holder(&self, now: Instant) -> Option<LocalHolder> {
-        let holder = self.line.holder.lock();
-        holder.clone().filter(|holder| now < holder.until)
+    pub(crate) fn local_holder(&self) -> Option<LocalHolder> {
+        let state = self.line.state.lock();
+        let holder = state.holder.as_ref();
+        holder
+            .filter(|holder| Instant::now() < holder.until)
+            .cloned()
     }
 
     /// Notes what has been freed so far.
@@ -268,10 +292,13 @@ impl Place {
     /// was taken.
     pub(crate) async fn freed(&self) {
         loop {
-            let mut told = pin!(self.line.freed.notified());
+            let mut told = pin!(self.line.freed.listen());
             // From here on no change is missed.
             told.as_mut().enable();
-            let frees = self.line.frees.load(Ordering::Acquire);
+            let frees = {
+                let _state = self.line.state.lock();
+                self.line.frees.load(Ordering::Relaxed)
+            };
             if self.seen.swap(frees, Ordering::Relaxed) != frees {
                 return;
             }
@@ -281,7 +308,7 @@ impl Place {
 
     /// Notes that a lease of ours holds the key, for that long from `start`.
     pub(crate) fn hold(&self, token: &OwnerToken, start: Instant, ttl: Duration) {
-        let mut holder = self.line.holder.lock();
+        let holder = &mut self.line.state.lock().holder;
         // An extend with a shorter ttl shortens nothing.
         let earlier = holder.as_ref().filter(|holder| holder.token == *token);
         let until = earlier.map_or(start + ttl, |holder| holder.until.max(start + ttl));
@@ -294,7 +321,7 @@ impl Place {
     /// Notes that the lease with this token, if it still holds the key, has
     /// been renewed.
     pub(crate) fn renew(&self, token: &OwnerToken, until: Instant) {
-        let mut holder = self.line.holder.lock();
+        let holder = &mut self.line.state.lock().holder;
         if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
             holder.until = holder.until.max(until);
         }
@@ -303,30 +330,28 @@ impl Place {
     /// Notes that the lease with this token has been given back but for a
     /// rest, and lets those who wait for it wait for that only.
     pub(crate) fn keep(&self, token: &OwnerToken, until: Instant) {
-        let mut holder = self.line.holder.lock();
-        if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
-            holder.until = holder.until.min(until);
-        }
-        drop(holder);
-        self.line.tell();
+        self.line.free(|holder| {
+            if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
+                holder.until = holder.until.min(until);
+            }
+        });
     }
 
     /// Notes that the lease with this token has been given back, and wakes the
     /// head of the line and whoever waits without standing in it.
     pub(crate) fn free(&self, token: &OwnerToken) {
-        let mut holder = self.line.holder.lock();
-        if holder.as_ref().is_some_and(|holder| holder.token == *token) {
-            *holder = None;
-        }
-        drop(holder);
-        self.line.tell();
+        self.line.free(|holder| {
+            if holder.as_ref().is_some_and(|holder| holder.token == *token) {
+                *holder = None;
+            }
+        });
     }
 }
 
 impl Drop for Place {
     /// Forgets the line with its last place.
     fn drop(&mut self) {
-        let mut lines = self.queue.lines.lock();
+        let mut lines = self.queue.lines.of(&self.line.key).lock();
         if let Some(counted) = lines.get_mut(&self.line.key) {
             counted.places = counted.places.saturating_sub(1);
             if counted.places == 0 {
@@ -338,9 +363,7 @@ impl Drop for Place {
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue")
-            .field("keys", &self.lines.lock().len())
-            .finish()
+        f.debug_struct("Queue").field("keys", &self.len()).finish()
     }
 }
 
@@ -355,7 +378,8 @@ mod tests {
     #[tokio::test]
     async fn places_are_served_in_the_order_of_arrival() {
         let queue = Arc::new(Queue::default());
-        let first = queue.place(&key()).turn().await;
+        let place = queue.place(&key());
+        let first = place.turn().await;
         let served = Arc::new(Mutex::new(Vec::new()));
         let waiters: Vec<_> = (0..5)
             .map(|n| {
@@ -403,7 +427,8 @@ mod tests {
         let keys = ["a", "b"].map(|key| LockKey::new(key).unwrap());
         let places = queue.places(&LockKeys::new(keys.clone()).unwrap());
         assert!(places.turn().await.is_none());
-        let _turn = queue.place(&keys[0]).turn().await;
+        let place = queue.place(&keys[0]);
+        let _turn = place.turn().await;
         assert!(places.turn().await.is_none());
     }
 
@@ -415,8 +440,8 @@ mod tests {
         let now = Instant::now();
         place.hold(&new, now, Duration::from_secs(1));
         place.free(&old);
-        assert!(place.local_holder(now).is_some());
+        assert!(place.local_holder().is_some());
         place.free(&new);
-        assert!(place.local_holder(now).is_none());
+        assert!(place.local_holder().is_none());
     }
 }

@@ -222,7 +222,7 @@ impl LockRequest {
             ttl: self.ttl,
             terms: self.terms,
             patience: Patience::Wait(self.wait.unwrap_or_else(|| core.default_wait(self.ttl))),
-            label: core.settings.label.clone(),
+            label: None,
             point: self.point,
             is_fenced: self.is_fenced,
         };

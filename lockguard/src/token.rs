@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use rand::Rng as _;
 
+use crate::scratch::with_text;
+
 /// Opens every owner token of ours, so that a holder can be told from a
 /// client of another library.
 const MARK: &str = "lg1:";
@@ -42,12 +44,13 @@ impl OwnerToken {
     pub fn with_label(label: impl AsRef<str>) -> Self {
         let label = label.as_ref();
         let bits: u128 = rand::rng().random();
-        let mut text = String::with_capacity(MARK.len() + label.len() + 1 + RANDOM_DIGITS);
-        text.push_str(MARK);
-        text.push_str(label);
-        text.push(':');
-        push_hex(&mut text, bits);
-        Self(Arc::from(text))
+        with_text(|text| {
+            text.push_str(MARK);
+            text.push_str(label);
+            text.push(':');
+            push_hex(text, bits);
+            Self(Arc::from(&**text))
+        })
     }
 
     /// The readable part: who the owner says it is.
@@ -117,15 +120,17 @@ pub(crate) fn label_of(value: &str) -> Option<&str> {
 /// Appends 32 hex digits without the machinery of `format!`, which costs
 /// twenty times as much.
 fn push_hex(text: &mut String, bits: u128) {
-    for byte in bits.to_be_bytes() {
-        for nibble in [byte >> 4, byte & 0xf] {
-            let digit = match nibble {
+    let mut digits = [0; RANDOM_DIGITS];
+    for (two, byte) in digits.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+        for (digit, nibble) in two.iter_mut().zip([byte >> 4, byte & 0xf]) {
+            *digit = match nibble {
                 0..=9 => b'0' + nibble,
                 _ => b'a' + nibble - 10,
             };
-            text.push(char::from(digit));
         }
     }
+    // Digits are ASCII, so that this is never the default.
+    text.push_str(str::from_utf8(&digits).unwrap_or_default());
 }
 
 #[cfg(test)]

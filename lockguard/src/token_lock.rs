@@ -185,9 +185,9 @@ impl LockManager {
         let core = self.core();
         let settings = &core.settings;
         let label = match &settings.token_generator {
-            _ if !label.is_empty() => label.to_owned(),
-            Some(generate) => generate(key),
-            None => settings.label.clone(),
+            _ if !label.is_empty() => Some(label.to_owned()),
+            Some(generate) => Some(generate(key)),
+            None => None,
         };
         let patience = match settings.retry.map(crate::RetryPolicy::retry) {
             None => Patience::Wait(core.default_wait(ttl)),

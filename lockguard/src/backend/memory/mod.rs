@@ -22,8 +22,8 @@ use crate::{
 /// contract as the networked ones; it guards the tasks of one process only.
 ///
 /// It spawns nothing: keys expire when they are next looked at, and every
-/// operation is done at the first poll, so that one store serves any runtime,
-/// one after another, and callers without one.
+/// operation is done when it is asked for, so that one store serves any
+/// runtime, one after another, and callers without one.
 ///
 /// Clones share one store.
 #[derive(Clone, Default)]
@@ -43,28 +43,26 @@ impl Backend for Memory {
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move { store.acquire(&request, Instant::now()) })
+        let reply = self.store.acquire(&request, Instant::now());
+        Box::pin(ready(reply))
     }
 
     fn extend(
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move {
-            let now = Instant::now();
-            let extend = |request: &ExtendRequest| Ok(store.extend(request, now));
-            requests.iter().map(extend).collect()
-        })
+        let now = Instant::now();
+        let extend = |request: &ExtendRequest| Ok(self.store.extend(request, now));
+        let replies: Vec<_> = requests.iter().map(extend).collect();
+        Box::pin(ready(replies))
     }
 
     fn release(
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move { Ok(store.release(&request, Instant::now())) })
+        let reply = self.store.release(request, Instant::now());
+        Box::pin(ready(Ok(reply)))
     }
 
     fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {

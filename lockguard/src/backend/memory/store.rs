@@ -1,11 +1,8 @@
 //! The map behind the memory backend.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-};
+use std::collections::hash_map;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
@@ -18,29 +15,16 @@ use crate::{
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
+    sharded::{KeyMap, SHARDS, Sharded},
     token::OwnerToken,
 };
-
-/// Enough that two cores seldom meet on one mutex.
-const SHARDS: usize = 16;
 
 /// How many keys a shard holds before expired ones are looked for.
 const FIRST_SWEEP: usize = 64;
 
-/// Keys in shards, each behind a mutex that is held for a few instructions.
-pub(super) struct Store {
-    hasher: RandomState,
-    shards: [Mutex<Shard>; SHARDS],
-}
-
-impl Default for Store {
-    fn default() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            shards: std::array::from_fn(|_| Mutex::default()),
-        }
-    }
-}
+/// The keys, and who holds them.
+#[derive(Default)]
+pub(super) struct Store(Sharded<Shard>);
 
 impl Store {
     pub(super) fn acquire(
@@ -65,20 +49,23 @@ impl Store {
         };
         for key in &request.keys {
             let shard = shards.of(key);
-            if token.is_some() || shard.live(key, now).is_none() {
-                shard.sweep_if_due(now);
-                let entry = Entry {
-                    token: request.token.clone(),
-                    expires: now + request.ttl,
-                };
-                shard.entries.insert(key.clone(), entry);
+            shard.sweep_if_due(now);
+            match shard.entries.entry(key.clone()) {
+                // The caller's own, whose ttl is left alone.
+                hash_map::Entry::Occupied(held) if token.is_none() && now < held.get().expires => {}
+                entry => {
+                    entry.insert_entry(Entry {
+                        token: request.token.clone(),
+                        expires: now + request.ttl,
+                    });
+                }
             }
         }
         Ok(token.map_or(AcquireReply::Granted, AcquireReply::GrantedWith))
     }
 
     pub(super) fn extend(&self, request: &ExtendRequest, now: Instant) -> ExtendReply {
-        let mut shard = self.shard(&request.key).lock();
+        let mut shard = self.0.of(&request.key).lock();
         match shard.live(&request.key, now) {
             None => ExtendReply::NotHeld,
             Some(entry)
@@ -97,28 +84,38 @@ impl Store {
         }
     }
 
-    pub(super) fn release(&self, request: &ReleaseRequest, now: Instant) -> ReleaseReply {
-        let mut shard = self.shard(&request.key).lock();
-        match shard.live(&request.key, now) {
-            None => ReleaseReply::NotHeld,
-            Some(entry) if entry.token != request.token => ReleaseReply::NotOwner,
-            Some(entry) => {
-                match request.keep {
-                    Some(rest) => entry.expires = entry.expires.min(now + rest),
-                    None => {
-                        shard.entries.remove(&request.key);
-                    }
-                }
-                // Where a rest is kept, waiters learn how long it is.
-                shard.wake_all(&request.key);
-                ReleaseReply::Freed
+    pub(super) fn release(&self, request: ReleaseRequest, now: Instant) -> ReleaseReply {
+        let mut shard = self.0.of(&request.key).lock();
+        let Shard {
+            entries, waiters, ..
+        } = &mut *shard;
+        let hash_map::Entry::Occupied(mut held) = entries.entry(request.key) else {
+            return ReleaseReply::NotHeld;
+        };
+        let entry = held.get_mut();
+        if entry.expires <= now {
+            return ReleaseReply::NotHeld;
+        }
+        if entry.token != request.token {
+            return ReleaseReply::NotOwner;
+        }
+        // Where a rest is kept, waiters learn how long it is.
+        wake_all(waiters, held.key());
+        match request.keep {
+            Some(rest) => {
+                let entry = held.get_mut();
+                entry.expires = entry.expires.min(now + rest);
+            }
+            None => {
+                held.remove();
             }
         }
+        ReleaseReply::Freed
     }
 
     /// Enters a waiter for a held key; `false` when the key is free already.
     pub(super) fn watch(&self, key: &LockKey, waker: oneshot::Sender<()>, now: Instant) -> bool {
-        let mut shard = self.shard(key).lock();
+        let mut shard = self.0.of(key).lock();
         let is_held = shard.live(key, now).is_some();
         if is_held {
             let waiters = shard.waiters.entry(key.clone()).or_default();
@@ -132,42 +129,25 @@ impl Store {
     /// Locks the shards of these keys.
     fn lock(&self, keys: &LockKeys) -> Shards<'_> {
         if let [key] = keys.as_slice() {
-            return Shards::One(self.shard(key).lock());
+            return Shards::One(self.0.of(key).lock());
         }
         let mut guards = [const { None }; SHARDS];
         let mut is_wanted = [false; SHARDS];
         for key in keys {
-            if let Some(is_wanted) = is_wanted.get_mut(self.shard_of(key)) {
+            if let Some(is_wanted) = is_wanted.get_mut(self.0.index(key)) {
                 *is_wanted = true;
             }
         }
         // In one order for everybody, so that nobody waits in a circle.
         for ((guard, shard), _) in guards
             .iter_mut()
-            .zip(&self.shards)
+            .zip(self.0.iter())
             .zip(is_wanted)
             .filter(|(_, is_wanted)| *is_wanted)
         {
             *guard = Some(shard.lock());
         }
         Shards::Several(self, Box::new(guards))
-    }
-
-    fn shard(&self, key: &LockKey) -> &Mutex<Shard> {
-        #[expect(clippy::indexing_slicing, reason = "see `shard_of`")]
-        &self.shards[self.shard_of(key)]
-    }
-
-    /// Below the number of shards.
-    fn shard_of(&self, key: &LockKey) -> usize {
-        let hash = self.hasher.hash_one(key);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the remainder is below the number of shards"
-        )]
-        {
-            hash as usize % SHARDS
-        }
     }
 }
 
@@ -185,9 +165,9 @@ impl Shards<'_> {
             #[expect(
                 clippy::expect_used,
                 clippy::indexing_slicing,
-                reason = "the shards of all these keys were locked, and `shard_of` is in bounds"
+                reason = "the shards of all these keys were locked, and `index` is in bounds"
             )]
-            Self::Several(store, guards) => guards[store.shard_of(key)].as_mut().expect("locked"),
+            Self::Several(store, guards) => guards[store.0.index(key)].as_mut().expect("locked"),
         }
     }
 
@@ -239,22 +219,22 @@ impl Shards<'_> {
 }
 
 struct Shard {
-    entries: HashMap<LockKey, Entry>,
-    waiters: HashMap<LockKey, Vec<oneshot::Sender<()>>>,
+    entries: KeyMap<Entry>,
+    waiters: Waiters,
     sweep_at: usize,
     /// The greatest fencing token of each key that was ever fenced, while it is
     /// remembered.
-    fences: HashMap<LockKey, Fence>,
+    fences: KeyMap<Fence>,
     sweep_fences_at: usize,
 }
 
 impl Default for Shard {
     fn default() -> Self {
         Self {
-            entries: HashMap::new(),
-            waiters: HashMap::new(),
+            entries: KeyMap::default(),
+            waiters: KeyMap::default(),
             sweep_at: FIRST_SWEEP,
-            fences: HashMap::new(),
+            fences: KeyMap::default(),
             sweep_fences_at: FIRST_SWEEP,
         }
     }
@@ -272,16 +252,6 @@ impl Shard {
     fn fence(&self, key: &LockKey, now: Instant) -> Option<FencingToken> {
         let fence = self.fences.get(key).filter(|fence| now < fence.expires);
         fence.map(|fence| fence.token)
-    }
-
-    /// Wakes every waiter: a single one may want other keys too, and be refused.
-    ///
-    /// There is one for each manager and key, since a manager's own waiters
-    /// stand in line.
-    fn wake_all(&mut self, key: &LockKey) {
-        for waiter in self.waiters.remove(key).into_iter().flatten() {
-            let _ = waiter.send(());
-        }
     }
 
     /// Forgets what has expired, once the shard has doubled since it last did.
@@ -302,6 +272,22 @@ impl Shard {
         }
         self.fences.retain(|_, fence| now < fence.expires);
         self.sweep_fences_at = FIRST_SWEEP.max(self.fences.len().saturating_mul(2));
+    }
+}
+
+/// Who waits for each key.
+type Waiters = KeyMap<Vec<oneshot::Sender<()>>>;
+
+/// Wakes every waiter: a single one may want other keys too, and be refused.
+///
+/// There is one for each manager and key, since a manager's own waiters stand
+/// in line.
+fn wake_all(waiters: &mut Waiters, key: &LockKey) {
+    if waiters.is_empty() {
+        return;
+    }
+    for waiter in waiters.remove(key).into_iter().flatten() {
+        let _ = waiter.send(());
     }
 }
 
@@ -340,11 +326,7 @@ mod tests {
             assert_eq!(reply, AcquireReply::Granted);
             now += Duration::from_millis(1);
         }
-        let kept: usize = store
-            .shards
-            .iter()
-            .map(|shard| shard.lock().entries.len())
-            .sum();
+        let kept: usize = store.0.iter().map(|shard| shard.lock().entries.len()).sum();
         assert!(kept <= SHARDS * (FIRST_SWEEP + 1), "{kept} keys kept");
     }
 }
