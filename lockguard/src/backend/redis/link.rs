@@ -67,6 +67,19 @@ const BATCHES: usize = 8;
 
 const _: () = assert!(BATCHES < DRIVER_ROOM);
 
+/// How many batches may be on their way for a small one to follow.
+///
+/// One more would be made of the first of many callers that are woken
+/// together, and a write of its own for it.
+const FEW: usize = 2;
+
+/// How many commands are worth a batch whatever is on its way.
+const ENOUGH: usize = 16;
+
+/// How long fewer wait for an answer to what is on its way, which on a short
+/// road comes sooner: the least that a timer knows.
+const GATHERING: Duration = Duration::from_millis(1);
+
 /// The pauses between attempts to connect to a node that is gone.
 const RECONNECT_PAUSE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(1);
@@ -209,6 +222,8 @@ struct Session {
     lost: Option<oneshot::Receiver<()>>,
     /// Oldest first; they are answered in this order.
     batches: VecDeque<Batch>,
+    /// Rings when a few commands have waited long enough for others.
+    gathering: Option<Pin<Box<Sleep>>>,
 }
 
 /// Commands that were written at once.
@@ -456,6 +471,7 @@ impl Link {
             channel,
             lost,
             batches: VecDeque::new(),
+            gathering: None,
         });
         // Before anything else, so that the node keeps nothing of ours.
         let mut queue: VecDeque<_> = self.owed.take().into_iter().map(Command::owed).collect();
@@ -538,7 +554,10 @@ impl Link {
             let reason = self.restarts.refusal_now(is_fenced)?;
             Some(NodeError::new(Arc::clone(&self.node), reason))
         };
-        session.send(&mut self.queue, is_kept_out);
+        session.send(&mut self.queue, &is_kept_out);
+        if session.has_gathered(self.queue.len(), cx) {
+            session.send_batch(&mut self.queue, is_kept_out);
+        }
         session.poll(cx);
     }
 
@@ -734,43 +753,74 @@ impl Link {
 }
 
 impl Session {
-    /// Forms batches of what waits, as far as there is room; what the node is
-    /// not to be asked now is answered instead.
+    /// Forms batches of what waits, as far as there is room.
     fn send(
         &mut self,
         queue: &mut VecDeque<Command>,
         is_kept_out: impl Fn(&Command) -> Option<NodeError>,
     ) {
-        while self.batches.len() < BATCHES && !queue.is_empty() {
-            let count = queue.len().min(BATCH);
-            let mut pipeline = Pipeline::with_capacity(count);
-            let mut commands = Vec::with_capacity(count);
-            while commands.len() < BATCH
-                && let Some(mut command) = queue.pop_front()
-            {
-                if let Some(reason) = is_kept_out(&command) {
-                    command.fail(&reason);
-                    continue;
-                }
-                // Also where the caller has gone: a quorum that has decided
-                // still wants its lock on every node.
-                command.is_sent = true;
-                pipeline.add_command(command.to_wire(self.channel.as_deref()));
-                commands.push(command);
-            }
-            if commands.is_empty() {
-                return;
-            }
-            self.batches.push_back(Batch {
-                commands,
-                sent: Instant::now(),
-                answer: Box::pin(unconstrained(connection::send(
-                    self.connection.clone(),
-                    pipeline,
-                ))),
-                replies: None,
-            });
+        while self.has_room_for(queue.len()) {
+            self.send_batch(queue, &is_kept_out);
         }
+    }
+
+    /// Forms a batch of what waits; what the node is not to be asked now is
+    /// answered instead.
+    fn send_batch(
+        &mut self,
+        queue: &mut VecDeque<Command>,
+        is_kept_out: impl Fn(&Command) -> Option<NodeError>,
+    ) {
+        let count = queue.len().min(BATCH);
+        let mut pipeline = Pipeline::with_capacity(count);
+        let mut commands = Vec::with_capacity(count);
+        while commands.len() < BATCH
+            && let Some(mut command) = queue.pop_front()
+        {
+            if let Some(reason) = is_kept_out(&command) {
+                command.fail(&reason);
+                continue;
+            }
+            // Also where the caller has gone: a quorum that has decided
+            // still wants its lock on every node.
+            command.is_sent = true;
+            pipeline.add_command(command.to_wire(self.channel.as_deref()));
+            commands.push(command);
+        }
+        if commands.is_empty() {
+            return;
+        }
+        self.batches.push_back(Batch {
+            commands,
+            sent: Instant::now(),
+            answer: Box::pin(unconstrained(connection::send(
+                self.connection.clone(),
+                pipeline,
+            ))),
+            replies: None,
+        });
+    }
+
+    /// Whether so many commands are to be sent now.
+    fn has_room_for(&self, count: usize) -> bool {
+        let under_way = self.batches.len();
+        count > 0 && (under_way < FEW || under_way < BATCHES && count >= ENOUGH)
+    }
+
+    /// Whether the few that wait have waited long enough for more.
+    fn has_gathered(&mut self, count: usize, cx: &mut Context<'_>) -> bool {
+        if count == 0 || self.batches.len() >= BATCHES {
+            self.gathering = None;
+            return false;
+        }
+        let gathering = self
+            .gathering
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + GATHERING)));
+        let has_rung = gathering.as_mut().poll(cx).is_ready();
+        if has_rung {
+            self.gathering = None;
+        }
+        has_rung
     }
 
     /// Polls the batches in order; the first poll is what sends one.

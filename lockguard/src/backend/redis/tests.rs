@@ -1054,3 +1054,24 @@ async fn a_caller_sends_by_itself_where_nothing_is_before_its_command() {
     assert!(matches!(release.await, Ok(ReleaseReply::Freed)));
     assert!(is_granted(&second.await));
 }
+
+#[tokio::test]
+async fn a_few_commands_wait_for_no_answer_to_be_sent() {
+    let server = Server::start();
+    let node = server.connected().await;
+    assert!(is_granted(&take(&node, &key("k"), &token()).await));
+    server.stop();
+    let mut asked = Vec::new();
+    for n in 0..=3 {
+        asked.push(node.acquire(AcquireRequest::new(key(&format!("k:{n}")), token(), TTL)));
+        // Each in a batch of its own.
+        eventually("it is sent", async || {
+            node.link.load() == Some((0, asked.len()))
+        })
+        .await;
+    }
+    server.go_on();
+    for reply in asked {
+        assert!(is_granted(&reply.await));
+    }
+}
