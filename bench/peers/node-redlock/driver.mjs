@@ -1,5 +1,6 @@
 // A driver of node-redlock; ../README.md has its command line.
 import { createRequire } from "node:module";
+import { setTimeout as sleep } from "node:timers/promises";
 
 // The package's own map of exports leaves out its modern half.
 const require = createRequire(import.meta.url);
@@ -7,17 +8,20 @@ const Redis = require("ioredis");
 const Redlock = require("redlock").default;
 
 const TTL = 10_000;
-const DELAY = 1;
 
-const [mode, urls, key, tasks, millis] = process.argv.slice(2);
+const [mode, urls, key, tasks, millis, hold] = process.argv.slice(2);
+// Over several servers, waiters that ask in step split the votes for ever.
+const DELAY = urls.includes(",") ? 4 : 1;
+const JITTER = DELAY - 1;
 const clients = urls.split(",").map((url) => new Redis(url));
 const locks = new Redlock(clients, {
   retryCount: -1,
   retryDelay: DELAY,
-  retryJitter: 0,
+  retryJitter: JITTER,
   automaticExtensionThreshold: 0,
 });
 const now = () => process.hrtime.bigint();
+const stay = () => Number(hold) > 0 && sleep(Number(hold) / 1000);
 
 /** Repeats the work in every task until the time is over. */
 async function each(work) {
@@ -35,6 +39,7 @@ async function cycles() {
   const all = await each(async (nth) => {
     const start = now();
     const lock = await locks.acquire([`${key}:${nth}`], TTL);
+    await stay();
     await lock.release();
     return Number(now() - start);
   });
@@ -49,11 +54,12 @@ async function handoff() {
   const all = await each(async (nth) => {
     const lock = await locks.acquire([key], TTL);
     const start = now();
+    await stay();
     const end = now();
     await lock.release();
     return `${nth} ${start} ${end}`;
   });
-  console.log(all.flat().join("\n"));
+  for (const line of all.flat()) console.log(line);
 }
 
 const warm = await locks.acquire([`warm:${process.pid}`], TTL);
