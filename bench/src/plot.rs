@@ -7,7 +7,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use crate::{
     contender::Failure,
-    report::{Report, number},
+    report::Report,
     scenes::{
         CPU, FLOOR, OURS, THROUGHPUT,
         growth::{Axis, NODES, TASKS},
@@ -20,7 +20,7 @@ const HEIGHT: f64 = 300.0;
 
 /// Where the plot itself lies.
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 468.0;
+const RIGHT: f64 = 452.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 256.0;
 
@@ -84,27 +84,42 @@ impl Scale {
         self.from + share * (self.to - self.from)
     }
 
-    /// Powers of ten that hold all these values.
+    /// From one round number to another, so that all these values lie between.
     fn log(values: impl Iterator<Item = f64> + Clone, from: f64, to: f64) -> Self {
         let least = values.clone().fold(f64::INFINITY, f64::min);
         let greatest = values.fold(0.0, f64::max);
-        let least = 10_f64.powf(least.log10().floor());
-        let greatest = 10_f64.powf(greatest.log10().ceil());
+        let below = round_numbers().take_while(|round| *round <= least).last();
+        let above = round_numbers().find(|round| *round >= greatest);
         Self {
             is_log: true,
-            least,
-            greatest: greatest.max(least * 10.0),
+            least: below.unwrap_or(least),
+            greatest: above.unwrap_or(greatest),
             from,
             to,
         }
     }
 
-    /// The powers of ten within.
-    fn decades(&self) -> impl Iterator<Item = f64> {
-        let greatest = self.greatest * 1.001;
-        std::iter::successors(Some(self.least), |value| Some(value * 10.0))
-            .take_while(move |value| *value <= greatest)
+    /// From nothing to somewhat more than the greatest.
+    fn linear(greatest: f64, from: f64, to: f64) -> Self {
+        Self {
+            is_log: false,
+            least: 0.0,
+            greatest: greatest * 1.1,
+            from,
+            to,
+        }
     }
+
+    /// The round numbers within.
+    fn marks(&self) -> impl Iterator<Item = f64> {
+        let (least, greatest) = (self.least, self.greatest);
+        round_numbers().filter(move |round| (least..=greatest).contains(round))
+    }
+}
+
+/// 0.1, 0.2, 0.5, 1, 2, 5, …
+fn round_numbers() -> impl Iterator<Item = f64> {
+    (-1..9).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)))
 }
 
 fn growth(title: &str, axis: Axis, lines: &[(&str, Vec<(f64, f64)>)]) -> String {
@@ -112,35 +127,15 @@ fn growth(title: &str, axis: Axis, lines: &[(&str, Vec<(f64, f64)>)]) -> String 
     let values = points.clone().map(|point| point.1);
     let across = match axis {
         Axis::Tasks => Scale::log(points.map(|point| point.0), LEFT, RIGHT),
-        Axis::Nodes => Scale {
-            is_log: false,
-            least: 0.0,
-            greatest: 10.0,
-            from: LEFT,
-            to: RIGHT,
-        },
+        Axis::Nodes => Scale::linear(9.0, LEFT, RIGHT),
     };
     let up = Scale::log(values, BOTTOM, TOP);
     let mut picture = picture(title, HEIGHT);
-    for value in up.decades() {
+    for value in up.marks() {
         let y = up.at(value);
-        line(&mut picture, (LEFT, y), (RIGHT, y), 0.3);
-        text(
-            &mut picture,
-            (LEFT - 6.0, y + 4.0),
-            "end",
-            INK,
-            &grouped(value),
-        );
-        // In between, at twice and five times as much.
-        for minor in [2.0, 5.0] {
-            let y = up.at(value * minor);
-            if y >= TOP {
-                line(&mut picture, (LEFT, y), (RIGHT, y), 0.12);
-                let value = grouped(value * minor);
-                text(&mut picture, (LEFT - 6.0, y + 4.0), "end", INK, &value);
-            }
-        }
+        line(&mut picture, (LEFT, y), (RIGHT, y), 0.25);
+        let at = (LEFT - 6.0, y + 4.0);
+        text(&mut picture, at, "end", INK, &grouped(value));
     }
     if let Some((_, points)) = lines.first() {
         for (value, _) in points {
@@ -185,25 +180,14 @@ fn growth(title: &str, axis: Axis, lines: &[(&str, Vec<(f64, f64)>)]) -> String 
     picture + "</svg>\n"
 }
 
-/// Bars on a scale of powers of ten, the shortest first.
+/// Bars, the shortest first.
 fn handoffs(title: &str, mut bars: Vec<(String, f64)>) -> String {
     const BAR: f64 = 26.0;
     const NAMES: f64 = 96.0;
     bars.sort_by(|one, other| one.1.total_cmp(&other.1));
-    let across = Scale::log(bars.iter().map(|bar| bar.1), NAMES, RIGHT - 44.0);
-    let bottom = TOP + BAR * bars.len() as f64;
-    let mut picture = picture(title, bottom + 26.0);
-    for value in across.decades() {
-        let x = across.at(value);
-        line(&mut picture, (x, TOP - 6.0), (x, bottom), 0.3);
-        text(
-            &mut picture,
-            (x, bottom + 16.0),
-            "middle",
-            INK,
-            &grouped(value),
-        );
-    }
+    let greatest = bars.iter().map(|bar| bar.1).fold(0.0, f64::max);
+    let across = Scale::linear(greatest, NAMES, RIGHT);
+    let mut picture = picture(title, TOP + BAR * bars.len() as f64);
     for (nth, (name, value)) in bars.iter().enumerate() {
         let (colour, y) = (colour(name), TOP + BAR * nth as f64);
         let end = across.at(*value);
@@ -214,7 +198,7 @@ fn handoffs(title: &str, mut bars: Vec<(String, f64)>) -> String {
             BAR - 8.0,
         );
         text(&mut picture, (NAMES - 6.0, y + 13.0), "end", colour, name);
-        let value = number(*value);
+        let value = grouped(*value);
         text(&mut picture, (end + 5.0, y + 13.0), "start", colour, &value);
     }
     picture + "</svg>\n"
@@ -257,8 +241,11 @@ fn text(picture: &mut String, at: (f64, f64), anchor: &str, colour: &str, words:
     );
 }
 
-/// A number of one digit that counts, its thousands apart.
+/// A whole number, its thousands apart.
 fn grouped(value: f64) -> String {
+    if value < 1.0 {
+        return format!("{value}");
+    }
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (nth, digit) in digits.chars().enumerate() {
@@ -268,4 +255,22 @@ fn grouped(value: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_goes_from_one_round_number_to_another() {
+        let axis = Scale::log([7.0, 30.0, 120.0].into_iter(), 0.0, 1.0);
+        let marks: Vec<String> = axis.marks().map(grouped).collect();
+        assert_eq!(marks, ["5", "10", "20", "50", "100", "200"]);
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!(grouped(1_234_567.0), "1,234,567");
+        assert_eq!(grouped(12.0), "12");
+    }
 }

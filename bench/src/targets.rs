@@ -1,5 +1,7 @@
 //! What was to be reached, and what was.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -330,10 +332,10 @@ impl Target {
             && let [_, least, greatest] = spread(rounds)
             && least.to_bits() != greatest.to_bits()
         {
-            text += &format!(" ({}…{})", number(least), number(greatest));
+            let _ = write!(text, " ({}…{})", number(least), number(greatest));
         }
         if let Some(busy) = self.busy {
-            text += &format!(", server {:.0} % busy", busy * 100.0);
+            let _ = write!(text, ", server {:.0} % busy", busy * 100.0);
         }
         text
     }
@@ -364,11 +366,11 @@ pub(crate) fn text(targets: &[Target]) -> String {
     for target in targets.iter().filter(|target| target.is_met().is_some()) {
         if group != target.group {
             group = target.group;
-            text += &format!("\n{group}\n");
+            let _ = writeln!(text, "\n{group}");
         }
         let (what, verdict) = (&target.what, target.verdict());
         let (limit, measured) = (target.limit(), target.measured());
-        text += &format!("  {verdict:<8} {limit:>9}  {measured:<34} {what}\n");
+        let _ = writeln!(text, "  {verdict:<8} {limit:>9}  {measured:<34} {what}");
     }
     let count = |is_met: Option<bool>| {
         let alike = targets.iter().filter(|target| target.is_met() == is_met);
@@ -376,4 +378,53 @@ pub(crate) fn text(targets: &[Target]) -> String {
     };
     let (met, missed, unknown) = (count(Some(true)), count(Some(false)), count(None));
     text + &format!("\n{met} met, {missed} not met, {unknown} not measured\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(limit: Limit, rounds: &[f64]) -> Target {
+        Target::new("group", "what", limit, Some(rounds.to_vec()))
+    }
+
+    #[test]
+    fn the_median_counts_where_rounds_may_differ() {
+        let rounds = [0.4, 0.9, 0.5];
+        assert_eq!(target(Limit::AtMost(0.5), &rounds).is_met(), Some(true));
+        assert_eq!(target(Limit::AtLeast(0.6), &rounds).is_met(), Some(false));
+    }
+
+    #[test]
+    fn one_round_is_enough_to_miss_what_must_never_be() {
+        assert_eq!(
+            target(Limit::Never(0.0), &[0.0, 1.0, 0.0]).is_met(),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn a_busy_server_stands_for_a_throughput() {
+        let mut slow = target(Limit::AtLeast(1.5), &[1.2]);
+        assert_eq!(slow.is_met(), Some(false));
+        slow.busy = Some(0.95);
+        assert_eq!(slow.is_met(), Some(true));
+    }
+
+    #[test]
+    fn what_was_not_run_is_neither_met_nor_missed() {
+        let unknown = all(&Report::default());
+        assert!(unknown.iter().all(|target| target.is_met().is_none()));
+    }
+
+    #[test]
+    fn the_best_peer_is_the_one_with_the_best_median() {
+        let mut report = Report::default();
+        for (peer, value) in [("one", 3.0), ("two", 5.0), ("three", 4.0)] {
+            report.note("scene", peer, THROUGHPUT, value);
+        }
+        let names = || report.contenders("scene", THROUGHPUT).into_iter();
+        let of = |better| best(&report, "scene", THROUGHPUT, names(), better);
+        assert_eq!((of(f64::max), of(f64::min)), (Some("two"), Some("one")));
+    }
 }
