@@ -9,7 +9,7 @@ use crate::{
     contender::{Contender, Failure, Floor, InBackground, Lockguard, QuorumFloor},
     driver::{Driver, Work},
     load::{self, Outcome},
-    scenes::{CPU, FLOOR, IN_BACKGROUND, OURS, P50, P99, Run, THROUGHPUT, micros},
+    scenes::{CPU, FLOOR, IN_BACKGROUND, OURS, P50, P99, Run, THROUGHPUT, many, micros},
 };
 
 pub(crate) const TASKS: [usize; 3] = [1, 64, 1000];
@@ -31,7 +31,7 @@ pub(crate) async fn measure(run: &mut Run, nodes: usize, peers: &[Driver]) -> Re
 }
 
 pub(crate) fn scene(nodes: usize, tasks: usize) -> String {
-    format!("cycle, {nodes} nodes, {tasks} tasks")
+    format!("cycle, {}, {}", many(nodes, "node"), many(tasks, "task"))
 }
 
 /// Cycles of another library, in processes of its own.

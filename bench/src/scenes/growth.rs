@@ -8,7 +8,7 @@ use lockguard_tests::{Server, Servers};
 use crate::{
     contender::{Contender, Failure, Floor, Lockguard, QuorumFloor},
     load,
-    scenes::{FLOOR, OURS, Run, micros},
+    scenes::{FLOOR, OURS, Run, many, micros},
 };
 
 pub(crate) const TASKS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -30,7 +30,8 @@ impl Axis {
     }
 
     pub(crate) fn scene(self, step: usize) -> String {
-        format!("growth, {step} {}", self.name())
+        let of = self.name().trim_end_matches('s');
+        format!("growth, {}", many(step, of))
     }
 }
 

@@ -7,12 +7,12 @@ use lockguard_tests::{Server, Servers};
 use crate::{
     contender::Failure,
     driver::{self, Driver, Work},
-    scenes::{OURS, OVERLAPS, Run, micros},
+    scenes::{OURS, OVERLAPS, Run, many, micros},
     sections::Sections,
 };
 
 pub(crate) const MEAN: &str = "hand-off mean, µs";
-pub(crate) const COMMANDS: &str = "commands a section and node";
+pub(crate) const COMMANDS: &str = "commands a section and node, those in scripts too";
 pub(crate) const JAIN: &str = "Jain's index";
 pub(crate) const STARVED: &str = "starved waiters";
 
@@ -76,21 +76,16 @@ pub(crate) fn measure(run: &mut Run, peers: &[Driver]) -> Result<(), Failure> {
 
 impl Crowd {
     pub(crate) fn scene(self) -> String {
-        let Self {
-            nodes, processes, ..
-        } = self;
-        let waiters = self.waiters();
-        format!("hand-off, {nodes} nodes, {waiters} waiters in {processes} processes")
+        format!("hand-off, {}", self.text())
     }
 
     pub(crate) fn text(self) -> String {
-        let (waiters, nodes) = (self.waiters(), self.nodes);
         let processes = match self.processes {
             1 => "one process".to_owned(),
-            many => format!("{many} processes"),
+            several => format!("{several} processes"),
         };
-        let ending = if nodes == 1 { "" } else { "s" };
-        format!("{waiters} waiters in {processes}, {nodes} node{ending}")
+        let nodes = many(self.nodes, "node");
+        format!("{} waiters in {processes}, {nodes}", self.waiters())
     }
 
     pub(crate) fn waiters(self) -> usize {

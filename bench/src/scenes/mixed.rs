@@ -8,7 +8,7 @@ use lockguard_tests::Servers;
 use crate::{
     contender::Failure,
     driver::{self, Driver, Work},
-    scenes::{OURS, OVERLAPS, Run},
+    scenes::{OURS, OVERLAPS, Run, many},
     sections::Sections,
 };
 
@@ -57,7 +57,8 @@ pub(crate) fn measure(run: &mut Run, peers: &[Driver]) -> Result<(), Failure> {
 const BEGINNING: &str = "mixed, ";
 
 fn scene(nodes: usize, peer: &str) -> String {
-    format!("{BEGINNING}{nodes} nodes, {EACH} of ours and {EACH} of {peer}")
+    let nodes = many(nodes, "node");
+    format!("{BEGINNING}{nodes}, {EACH} of ours and {EACH} of {peer}")
 }
 
 /// Whether a scene is one of these.

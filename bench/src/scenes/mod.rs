@@ -87,6 +87,12 @@ pub(crate) const OURS: &str = "lockguard";
 pub(crate) const FLOOR: &str = "floor";
 pub(crate) const IN_BACKGROUND: &str = "lockguard, in background";
 
+/// So many of something, in words.
+pub(crate) fn many(count: usize, of: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {of}{ending}")
+}
+
 pub(crate) fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }

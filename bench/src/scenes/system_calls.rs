@@ -44,7 +44,7 @@ pub(crate) fn measure(run: &mut Run) -> Result<(), Failure> {
             run.progress(&scene, round);
             for contender in &contenders {
                 let (idle, _) = counter.count(contender, work(Duration::ZERO))?;
-                let (calls, cycles) = counter.count(contender, work(run.slice / 2))?;
+                let (calls, cycles) = counter.count(contender, work(COUNTED))?;
                 let each = (calls - idle) / cycles.max(1.0);
                 run.report
                     .note(&scene, contender.name, counter.what(), each);
@@ -119,6 +119,9 @@ impl Counter {
         }
     }
 }
+
+/// Long enough that what a process does at its start and end hardly counts.
+const COUNTED: Duration = Duration::from_millis(500);
 
 const EVENT: &str = "raw_syscalls:sys_enter";
 
