@@ -68,16 +68,6 @@ fn clock(id: ClockId) -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(now.tv_nsec.unsigned_abs())
 }
 
-/// Bytes of memory that this process has, on the heap or elsewhere.
-pub(crate) fn resident() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
 /// Voluntary context switches of all threads of this process.
 fn switches() -> io::Result<u64> {
     let mut sum = 0;
