@@ -110,6 +110,11 @@ impl Scale {
         }
     }
 
+    /// The powers of ten within.
+    fn decades(&self) -> impl Iterator<Item = f64> {
+        self.marks().filter(|mark| mark.log10().fract() == 0.0)
+    }
+
     /// The round numbers within.
     fn marks(&self) -> impl Iterator<Item = f64> {
         let (least, greatest) = (self.least, self.greatest);
@@ -180,14 +185,22 @@ fn growth(title: &str, axis: Axis, lines: &[(&str, Vec<(f64, f64)>)]) -> String 
     picture + "</svg>\n"
 }
 
-/// Bars, the shortest first.
+/// Bars on a scale of powers of ten, the shortest first.
 fn handoffs(title: &str, mut bars: Vec<(String, f64)>) -> String {
     const BAR: f64 = 26.0;
     const NAMES: f64 = 96.0;
     bars.sort_by(|one, other| one.1.total_cmp(&other.1));
-    let greatest = bars.iter().map(|bar| bar.1).fold(0.0, f64::max);
-    let across = Scale::linear(greatest, NAMES, RIGHT);
-    let mut picture = picture(title, TOP + BAR * bars.len() as f64);
+    // From half the least, so that it too has a bar.
+    let values = bars.iter().flat_map(|bar| [bar.1 / 2.0, bar.1]);
+    let across = Scale::log(values, NAMES, RIGHT - 32.0);
+    let bottom = TOP + BAR * bars.len() as f64;
+    let mut picture = picture(title, bottom + 26.0);
+    for value in across.decades() {
+        let x = across.at(value);
+        line(&mut picture, (x, TOP - 6.0), (x, bottom), 0.25);
+        let at = (x, bottom + 16.0);
+        text(&mut picture, at, "middle", INK, &grouped(value));
+    }
     for (nth, (name, value)) in bars.iter().enumerate() {
         let (colour, y) = (colour(name), TOP + BAR * nth as f64);
         let end = across.at(*value);

@@ -45,6 +45,7 @@ fn against(run: &mut Run, servers: &Servers, peer: &Driver, tasks: usize) -> Res
     };
     let cycles = peer.cycles(work)?;
     let each = cycles.used.div_f64(cycles.count.max(1.0));
+    // Cycles that ended somewhat after the time count too: in the peer's favour.
     let per_second = cycles.count / run.slice.as_secs_f64();
     let report = &mut run.report;
     report.note(&scene, peer.name, CPU, micros(each));
