@@ -51,5 +51,8 @@ pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
     if let Some(lost) = guards.iter().find(|guard| !guard.is_held()) {
         return Err(format!("{lost:?} was lost").into());
     }
+    for guard in guards {
+        guard.release().await?;
+    }
     Ok(())
 }
