@@ -7,24 +7,33 @@ use std::{
     io::{BufRead as _, BufReader, Lines},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
     time::Duration,
 };
 
-use crate::contender::Failure;
+use crate::{
+    contender::Failure,
+    sections::{Section, Sections},
+};
 
 /// A program that takes locks of one library.
 pub(crate) struct Driver {
     pub(crate) name: &'static str,
     command: Vec<PathBuf>,
-    /// Whether it makes a lock of several servers.
-    pub(crate) has_quorum: bool,
+    pub(crate) kind: Kind,
 }
 
-/// One stay in the lock, on the clock that all processes share.
-pub(crate) struct Section {
-    pub(crate) waiter: usize,
-    pub(crate) start: Duration,
-    pub(crate) end: Duration,
+/// What sort of lock it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    /// Whether it makes a lock of several servers.
+    pub(crate) has_quorum: bool,
+    /// Whether to start it takes longer than to measure it.
+    pub(crate) is_slow_to_start: bool,
 }
 
 /// What a process did in its cycles.
@@ -36,41 +45,65 @@ pub(crate) struct Cycles {
     pub(crate) p99: Duration,
 }
 
-/// How many tasks, and for how long.
+/// How many tasks, for how long, and how long each stays in the lock.
 #[derive(Clone, Copy)]
 pub(crate) struct Work<'a> {
     pub(crate) urls: &'a str,
     pub(crate) tasks: usize,
     pub(crate) time: Duration,
+    pub(crate) hold: Duration,
 }
 
 impl Driver {
-    /// This program, as such a driver.
-    pub(crate) fn ours() -> Result<Self, Failure> {
+    /// This program, as a driver of one of its own contenders.
+    pub(crate) fn ours(name: &'static str, contender: &str) -> Result<Self, Failure> {
         Ok(Self {
-            name: "lockguard",
-            command: vec![env::current_exe()?, "driver".into()],
-            has_quorum: true,
+            name,
+            command: vec![env::current_exe()?, "driver".into(), contender.into()],
+            kind: Kind {
+                has_quorum: true,
+                is_slow_to_start: false,
+            },
         })
+    }
+
+    /// The same driver, run by a program that watches it.
+    pub(crate) fn under(&self, watcher: Vec<PathBuf>) -> Self {
+        let mut command = watcher;
+        command.extend(self.command.iter().cloned());
+        Self { command, ..*self }
     }
 
     /// The drivers of other libraries whose tools are there; says which are
     /// not.
     pub(crate) fn peers() -> Vec<Self> {
-        let builds: [(&'static str, bool, Build); 4] = [
-            ("rslock", true, rslock),
-            ("Redsync", true, redsync),
-            ("node-redlock", true, node_redlock),
-            ("redis-py", false, redis_py),
+        let poller = Kind {
+            has_quorum: true,
+            is_slow_to_start: false,
+        };
+        let of_one_server = Kind {
+            has_quorum: false,
+            ..poller
+        };
+        let told_by_messages = Kind {
+            is_slow_to_start: true,
+            ..of_one_server
+        };
+        let builds: [(&'static str, Kind, Build); 5] = [
+            ("rslock", poller, rslock),
+            ("Redsync", poller, redsync),
+            ("node-redlock", poller, node_redlock),
+            ("redis-py", of_one_server, redis_py),
+            ("Redisson", told_by_messages, redisson),
         ];
         let mut peers = Vec::new();
-        for (name, has_quorum, build) in builds {
+        for (name, kind, build) in builds {
             eprintln!("building the driver of {name}");
             match build() {
                 Ok(command) => peers.push(Self {
                     name,
                     command,
-                    has_quorum,
+                    kind,
                 }),
                 Err(reason) => println!("{name} is not measured: {reason}"),
             }
@@ -78,14 +111,19 @@ impl Driver {
         peers
     }
 
+    /// Whether it makes a lock of so many servers.
+    pub(crate) fn is_able(&self, servers: usize) -> bool {
+        servers == 1 || self.kind.has_quorum
+    }
+
     /// Cycles of one process, each task on a key of its own.
     pub(crate) fn cycles(&self, work: Work<'_>) -> Result<Cycles, Failure> {
-        let mut running = vec![self.begin("cycle", work)?];
-        let line = start_all(&mut running)?
-            .pop()
-            .and_then(|mut lines| lines.next())
-            .ok_or("a driver that says nothing")??;
-        end_all(running)?;
+        let mut line = String::new();
+        let running = vec![self.begin("cycle", work)?];
+        work_all(running, work.time, |_, said| {
+            line = said;
+            Ok(())
+        })?;
         let numbers: Vec<u64> = line
             .split(' ')
             .filter_map(|word| word.parse().ok())
@@ -101,28 +139,6 @@ impl Driver {
         })
     }
 
-    /// All tasks of so many processes want one key; each waiter's sections.
-    pub(crate) fn handoff(
-        &self,
-        processes: usize,
-        work: Work<'_>,
-    ) -> Result<Vec<Vec<Section>>, Failure> {
-        let begin = |_| self.begin("handoff", work);
-        let mut running = (0..processes).map(begin).collect::<Result<Vec<_>, _>>()?;
-        let mut sections: Vec<Vec<Section>> = Vec::new();
-        sections.resize_with(processes * work.tasks, Vec::new);
-        for (process, lines) in start_all(&mut running)?.into_iter().enumerate() {
-            for line in lines {
-                let mut section = Section::parse(&line?)?;
-                section.waiter += process * work.tasks;
-                let own = sections.get_mut(section.waiter);
-                own.ok_or("a waiter too many")?.push(section);
-            }
-        }
-        end_all(running)?;
-        Ok(sections)
-    }
-
     fn begin(&self, mode: &str, work: Work<'_>) -> Result<Child, Failure> {
         let [program, arguments @ ..] = &self.command[..] else {
             return Err("a driver without a program".into());
@@ -132,6 +148,7 @@ impl Driver {
             .args(arguments)
             .args([mode, work.urls, "bench:wanted"]);
         command.args([work.tasks.to_string(), work.time.as_millis().to_string()]);
+        command.arg(work.hold.as_micros().to_string());
         Ok(command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -139,20 +156,98 @@ impl Driver {
     }
 }
 
-impl Section {
-    fn parse(line: &str) -> Result<Self, Failure> {
-        let numbers: Vec<u64> = line
-            .split(' ')
-            .filter_map(|word| word.parse().ok())
-            .collect();
-        let [waiter, start, end] = numbers[..] else {
-            return Err(format!("{line:?} is no section").into());
-        };
-        Ok(Self {
-            waiter: usize::try_from(waiter)?,
-            start: Duration::from_nanos(start),
-            end: Duration::from_nanos(end),
-        })
+/// All tasks of so many processes of each driver want one key.
+pub(crate) fn handoff(crowd: &[(&Driver, usize)], work: Work<'_>) -> Result<Sections, Failure> {
+    let mut running = Vec::new();
+    for (driver, processes) in crowd {
+        for _ in 0..*processes {
+            running.push(driver.begin("handoff", work)?);
+        }
+    }
+    let mut sections = Sections::of(running.len() * work.tasks);
+    work_all(running, work.time, |process, line| {
+        let mut section = parse(&line)?;
+        section.waiter += process * work.tasks;
+        if sections.push(section) {
+            Ok(())
+        } else {
+            Err("a waiter too many".into())
+        }
+    })?;
+    Ok(sections)
+}
+
+fn parse(line: &str) -> Result<Section, Failure> {
+    let numbers: Vec<u64> = line
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let [waiter, start, end] = numbers[..] else {
+        return Err(format!("{line:?} is no section").into());
+    };
+    Ok(Section {
+        waiter: usize::try_from(waiter)?,
+        start: Duration::from_nanos(start),
+        end: Duration::from_nanos(end),
+    })
+}
+
+/// How long after its time a driver may still be at it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Lets all work once all are connected, and takes what they say.
+///
+/// Whoever has not ended a while after its time is killed: libraries are known
+/// whose waiters take votes from each other for ever.
+fn work_all(
+    mut running: Vec<Child>,
+    time: Duration,
+    mut take: impl FnMut(usize, String) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let outputs = start_all(&mut running);
+    let running = Mutex::new(running);
+    let kill_all = &|| {
+        let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        for child in &mut *running {
+            let _ = child.kill();
+        }
+    };
+    let (done, end) = mpsc::channel::<()>();
+    let taken = thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            let is_late = end.recv_timeout(time + PATIENCE) == Err(RecvTimeoutError::Timeout);
+            if is_late {
+                kill_all();
+            }
+            is_late
+        });
+        let taken = outputs.and_then(|outputs| {
+            for (process, lines) in outputs.into_iter().enumerate() {
+                for line in lines {
+                    take(process, line?)?;
+                }
+            }
+            Ok(())
+        });
+        drop(done);
+        match watch.join() {
+            Ok(false) => taken,
+            _ => Err(format!("it was still at it {PATIENCE:?} after its time").into()),
+        }
+    });
+    if taken.is_err() {
+        kill_all();
+    }
+    let running = running.into_inner();
+    let mut is_well = true;
+    for mut child in running.unwrap_or_else(PoisonError::into_inner) {
+        is_well &= child.wait()?.success();
+    }
+    taken?;
+    if is_well {
+        Ok(())
+    } else {
+        Err("it failed".into())
     }
 }
 
@@ -168,15 +263,6 @@ fn start_all(running: &mut [Child]) -> Result<Vec<Lines<BufReader<ChildStdout>>>
         drop(child.stdin.take());
     }
     Ok(outputs)
-}
-
-fn end_all(running: Vec<Child>) -> Result<(), Failure> {
-    for mut child in running {
-        if !child.wait()?.success() {
-            return Err("a driver failed".into());
-        }
-    }
-    Ok(())
 }
 
 /// Builds a driver, and says how it is called.
@@ -220,6 +306,32 @@ fn redis_py() -> Result<Vec<PathBuf>, Failure> {
     Ok(vec![python, source("redis-py").join("driver.py")])
 }
 
+fn redisson() -> Result<Vec<PathBuf>, Failure> {
+    let place = built("redisson")?;
+    let sources = Path::new("src/main/java");
+    fs::create_dir_all(place.join(sources))?;
+    for file in [Path::new("pom.xml"), &sources.join("Driver.java")] {
+        fs::copy(source("redisson").join(file), place.join(file))?;
+    }
+    let mut maven = Command::new("mvn");
+    maven.args(["--quiet", "--batch-mode", "compile"]);
+    maven.args([
+        "dependency:copy-dependencies",
+        "-DoutputDirectory=target/libraries",
+    ]);
+    run(maven.current_dir(&place))?;
+    let target = place.join("target");
+    let mut classes = target.join("classes").into_os_string();
+    classes.push(":");
+    classes.push(target.join("libraries/*"));
+    Ok(vec![
+        "java".into(),
+        "-cp".into(),
+        classes.into(),
+        "Driver".into(),
+    ])
+}
+
 fn source(peer: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("peers")
@@ -235,12 +347,18 @@ fn built(peer: &str) -> Result<PathBuf, Failure> {
 }
 
 fn run(command: &mut Command) -> Result<(), Failure> {
-    // What it says belongs to the progress, not to the tables.
     let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{program}` ended with {status}").into()),
+    let ended = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
+    match ended {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            // Some say on their output why they failed.
+            eprintln!("{}", String::from_utf8_lossy(&output.stdout));
+            Err(format!("`{program}` ended with {}", output.status).into())
+        }
         Err(error) => Err(format!("`{program}`: {error}").into()),
     }
 }

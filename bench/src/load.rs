@@ -62,7 +62,7 @@ pub(crate) async fn run<C: Contender>(
 
 impl Outcome {
     pub(crate) fn per_second(&self) -> f64 {
-        self.count() / self.took.as_secs_f64()
+        self.cycles.len() as f64 / self.took.as_secs_f64()
     }
 
     /// The time that so large a share of the cycles took at most.
@@ -76,12 +76,12 @@ impl Outcome {
 
     /// Processor time of this process for one cycle.
     pub(crate) fn client(&self) -> Duration {
-        self.usage.client.div_f64(self.count().max(1.0))
+        self.usage.client.div_f64(self.each())
     }
 
     /// Processor time of all servers for one cycle.
     pub(crate) fn server(&self) -> Duration {
-        self.usage.servers.div_f64(self.count().max(1.0))
+        self.usage.servers.div_f64(self.each())
     }
 
     /// How much of a core each server used.
@@ -90,10 +90,25 @@ impl Outcome {
     }
 
     pub(crate) fn allocations(&self) -> f64 {
-        self.usage.allocations as f64 / self.count().max(1.0)
+        self.usage.allocations as f64 / self.each()
     }
 
-    fn count(&self) -> f64 {
-        self.cycles.len() as f64
+    /// How many cycles there were.
+    pub(crate) fn count(&self) -> usize {
+        self.cycles.len()
+    }
+
+    /// Processor time of this process for all of them.
+    pub(crate) fn used(&self) -> Duration {
+        self.usage.client
+    }
+
+    /// How often a thread of this process went to sleep in one cycle.
+    pub(crate) fn switches(&self) -> f64 {
+        self.usage.switches as f64 / self.each()
+    }
+
+    fn each(&self) -> f64 {
+        self.cycles.len().max(1) as f64
     }
 }

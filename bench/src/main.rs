@@ -5,6 +5,7 @@
 //! cargo xtask bench --quick     # everything, coarsely
 //! cargo xtask bench cycle       # one scene
 //! cargo xtask bench --plots docs/plots growth
+//! cargo xtask bench --markdown target/bench.md
 //! ```
 //!
 //! The servers are started here, on loopback.
@@ -26,26 +27,45 @@
 
 mod awake;
 mod contender;
+mod drive;
 mod driver;
 mod load;
+mod markdown;
 mod meter;
 mod numbers;
 mod plot;
 mod report;
 mod scenes;
+mod sections;
+mod targets;
 
-use std::{env, path::Path, process::ExitCode, time::Duration};
+use std::{
+    env, fs,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
 
 use crate::{
     awake::Awake,
     contender::Failure,
-    driver::Driver,
-    report::Report,
-    scenes::{Run, bad_node, cycle, growth, handoff, heap, memory, renewal},
+    driver::{Driver, Work},
+    scenes::{Run, bad_node, cycle, growth, handoff, heap, memory, mixed, renewal, system_calls},
+    targets::Target,
 };
 
-const SCENES: [&str; 7] = [
-    "cycle", "bad_node", "handoff", "renewal", "heap", "memory", "growth",
+const SCENES: [&str; 9] = [
+    "memory",
+    "cycle",
+    "system_calls",
+    "bad_node",
+    "handoff",
+    "mixed",
+    "renewal",
+    "heap",
+    "growth",
 ];
 
 fn main() -> ExitCode {
@@ -53,7 +73,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         ["spin"] => Awake::spin(),
-        ["driver", "handoff", urls, key, tasks, millis] => drive(urls, key, tasks, millis),
+        ["driver", contender, mode, ref rest @ ..] => drive(contender, mode, rest),
         ref words => bench(words),
     };
     match outcome {
@@ -65,9 +85,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn drive(urls: &str, key: &str, tasks: &str, millis: &str) -> Result<(), Failure> {
-    let time = Duration::from_millis(millis.parse()?);
-    runtime()?.block_on(handoff::drive(urls, key, tasks.parse()?, time))
+fn drive(contender: &str, mode: &str, rest: &[&str]) -> Result<(), Failure> {
+    let [urls, key, tasks, millis, hold] = rest[..] else {
+        return Err("CONTENDER MODE URLS KEY TASKS MILLIS HOLD".into());
+    };
+    let work = Work {
+        urls,
+        tasks: tasks.parse()?,
+        time: Duration::from_millis(millis.parse()?),
+        hold: Duration::from_micros(hold.parse()?),
+    };
+    runtime()?.block_on(drive::drive(contender, mode, key, work))
 }
 
 /// The same for everybody who is measured.
@@ -77,61 +105,82 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn bench(words: &[&str]) -> Result<(), Failure> {
-    let Wanted {
-        scenes,
-        is_quick,
-        plots,
-    } = Wanted::parse(words)?;
-    let is_wanted = |scene| scenes.is_empty() || scenes.contains(&scene);
-    let mut run = Run {
-        rounds: if is_quick { 3 } else { 7 },
-        slice: Duration::from_millis(if is_quick { 300 } else { 1000 }),
-        report: Report::default(),
-    };
-    let is_against_peers = is_wanted("cycle") || is_wanted("handoff");
-    let peers = if is_against_peers {
+    let wanted = Wanted::parse(words)?;
+    let mut run = Run::new(wanted.is_quick, wanted.rounds);
+    let machine = markdown::machine();
+    let peers = if ["cycle", "handoff", "mixed"]
+        .iter()
+        .any(|scene| wanted.has(scene))
+    {
         Driver::peers()
     } else {
         Vec::new()
     };
+    let start = Instant::now();
     let awake = Awake::begin();
+    println!("{machine}");
     println!(
         "{} cores are kept awake; {} rounds",
         awake.cores(),
         run.rounds
     );
-    if is_wanted("memory") {
-        memory::measure(&mut run)?;
-    }
-    runtime()?.block_on(async {
-        if is_wanted("cycle") {
-            cycle::measure(&mut run, 1, &peers).await?;
-            cycle::measure(&mut run, 5, &peers).await?;
-        }
-        if is_wanted("bad_node") {
-            bad_node::measure(&mut run).await?;
-        }
-        if is_wanted("handoff") {
-            handoff::measure(&mut run, &peers)?;
-        }
-        if is_wanted("renewal") {
-            renewal::measure(&mut run).await?;
-        }
-        if is_wanted("heap") {
-            heap::measure(&mut run).await?;
-        }
-        if is_wanted("growth") {
-            growth::measure(&mut run).await?;
-        }
-        Ok::<_, Failure>(())
-    })?;
+    measure(&mut run, &wanted, &peers)?;
+    drop(awake);
+    let report = &run.report;
     println!("\nmedian of the rounds, least…greatest, ratio to the first of each list");
-    println!("{}", run.report.text());
-    run.report.write_json(Path::new("target/bench.json"))?;
-    if let Some(directory) = plots {
-        plot::draw(&run.report, directory)?;
+    println!("{}", report.text());
+    let targets = targets::all(report);
+    println!("what was to be reached: target, measured (least…greatest)");
+    println!("{}", targets::text(&targets));
+    println!("it took {:.0} s", start.elapsed().as_secs_f64());
+    let json = json!({
+        "machine": machine,
+        "figures": report.json(),
+        "targets": targets.iter().map(Target::json).collect::<Vec<_>>(),
+    });
+    fs::write("target/bench.json", serde_json::to_string_pretty(&json)?)?;
+    if let Some(directory) = wanted.plots {
+        plot::draw(report, directory)?;
+    }
+    if let Some(file) = wanted.markdown {
+        let text = markdown::text(report, &targets, &machine, run.rounds);
+        fs::write(file, text)?;
     }
     Ok(())
+}
+
+fn measure(run: &mut Run, wanted: &Wanted<'_>, peers: &[Driver]) -> Result<(), Failure> {
+    if wanted.has("memory") {
+        memory::measure(run)?;
+    }
+    runtime()?.block_on(async {
+        if wanted.has("cycle") {
+            cycle::measure(run, 1, peers).await?;
+            cycle::measure(run, 5, peers).await?;
+        }
+        if wanted.has("system_calls") {
+            system_calls::measure(run)?;
+        }
+        if wanted.has("bad_node") {
+            bad_node::measure(run).await?;
+        }
+        if wanted.has("handoff") {
+            handoff::measure(run, peers)?;
+        }
+        if wanted.has("mixed") {
+            mixed::measure(run, peers)?;
+        }
+        if wanted.has("renewal") {
+            renewal::measure(run).await?;
+        }
+        if wanted.has("heap") {
+            heap::measure(run).await?;
+        }
+        if wanted.has("growth") {
+            growth::measure(run).await?;
+        }
+        Ok(())
+    })
 }
 
 /// What the command line asks for.
@@ -140,7 +189,10 @@ struct Wanted<'a> {
     /// None: all of them.
     scenes: Vec<&'a str>,
     is_quick: bool,
+    /// None: as many as the kind of run has.
+    rounds: Option<usize>,
     plots: Option<&'a Path>,
+    markdown: Option<&'a Path>,
 }
 
 impl<'a> Wanted<'a> {
@@ -150,9 +202,17 @@ impl<'a> Wanted<'a> {
         while let Some(word) = words.next() {
             match *word {
                 "--quick" => wanted.is_quick = true,
+                "--rounds" => {
+                    let rounds = words.next().ok_or("`--rounds` takes a number")?;
+                    wanted.rounds = Some(rounds.parse()?);
+                }
                 "--plots" => {
                     let directory = words.next().ok_or("`--plots` takes a directory")?;
                     wanted.plots = Some(Path::new(*directory));
+                }
+                "--markdown" => {
+                    let file = words.next().ok_or("`--markdown` takes a file")?;
+                    wanted.markdown = Some(Path::new(*file));
                 }
                 scene if SCENES.contains(&scene) => wanted.scenes.push(scene),
                 unknown => {
@@ -162,5 +222,9 @@ impl<'a> Wanted<'a> {
             }
         }
         Ok(wanted)
+    }
+
+    fn has(&self, scene: &str) -> bool {
+        self.scenes.is_empty() || self.scenes.contains(&scene)
     }
 }

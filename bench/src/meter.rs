@@ -1,6 +1,6 @@
 //! What a piece of work costs: processor time, allocations, time on the wall.
 
-use std::{alloc::System, fs, time::Duration};
+use std::{alloc::System, fs, io, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -15,6 +15,7 @@ pub(crate) struct Reading {
     servers: Duration,
     allocations: usize,
     bytes: isize,
+    switches: u64,
 }
 
 /// What was used between two readings.
@@ -27,6 +28,8 @@ pub(crate) struct Usage {
     pub(crate) allocations: usize,
     /// Bytes on the heap that were not there before.
     pub(crate) bytes: isize,
+    /// How often a thread of this process went to sleep.
+    pub(crate) switches: u64,
 }
 
 impl Reading {
@@ -39,6 +42,7 @@ impl Reading {
             servers: servers.iter().filter_map(|pid| running_time(*pid)).sum(),
             allocations: heap.allocations,
             bytes: bytes.cast_signed(),
+            switches: switches().unwrap_or_default(),
         }
     }
 
@@ -48,6 +52,7 @@ impl Reading {
             servers: self.servers.saturating_sub(before.servers),
             allocations: self.allocations.wrapping_sub(before.allocations),
             bytes: self.bytes.wrapping_sub(before.bytes),
+            switches: self.switches.saturating_sub(before.switches),
         }
     }
 }
@@ -61,6 +66,18 @@ fn clock(id: ClockId) -> Duration {
     let now = clock_gettime(id);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     Duration::from_secs(seconds) + Duration::from_nanos(now.tv_nsec.unsigned_abs())
+}
+
+/// Voluntary context switches of all threads of this process.
+fn switches() -> io::Result<u64> {
+    let mut sum = 0;
+    for thread in fs::read_dir("/proc/self/task")? {
+        let status = fs::read_to_string(thread?.path().join("status"))?;
+        let mut lines = status.lines();
+        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        sum += count.map_or(0, |count| count.trim().parse().unwrap_or_default());
+    }
+    Ok(sum)
 }
 
 /// How long the main thread of a process has run; a Redis server works on that

@@ -1,6 +1,6 @@
 //! Figures, round by round, and how they are shown.
 
-use std::{fmt::Write as _, fs, io, path::Path};
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -56,21 +56,53 @@ impl Report {
         &mut self.tables[at].figures
     }
 
+    /// One figure, round by round.
+    pub(crate) fn rounds(&self, scene: &str, contender: &str, what: &str) -> Option<&[f64]> {
+        Some(&self.table(scene)?.find(contender, what)?.rounds)
+    }
+
     /// The median of one figure.
     pub(crate) fn median(&self, scene: &str, contender: &str, what: &str) -> Option<f64> {
-        let table = self.tables.iter().find(|table| table.scene == scene)?;
-        let [median, ..] = spread(&table.find(contender, what)?.rounds);
+        let [median, ..] = spread(self.rounds(scene, contender, what)?);
         Some(median)
     }
 
+    /// What one has to what another has, in each round that both were in.
+    pub(crate) fn ratios(
+        &self,
+        scene: &str,
+        contender: &str,
+        base: &str,
+        what: &str,
+    ) -> Option<Vec<f64>> {
+        let values = self.rounds(scene, contender, what)?;
+        Some(ratios(values, self.rounds(scene, base, what)?))
+    }
+
+    /// Everybody who has this figure in the scene, in the order of the first
+    /// round.
+    pub(crate) fn contenders(&self, scene: &str, what: &str) -> Vec<&str> {
+        let figures = self.table(scene).map_or(&[][..], |table| &table.figures);
+        let with = figures.iter().filter(|figure| figure.what == what);
+        with.map(|figure| figure.contender.as_str()).collect()
+    }
+
+    pub(crate) fn scenes(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().map(|table| table.scene.as_str())
+    }
+
+    fn table(&self, scene: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.scene == scene)
+    }
+
     /// Tables as text: the median of the rounds, the least and the greatest,
-    /// and the ratio to the first contender.
+    /// and the median of each round's ratio to the first contender.
     pub(crate) fn text(&self) -> String {
         self.tables.iter().map(Table::text).collect()
     }
 
-    /// Writes all rounds as JSON.
-    pub(crate) fn write_json(&self, path: &Path) -> io::Result<()> {
+    /// All rounds of all figures.
+    pub(crate) fn json(&self) -> Value {
         let figures = self.tables.iter().flat_map(|table| {
             table.figures.iter().map(|figure| {
                 json!({
@@ -81,9 +113,13 @@ impl Report {
                 })
             })
         });
-        let text = serde_json::to_string_pretty(&figures.collect::<Vec<Value>>())?;
-        fs::write(path, text)
+        figures.collect()
     }
+}
+
+fn ratios(values: &[f64], bases: &[f64]) -> Vec<f64> {
+    let pairs = values.iter().zip(bases);
+    pairs.map(|(value, base)| value / base).collect()
 }
 
 impl Table {
@@ -108,17 +144,21 @@ impl Table {
         for what in whats {
             let _ = writeln!(text, "  {what}");
             let base = self.find(&first.contender, what);
-            let base = base.map(|figure| spread(&figure.rounds)[0]);
+            let base = base.map_or(&[][..], |figure| &figure.rounds);
             for figure in self.figures.iter().filter(|figure| figure.what == what) {
                 let [median, least, greatest] = spread(&figure.rounds);
-                let ratio = base.map_or(f64::NAN, |base| median / base);
+                let [ratio, ..] = spread(&ratios(&figure.rounds, base));
+                let ratio = if ratio.is_finite() {
+                    format!("{ratio:>8.2} ×")
+                } else {
+                    String::new()
+                };
                 let _ = writeln!(
                     text,
-                    "    {:<28} {:>10}  {:>21} {:>8.2} ×",
+                    "    {:<28} {:>10}  {:>21} {ratio}",
                     figure.contender,
                     number(median),
                     format!("{}…{}", number(least), number(greatest)),
-                    ratio,
                 );
             }
         }
@@ -127,8 +167,9 @@ impl Table {
 }
 
 /// Three digits that count.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
+        whole if whole.fract() == 0.0 => format!("{value:.0}"),
         large if large >= 100.0 => format!("{value:.0}"),
         middling if middling >= 10.0 => format!("{value:.1}"),
         small if small >= 1.0 => format!("{value:.2}"),

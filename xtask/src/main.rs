@@ -48,8 +48,9 @@ cargo xtask <command>
   loss   measure how long a body goes on after each loss of its lease
   model  search the models of the protocols further than the tests do
          (minutes, and a few GB of memory)
-  bench [--quick] [--plots DIRECTORY] [SCENE…]
-         measure lockguard against a user's own code on the redis crate
+  bench [--quick] [--rounds N] [--plots DIRECTORY] [--markdown FILE] [SCENE…]
+         measure lockguard against a user's own code on the redis crate and
+         against other libraries, and say which targets are met
   compile-cost
          measure what the attribute costs the compiler, and its futures
   help   show this

@@ -10,9 +10,11 @@ TTL = 10
 DELAY = 0.001
 
 
-async def cycle(client, name):
+async def cycle(client, name, hold=0):
     lock = client.lock(name, timeout=TTL, sleep=DELAY)
     await lock.acquire()
+    if hold:
+        await asyncio.sleep(hold)
     await lock.release()
 
 
@@ -29,10 +31,10 @@ async def each(tasks, millis, work):
     return await asyncio.gather(*(one(nth) for nth in range(tasks)))
 
 
-async def cycles(client, key, tasks, millis):
+async def cycles(client, key, tasks, millis, hold):
     async def work(nth):
         start = time.monotonic_ns()
-        await cycle(client, f"{key}:{nth}")
+        await cycle(client, f"{key}:{nth}", hold)
         return time.monotonic_ns() - start
 
     before = time.process_time_ns()
@@ -42,11 +44,13 @@ async def cycles(client, key, tasks, millis):
     print(f"cycles {len(times)} {used} {at(0.5)} {at(0.99)}")
 
 
-async def handoff(client, key, tasks, millis):
+async def handoff(client, key, tasks, millis, hold):
     async def work(nth):
         lock = client.lock(key, timeout=TTL, sleep=DELAY)
         await lock.acquire()
         start = time.monotonic_ns()
+        if hold:
+            await asyncio.sleep(hold)
         end = time.monotonic_ns()
         await lock.release()
         return nth, start, end
@@ -57,7 +61,7 @@ async def handoff(client, key, tasks, millis):
 
 
 async def main():
-    mode, urls, key, tasks, millis = sys.argv[1:]
+    mode, urls, key, tasks, millis, hold = sys.argv[1:]
     if "," in urls:
         sys.exit("redis-py's Lock is for one server")
     # Tasks wait for a connection instead of failing for lack of one.
@@ -67,7 +71,7 @@ async def main():
         print("connected", flush=True)
         await asyncio.to_thread(sys.stdin.read)
         run = cycles if mode == "cycle" else handoff
-        await run(client, key, int(tasks), int(millis))
+        await run(client, key, int(tasks), int(millis), int(hold) / 1e6)
 
 
 asyncio.run(main())

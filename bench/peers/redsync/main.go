@@ -30,14 +30,15 @@ type section struct{ nth, start, end int64 }
 func main() {
 	mode, urls, key := os.Args[1], os.Args[2], os.Args[3]
 	tasks, millis := number(os.Args[4]), number(os.Args[5])
+	hold := time.Duration(number(os.Args[6])) * time.Microsecond
 	locks := redsync.New(pools(urls)...)
 	warm(locks)
 	fmt.Println("connected")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if mode == "cycle" {
-		cycles(locks, key, tasks, millis)
+		cycles(locks, key, tasks, millis, hold)
 	} else {
-		handoff(locks, key, tasks, millis)
+		handoff(locks, key, tasks, millis, hold)
 	}
 }
 
@@ -58,12 +59,13 @@ func warm(locks *redsync.Redsync) {
 	check(err)
 }
 
-func cycles(locks *redsync.Redsync, key string, tasks, millis int64) {
+func cycles(locks *redsync.Redsync, key string, tasks, millis int64, hold time.Duration) {
 	before := clock(unix.CLOCK_PROCESS_CPUTIME_ID)
 	took := each(tasks, millis, func(nth int64) section {
 		start := clock(unix.CLOCK_MONOTONIC)
 		mutex := locks.NewMutex(fmt.Sprintf("%s:%d", key, nth), redsync.WithExpiry(ttl))
 		check(mutex.Lock())
+		stay(hold)
 		_, err := mutex.Unlock()
 		check(err)
 		return section{nth, start, clock(unix.CLOCK_MONOTONIC)}
@@ -78,12 +80,13 @@ func cycles(locks *redsync.Redsync, key string, tasks, millis int64) {
 	fmt.Printf("cycles %d %d %d %d\n", len(times), used, at(0.5), at(0.99))
 }
 
-func handoff(locks *redsync.Redsync, key string, tasks, millis int64) {
+func handoff(locks *redsync.Redsync, key string, tasks, millis int64, hold time.Duration) {
 	had := each(tasks, millis, func(nth int64) section {
 		mutex := locks.NewMutex(key, redsync.WithExpiry(ttl),
 			redsync.WithTries(1<<30), redsync.WithRetryDelay(delay))
 		check(mutex.LockContext(context.Background()))
 		start := clock(unix.CLOCK_MONOTONIC)
+		stay(hold)
 		end := clock(unix.CLOCK_MONOTONIC)
 		_, err := mutex.Unlock()
 		check(err)
@@ -117,6 +120,12 @@ func each(tasks, millis int64, work func(nth int64) section) []section {
 	}
 	group.Wait()
 	return all
+}
+
+func stay(hold time.Duration) {
+	if hold > 0 {
+		time.Sleep(hold)
+	}
 }
 
 func clock(id int32) int64 {

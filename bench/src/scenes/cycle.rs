@@ -1,6 +1,6 @@
 //! What a cycle costs: acquire and release of a key that nobody else wants.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use lockguard::LockManager;
 use lockguard_tests::{Server, Servers};
@@ -9,10 +9,11 @@ use crate::{
     contender::{Contender, Failure, Floor, InBackground, Lockguard, QuorumFloor},
     driver::{Driver, Work},
     load::{self, Outcome},
-    scenes::{Run, micros},
+    scenes::{CPU, FLOOR, IN_BACKGROUND, OURS, P50, P99, Run, THROUGHPUT, many, micros},
 };
 
-const TASKS: [usize; 3] = [1, 64, 1000];
+pub(crate) const TASKS: [usize; 3] = [1, 64, 1000];
+pub(crate) const BUSY: &str = "share of a core, each server";
 
 /// Cycles at 1, 64 and 1,000 tasks, against the floor.
 pub(crate) async fn measure(run: &mut Run, nodes: usize, peers: &[Driver]) -> Result<(), Failure> {
@@ -29,27 +30,29 @@ pub(crate) async fn measure(run: &mut Run, nodes: usize, peers: &[Driver]) -> Re
     }
 }
 
+pub(crate) fn scene(nodes: usize, tasks: usize) -> String {
+    format!("cycle, {}, {}", many(nodes, "node"), many(tasks, "task"))
+}
+
 /// Cycles of another library, in processes of its own.
 fn against(run: &mut Run, servers: &Servers, peer: &Driver, tasks: usize) -> Result<(), Failure> {
-    let (scene, urls) = (scene(servers, tasks), servers.urls());
+    let (scene, urls) = (scene(servers.len(), tasks), servers.urls());
     let work = Work {
         urls: &urls,
         tasks,
         time: run.slice,
+        hold: Duration::ZERO,
     };
     let cycles = peer.cycles(work)?;
     let each = cycles.used.div_f64(cycles.count.max(1.0));
+    // Cycles that ended somewhat after the time count too: in the peer's favour.
     let per_second = cycles.count / run.slice.as_secs_f64();
     let report = &mut run.report;
-    report.note(&scene, peer.name, "client CPU a cycle, µs", micros(each));
-    report.note(&scene, peer.name, "p50, µs", micros(cycles.p50));
-    report.note(&scene, peer.name, "p99, µs", micros(cycles.p99));
-    report.note(&scene, peer.name, "cycles a second", per_second);
+    report.note(&scene, peer.name, CPU, micros(each));
+    report.note(&scene, peer.name, P50, micros(cycles.p50));
+    report.note(&scene, peer.name, P99, micros(cycles.p99));
+    report.note(&scene, peer.name, THROUGHPUT, per_second);
     Ok(())
-}
-
-fn scene(servers: &Servers, tasks: usize) -> String {
-    format!("cycle, {} nodes, {tasks} tasks", servers.len())
 }
 
 async fn rounds(
@@ -62,20 +65,26 @@ async fn rounds(
 ) -> Result<(), Failure> {
     let pids: Vec<u32> = servers.iter().map(Server::pid).collect();
     for tasks in TASKS {
-        let scene = scene(servers, tasks);
+        let scene = scene(servers.len(), tasks);
         load::run(floor, tasks, run.slice / 4, &pids).await?;
         load::run(ours, tasks, run.slice / 4, &pids).await?;
         for round in 0..run.rounds {
             run.progress(&scene, round);
             let outcome = load::run(floor, tasks, run.slice, &pids).await?;
-            note(run, &scene, "floor", &outcome, servers);
+            note(run, &scene, FLOOR, &outcome, servers);
             let outcome = load::run(ours, tasks, run.slice, &pids).await?;
-            note(run, &scene, "lockguard", &outcome, servers);
+            note(run, &scene, OURS, &outcome, servers);
             let outcome = load::run(detached, tasks, run.slice, &pids).await?;
-            note(run, &scene, "lockguard, in background", &outcome, servers);
-            let able = |peer: &&Driver| servers.len() == 1 || peer.has_quorum;
-            for peer in peers.iter().filter(able) {
-                against(run, servers, peer, tasks)?;
+            note(run, &scene, IN_BACKGROUND, &outcome, servers);
+            if run.has_peers(round) {
+                for peer in peers.iter().filter(|peer| peer.is_able(servers.len())) {
+                    if run.has_given_up(&scene, peer.name) {
+                        continue;
+                    }
+                    if let Err(reason) = against(run, servers, peer, tasks) {
+                        run.give_up(&scene, peer.name, &reason);
+                    }
+                }
             }
         }
     }
@@ -83,32 +92,10 @@ async fn rounds(
 }
 
 fn note(run: &mut Run, scene: &str, contender: &str, outcome: &Outcome, servers: &Servers) {
-    let report = &mut run.report;
-    report.note(
-        scene,
-        contender,
-        "client CPU a cycle, µs",
-        micros(outcome.client()),
-    );
-    report.note(scene, contender, "p50, µs", micros(outcome.quantile(0.5)));
-    report.note(scene, contender, "p99, µs", micros(outcome.quantile(0.99)));
-    report.note(scene, contender, "cycles a second", outcome.per_second());
-    report.note(
-        scene,
-        contender,
-        "servers' CPU a cycle, µs",
-        micros(outcome.server()),
-    );
-    report.note(
-        scene,
-        contender,
-        "share of a core, each server",
-        outcome.busy(servers.len()),
-    );
-    report.note(
-        scene,
-        contender,
-        "allocations a cycle",
-        outcome.allocations(),
-    );
+    run.note_load(scene, contender, outcome);
+    let mut also = |what, value| run.report.note(scene, contender, what, value);
+    also("servers' CPU a cycle, µs", micros(outcome.server()));
+    also(BUSY, outcome.busy(servers.len()));
+    also("allocations a cycle", outcome.allocations());
+    also("context switches a cycle", outcome.switches());
 }

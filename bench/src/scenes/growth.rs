@@ -6,9 +6,9 @@ use lockguard::LockManager;
 use lockguard_tests::{Server, Servers};
 
 use crate::{
-    contender::{Failure, Lockguard},
+    contender::{Contender, Failure, Floor, Lockguard, QuorumFloor},
     load,
-    scenes::{Run, micros},
+    scenes::{FLOOR, OURS, Run, many, micros},
 };
 
 pub(crate) const TASKS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -30,30 +30,38 @@ impl Axis {
     }
 
     pub(crate) fn scene(self, step: usize) -> String {
-        format!("growth, {step} {}", self.name())
+        let of = self.name().trim_end_matches('s');
+        format!("growth, {}", many(step, of))
     }
 }
 
 /// So many tasks where it is the nodes that grow.
 const MANY: usize = 64;
 
-/// One to ten thousand tasks on one node; one to nine nodes.
+/// One to ten thousand tasks on one node; one to nine nodes; the floor beside.
 pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
     let mut stages = Vec::new();
     for nodes in NODES {
         let servers = Servers::start(nodes);
-        let ours = Lockguard(LockManager::connect(servers.urls()).await?);
-        stages.push((servers, Arc::new(ours)));
+        let urls = servers.urls();
+        let ours = Arc::new(Lockguard(LockManager::connect(&urls).await?));
+        let floor = Arc::new(QuorumFloor::connect(&urls).await?);
+        stages.push((servers, ours, floor));
     }
+    let server = Servers::start(1);
+    let ours = Arc::new(Lockguard(LockManager::connect(server.urls()).await?));
+    let floor = Arc::new(Floor::connect(&server.urls()).await?);
     for round in 0..run.rounds {
         run.progress("growth", round);
-        for (servers, ours) in &stages {
-            note(run, &Axis::Nodes.scene(servers.len()), servers, ours, MANY).await?;
+        for (servers, ours, floor) in &stages {
+            let scene = Axis::Nodes.scene(servers.len());
+            note(run, &scene, servers, FLOOR, floor, MANY).await?;
+            note(run, &scene, servers, OURS, ours, MANY).await?;
         }
-        if let Some((server, ours)) = stages.first() {
-            for tasks in TASKS {
-                note(run, &Axis::Tasks.scene(tasks), server, ours, tasks).await?;
-            }
+        for tasks in TASKS {
+            let scene = Axis::Tasks.scene(tasks);
+            note(run, &scene, &server, FLOOR, &floor, tasks).await?;
+            note(run, &scene, &server, OURS, &ours, tasks).await?;
         }
     }
     Ok(())
@@ -63,25 +71,15 @@ async fn note(
     run: &mut Run,
     scene: &str,
     servers: &Servers,
-    ours: &Arc<Lockguard>,
+    name: &str,
+    contender: &Arc<impl Contender>,
     tasks: usize,
 ) -> Result<(), Failure> {
     let pids: Vec<u32> = servers.iter().map(Server::pid).collect();
-    let outcome = load::run(ours, tasks, run.slice, &pids).await?;
-    let report = &mut run.report;
-    report.note(
-        scene,
-        "lockguard",
-        "client CPU a cycle, µs",
-        micros(outcome.client()),
-    );
-    report.note(
-        scene,
-        "lockguard",
-        "servers' CPU a cycle, µs",
-        micros(outcome.server()),
-    );
-    report.note(scene, "lockguard", "p50, µs", micros(outcome.quantile(0.5)));
-    report.note(scene, "lockguard", "cycles a second", outcome.per_second());
+    let outcome = load::run(contender, tasks, run.slice, &pids).await?;
+    run.note_load(scene, name, &outcome);
+    let server = micros(outcome.server());
+    run.report
+        .note(scene, name, "servers' CPU a cycle, µs", server);
     Ok(())
 }

@@ -1,69 +1,73 @@
 //! How long a lock that is waited for lies idle between two owners.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
-use lockguard::LockManager;
 use lockguard_tests::{Server, Servers};
 
 use crate::{
     contender::Failure,
-    driver::{Driver, Section, Work},
-    meter::monotonic,
-    numbers::{jain, quantile},
-    scenes::{Run, micros},
+    driver::{self, Driver, Work},
+    scenes::{OURS, OVERLAPS, Run, many, micros},
+    sections::Sections,
 };
 
-const TTL: Duration = Duration::from_secs(2);
+pub(crate) const MEAN: &str = "hand-off mean, µs";
+pub(crate) const COMMANDS: &str = "commands a section and node, those in scripts too";
+pub(crate) const JAIN: &str = "Jain's index";
+pub(crate) const STARVED: &str = "starved waiters";
+
+/// The one peer that does not poll.
+pub(crate) const TOLD: &str = "Redisson";
 
 /// Who waits: so many processes, so many tasks in each.
 #[derive(Clone, Copy)]
-struct Crowd {
-    nodes: usize,
+pub(crate) struct Crowd {
+    pub(crate) nodes: usize,
     processes: usize,
     tasks: usize,
 }
 
-const CROWDS: [Crowd; 5] = [
+const fn crowd(nodes: usize, processes: usize, tasks: usize) -> Crowd {
     Crowd {
-        nodes: 1,
-        processes: 16,
-        tasks: 1,
-    },
-    Crowd {
-        nodes: 5,
-        processes: 16,
-        tasks: 1,
-    },
-    Crowd {
-        nodes: 1,
-        processes: 1,
-        tasks: 256,
-    },
-    Crowd {
-        nodes: 1,
-        processes: 16,
-        tasks: 16,
-    },
-    Crowd {
-        nodes: 5,
-        processes: 16,
-        tasks: 16,
-    },
+        nodes,
+        processes,
+        tasks,
+    }
+}
+
+/// 16 and 256 waiters, in one process and in several, on 1 and 5 nodes.
+pub(crate) const CROWDS: [Crowd; 8] = [
+    crowd(1, 16, 1),
+    crowd(5, 16, 1),
+    crowd(1, 1, 16),
+    crowd(5, 1, 16),
+    crowd(1, 16, 16),
+    crowd(5, 16, 16),
+    crowd(1, 1, 256),
+    crowd(5, 1, 256),
 ];
 
 /// A closed loop: whoever has had the lock asks for it again.
 pub(crate) fn measure(run: &mut Run, peers: &[Driver]) -> Result<(), Failure> {
-    let ours = Driver::ours()?;
+    let ours = Driver::ours(OURS, "lockguard")?;
     for crowd in CROWDS {
         let servers = Servers::start(crowd.nodes);
         for round in 0..run.rounds {
             run.progress(&crowd.scene(), round);
             one(run, crowd, &servers, &ours)?;
-            // Where all wait in one process, peers wait as everywhere.
-            let is_comparable =
-                |peer: &&Driver| crowd.tasks == 1 && (crowd.nodes == 1 || peer.has_quorum);
-            for peer in peers.iter().filter(is_comparable) {
-                one(run, crowd, &servers, peer)?;
+            // Elsewhere peers wait as they do there.
+            if crowd.is_of_processes() && run.has_peers(round) {
+                for peer in peers.iter().filter(|peer| peer.is_able(crowd.nodes)) {
+                    let is_too_slow = run.is_quick && peer.kind.is_slow_to_start;
+                    if is_too_slow || run.has_given_up(&crowd.scene(), peer.name) {
+                        continue;
+                    }
+                    if let Err(reason) = one(run, crowd, &servers, peer) {
+                        run.give_up(&crowd.scene(), peer.name, &reason);
+                        // What it leaves would be in the way of the next.
+                        servers.iter().for_each(Server::flush);
+                    }
+                }
             }
         }
     }
@@ -71,14 +75,26 @@ pub(crate) fn measure(run: &mut Run, peers: &[Driver]) -> Result<(), Failure> {
 }
 
 impl Crowd {
-    fn scene(self) -> String {
-        let Self {
-            nodes,
-            processes,
-            tasks,
-        } = self;
-        let waiters = processes * tasks;
-        format!("hand-off, {nodes} nodes, {waiters} waiters in {processes} processes")
+    pub(crate) fn scene(self) -> String {
+        format!("hand-off, {}", self.text())
+    }
+
+    pub(crate) fn text(self) -> String {
+        let processes = match self.processes {
+            1 => "one process".to_owned(),
+            several => format!("{several} processes"),
+        };
+        let nodes = many(self.nodes, "node");
+        format!("{} waiters in {processes}, {nodes}", self.waiters())
+    }
+
+    pub(crate) fn waiters(self) -> usize {
+        self.processes * self.tasks
+    }
+
+    /// Whether each process has one waiter.
+    pub(crate) fn is_of_processes(self) -> bool {
+        self.tasks == 1
     }
 }
 
@@ -89,102 +105,26 @@ fn one(run: &mut Run, crowd: Crowd, servers: &Servers, driver: &Driver) -> Resul
         urls: &urls,
         tasks: crowd.tasks,
         time: run.slice,
+        hold: Duration::ZERO,
     };
-    let sections = driver.handoff(crowd.processes, work)?;
+    let sections = driver::handoff(&[(driver, crowd.processes)], work)?;
     let asked: u64 = servers.iter().map(commands).sum::<u64>() - before;
-    note(
-        run,
-        &crowd.scene(),
-        driver.name,
-        &sections,
-        asked as f64 / crowd.nodes as f64,
-    );
+    let asked = asked as f64 / crowd.nodes as f64 / sections.count().max(1) as f64;
+    note(run, &crowd.scene(), driver.name, &sections, asked);
     Ok(())
 }
 
-fn note(run: &mut Run, scene: &str, name: &str, sections: &[Vec<Section>], commands: f64) {
-    let counts: Vec<f64> = sections.iter().map(|own| own.len() as f64).collect();
-    let starved = sections.iter().filter(|own| own.is_empty()).count();
-    let mut all: Vec<&Section> = sections.iter().flatten().collect();
-    all.sort_unstable_by_key(|section| section.start);
-    let mut gaps = Vec::new();
-    let mut overlaps = 0.0;
-    for pair in all.windows(2) {
-        let [one, next] = pair else { continue };
-        match next.start.checked_sub(one.end) {
-            None => overlaps += 1.0,
-            Some(gap) if one.waiter != next.waiter => gaps.push(gap),
-            Some(_) => {}
-        }
-    }
-    gaps.sort_unstable();
-    let mean = gaps
-        .iter()
-        .sum::<Duration>()
-        .div_f64((gaps.len() as f64).max(1.0));
-    let report = &mut run.report;
-    report.note(scene, name, "hand-off mean, µs", micros(mean));
-    report.note(
-        scene,
-        name,
-        "hand-off p50, µs",
-        micros(quantile(&gaps, 0.5)),
-    );
-    report.note(
-        scene,
-        name,
-        "hand-off p99, µs",
-        micros(quantile(&gaps, 0.99)),
-    );
-    report.note(scene, name, "hand-offs", gaps.len() as f64);
-    report.note(
-        scene,
-        name,
-        "commands a section and node",
-        commands / all.len() as f64,
-    );
-    report.note(scene, name, "Jain's index", jain(&counts));
-    report.note(scene, name, "starved waiters", starved as f64);
-    report.note(scene, name, "overlaps", overlaps);
-}
-
-/// What our own driver does in its process: waits for the sign, competes, and
-/// prints when it had the lock.
-pub(crate) async fn drive(
-    urls: &str,
-    key: &str,
-    tasks: usize,
-    time: Duration,
-) -> Result<(), Failure> {
-    let manager = LockManager::connect(urls).await?;
-    println!("connected");
-    let wait = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-    tokio::task::spawn_blocking(wait).await??;
-    let end = monotonic() + time;
-    let waiters: Vec<_> = (0..tasks)
-        .map(|nth| {
-            let request = manager.lock(key, TTL).wait(time * 4);
-            tokio::spawn(async move {
-                let mut sections = Vec::new();
-                while monotonic() < end {
-                    let guard = request.clone().acquire().await?;
-                    let start = monotonic();
-                    let section = (nth, start.as_nanos(), monotonic().as_nanos());
-                    guard.release().await?;
-                    sections.push(section);
-                }
-                Ok::<_, Failure>(sections)
-            })
-        })
-        .collect();
-    let mut output = std::io::BufWriter::new(std::io::stdout());
-    for waiter in waiters {
-        for (nth, start, end) in waiter.await?? {
-            writeln!(output, "{nth} {start} {end}")?;
-        }
-    }
-    output.flush()?;
-    Ok(())
+fn note(run: &mut Run, scene: &str, name: &str, sections: &Sections, asked: f64) {
+    let passing = sections.passing();
+    let mut note = |what, value| run.report.note(scene, name, what, value);
+    note(MEAN, micros(passing.mean()));
+    note("hand-off p50, µs", micros(passing.quantile(0.5)));
+    note("hand-off p99, µs", micros(passing.quantile(0.99)));
+    note("hand-offs", passing.count() as f64);
+    note(COMMANDS, asked);
+    note(JAIN, sections.jain());
+    note(STARVED, sections.starved() as f64);
+    note(OVERLAPS, passing.overlaps as f64);
 }
 
 fn commands(server: &Server) -> u64 {

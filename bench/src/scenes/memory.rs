@@ -6,6 +6,10 @@ use lockguard::{LockError, LockManager, distributed_lock};
 
 use crate::{contender::Failure, meter::Reading, scenes::Run};
 
+pub(crate) const SCENE: &str = "in memory, annotated call, 1 task";
+pub(crate) const ANNOTATED: &str = "annotated";
+pub(crate) const TIME: &str = "time a call, ns";
+
 const CALLS: u32 = 200_000;
 
 /// Enough keys that none is hot, few enough that all stay in the cache.
@@ -23,23 +27,21 @@ async fn plain(seat: u64) -> Result<u64, LockError> {
 
 /// One task on one thread, nobody waiting.
 pub(crate) fn measure(run: &mut Run) -> Result<(), Failure> {
-    let scene = "in memory, annotated call, 1 task";
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
     let manager = LockManager::memory();
     runtime.block_on(lockguard::scope(manager, async {
         for round in 0..run.rounds {
-            run.progress(scene, round);
+            run.progress(SCENE, round);
             let (nanos, allocations) = calls(async |seat| annotated(seat).await).await?;
+            run.report.note(SCENE, ANNOTATED, TIME, nanos);
             run.report
-                .note(scene, "annotated", "time a call, ns", nanos);
-            run.report
-                .note(scene, "annotated", "allocations a call", allocations);
+                .note(SCENE, ANNOTATED, "allocations a call", allocations);
             let (nanos, allocations) = calls(async |seat| plain(seat).await).await?;
-            run.report.note(scene, "plain", "time a call, ns", nanos);
+            run.report.note(SCENE, "plain", TIME, nanos);
             run.report
-                .note(scene, "plain", "allocations a call", allocations);
+                .note(SCENE, "plain", "allocations a call", allocations);
         }
         Ok(())
     }))

@@ -18,33 +18,43 @@ type Failure = Box<dyn Error + Send + Sync>;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
     let words: Vec<String> = env::args().skip(1).collect();
-    let [mode, urls, key, tasks, millis] = &words[..] else {
-        return Err("MODE URLS KEY TASKS MILLIS".into());
+    let [mode, urls, key, tasks, millis, hold] = &words[..] else {
+        return Err("MODE URLS KEY TASKS MILLIS HOLD".into());
     };
     let mut locks = LockManager::new(urls.split(',').collect());
     locks.set_retry(u32::MAX, DELAY);
-    cycle(&locks, &format!("warm:{}", std::process::id())).await?;
+    let hold = Duration::from_micros(hold.parse()?);
+    cycle(&locks, &format!("warm:{}", std::process::id()), hold).await?;
     println!("connected");
     tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
     let (tasks, millis) = (tasks.parse()?, millis.parse()?);
     if mode == "cycle" {
-        cycles(&locks, key, tasks, millis).await
+        cycles(&locks, key, tasks, millis, hold).await
     } else {
-        handoff(&locks, key, tasks, millis).await
+        handoff(&locks, key, tasks, millis, hold).await
     }
 }
 
-async fn cycle(locks: &LockManager, key: &str) -> Result<(u64, u64), Failure> {
+async fn cycle(locks: &LockManager, key: &str, hold: Duration) -> Result<(u64, u64), Failure> {
     let lock = locks.lock(key, TTL).await.map_err(|error| error.to_string())?;
     let start = now(ClockId::Monotonic);
+    if !hold.is_zero() {
+        tokio::time::sleep(hold).await;
+    }
     let end = now(ClockId::Monotonic);
     locks.unlock(&lock).await;
     Ok((start, end))
 }
 
-async fn cycles(locks: &LockManager, key: &str, tasks: usize, millis: u64) -> Result<(), Failure> {
+async fn cycles(
+    locks: &LockManager,
+    key: &str,
+    tasks: usize,
+    millis: u64,
+    hold: Duration,
+) -> Result<(), Failure> {
     let before = now(ClockId::ProcessCPUTime);
-    let all = each(locks, tasks, millis, move |nth| format!("{key}:{nth}")).await?;
+    let all = each(locks, tasks, millis, hold, move |nth| format!("{key}:{nth}")).await?;
     let used = now(ClockId::ProcessCPUTime) - before;
     let mut times: Vec<u64> = all.iter().map(|section| section.took).collect();
     times.sort_unstable();
@@ -53,9 +63,15 @@ async fn cycles(locks: &LockManager, key: &str, tasks: usize, millis: u64) -> Re
     Ok(())
 }
 
-async fn handoff(locks: &LockManager, key: &str, tasks: usize, millis: u64) -> Result<(), Failure> {
+async fn handoff(
+    locks: &LockManager,
+    key: &str,
+    tasks: usize,
+    millis: u64,
+    hold: Duration,
+) -> Result<(), Failure> {
     let mut output = io::BufWriter::new(io::stdout());
-    for section in each(locks, tasks, millis, |_| key.to_owned()).await? {
+    for section in each(locks, tasks, millis, hold, |_| key.to_owned()).await? {
         writeln!(output, "{} {} {}", section.nth, section.start, section.end)?;
     }
     output.flush()?;
@@ -74,6 +90,7 @@ async fn each(
     locks: &LockManager,
     tasks: usize,
     millis: u64,
+    hold: Duration,
     key: impl Fn(usize) -> String,
 ) -> Result<Vec<Section>, Failure> {
     let over = now(ClockId::Monotonic) + millis * 1_000_000;
@@ -84,7 +101,7 @@ async fn each(
                 let mut own = Vec::new();
                 let mut asked = now(ClockId::Monotonic);
                 while asked < over {
-                    let (start, end) = cycle(&locks, &key).await?;
+                    let (start, end) = cycle(&locks, &key, hold).await?;
                     let after = now(ClockId::Monotonic);
                     let took = after - asked;
                     own.push(Section { nth, start, end, took });
