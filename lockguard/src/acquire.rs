@@ -128,16 +128,11 @@ pub(crate) struct Undo {
 }
 
 impl Undo {
-    pub(crate) fn arm(
-        core: &Arc<Core>,
-        keys: &LockKeys,
-        token: &OwnerToken,
-        ttl: Duration,
-    ) -> Self {
+    pub(crate) fn arm(core: &Arc<Core>, keys: &LockKeys, token: OwnerToken, ttl: Duration) -> Self {
         Self {
             core: Arc::clone(core),
             keys: keys.clone(),
-            token: token.clone(),
+            token,
             ttl,
             waiter: None,
             is_armed: true,
@@ -197,12 +192,11 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         want.terms.max_hold,
     );
     lease.ends_with(epoch);
-    let key = lease.key().clone();
     let holding = Holding::new(lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
     // One that is refused gives them back at once.
-    LockGuard::enter(core, holding).map_err(|_refused| LockError::draining(&key))
+    LockGuard::enter(core, holding).map_err(|refused| LockError::draining(refused.key()))
 }
 
 /// Takes the keys, or says why not.
@@ -497,7 +491,7 @@ impl<'a> Contest<'a> {
         } else {
             self.begun
         };
-        let mut undo = Undo::arm(self.core, &self.want.keys, &token, self.want.ttl);
+        let mut undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
         // whatever it does.
         let longest = longest_attempt(self.want.ttl);
