@@ -128,16 +128,11 @@ pub(crate) struct Undo {
 }
 
 impl Undo {
-    pub(crate) fn arm(
-        core: &Arc<Core>,
-        keys: &LockKeys,
-        token: &OwnerToken,
-        ttl: Duration,
-    ) -> Self {
+    pub(crate) fn arm(core: &Arc<Core>, keys: &LockKeys, token: OwnerToken, ttl: Duration) -> Self {
         Self {
             core: Arc::clone(core),
             keys: keys.clone(),
-            token: token.clone(),
+            token,
             ttl,
             waiter: None,
             is_armed: true,
@@ -197,12 +192,11 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         want.terms.max_hold,
     );
     lease.ends_with(epoch);
-    let key = lease.key().clone();
     let holding = Holding::new(lease, token, want.ttl, want.terms, places);
     // From here on the guard gives the keys back.
     undo.disarm();
     // One that is refused gives them back at once.
-    LockGuard::enter(core, holding).map_err(|_refused| LockError::draining(&key))
+    LockGuard::enter(core, holding).map_err(|refused| LockError::draining(refused.key()))
 }
 
 /// Takes the keys, or says why not.
@@ -238,19 +232,27 @@ async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
 /// As [`take`], without an eye on drains.
 async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
     let mut contest = Contest::new(core, want, places);
-    let _turn = match contest.line_up().await {
+    // Whoever waits boxes what it waits for, so that those who do not, most of
+    // all, have a small future.
+    let lined = match contest.line_up_at_once() {
+        Some(lined) => lined,
+        None => Box::pin(contest.line_up()).await,
+    };
+    let _turn = match lined {
         Lined::Turn(turn) => turn,
         Lined::Granted(grant) => return Ok(grant),
     };
     loop {
-        if let Some(grant) = contest.wait_for_local_holders().await? {
+        if contest.is_behind_local_holders()
+            && let Some(grant) = Box::pin(contest.wait_for_local_holders()).await?
+        {
             return Ok(grant);
         }
         match contest.attempt().await? {
             Attempt::Granted(grant) => return Ok(grant),
             _ if contest.steps_into_line() => {}
-            Attempt::Busy(holder) => contest.pause_busy(holder).await?,
-            Attempt::Split => contest.pause_split().await?,
+            Attempt::Busy(holder) => Box::pin(contest.pause_busy(holder)).await?,
+            Attempt::Split => Box::pin(contest.pause_split()).await?,
         }
     }
 }
@@ -353,12 +355,18 @@ impl<'a> Contest<'a> {
         matches!(self.want.patience, Patience::Wait(wait) if !wait.is_zero())
     }
 
+    /// As [`line_up`](Self::line_up), where there is nobody to wait for.
+    fn line_up_at_once(&self) -> Option<Lined<'a>> {
+        if !self.is_in_line() || self.want.keys.are_several() {
+            return Some(Lined::Turn(None));
+        }
+        let turn = self.places.turn_at_once()?;
+        Some(Lined::Turn(Some(turn)))
+    }
+
     /// Waits for the turn, or until a lease of ours hands the key on; without
     /// either the caller looks all the same.
     async fn line_up(&mut self) -> Lined<'a> {
-        if !self.is_in_line() {
-            return Lined::Turn(None);
-        }
         let places = self.places;
         let mut turn = pin!(places.turn());
         let first = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await;
@@ -393,18 +401,23 @@ impl<'a> Contest<'a> {
 
     /// While a lease of ours holds one of the keys the servers need not be
     /// asked: its release wakes us, or hands the key on.
-    async fn wait_for_local_holders(&mut self) -> Result<Option<Grant>, LockError> {
+    fn is_behind_local_holders(&self) -> bool {
         if !self.is_in_line() || self.core.background.is_homeless() {
-            return Ok(None);
+            return false;
         }
         // The servers tell us of that release as of any other, and reserve the
         // key for us.
         let is_entered = self.line.as_ref().is_some_and(InLine::is_entered);
         if is_entered && !self.want.keys.are_several() {
-            return Ok(None);
+            return false;
         }
+        self.places.look();
+        self.granted.is_some() || self.places.have_local_holder()
+    }
+
+    /// See [`is_behind_local_holders`](Self::is_behind_local_holders).
+    async fn wait_for_local_holders(&mut self) -> Result<Option<Grant>, LockError> {
         let places = self.places;
-        places.look();
         for place in places.iter() {
             let mut unseen = None;
             // Asked again after each wait: the holder may have been renewed,
@@ -478,14 +491,17 @@ impl<'a> Contest<'a> {
         } else {
             self.begun
         };
-        let mut undo = Undo::arm(self.core, &self.want.keys, &token, self.want.ttl);
+        let mut undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
         // whatever it does.
         let longest = longest_attempt(self.want.ttl);
         let waiter = request.waiter.clone();
         let acquire = self.core.backend.acquire(request);
         let reply = match &mut self.line {
-            Some(line) => until(start + longest, line.unless_overtaken(start, acquire)).await,
+            Some(line) => {
+                let overtaken = Box::pin(line.unless_overtaken(start, acquire));
+                until(start + longest, overtaken).await
+            }
             None => until(start + longest, acquire).await.map(Some),
         };
         let reply = match (reply, waiter) {

@@ -21,13 +21,19 @@ use crate::backend::BoxFuture;
 ///
 /// The future is polled once before a timer is made, so that what is ready
 /// costs no timer.
-pub(crate) async fn until<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
-    until_then(|| deadline, future).await
+pub(crate) fn until<T>(
+    deadline: Instant,
+    future: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    until_then(move || deadline, future)
 }
 
 /// As [`until`], from now; what is ready costs no look at the clock.
-pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    until_then(|| Instant::now() + limit, future).await
+pub(crate) fn within<T>(
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    until_then(move || Instant::now() + limit, future)
 }
 
 async fn until_then<T>(

@@ -6,7 +6,7 @@ use std::{
     slice,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -45,7 +45,8 @@ pub(crate) struct Holding {
     /// While the lease is renewed.
     renewed: OnceLock<Arc<Renewed>>,
     stage: AtomicU8,
-    slot: OnceLock<Slot>,
+    /// See [`Slot`].
+    slot: AtomicUsize,
 }
 
 /// Nothing stands between the guard's owner and the end of the lease.
@@ -79,7 +80,7 @@ impl Holding {
             places,
             renewed: OnceLock::new(),
             stage: AtomicU8::new(BARE),
-            slot: OnceLock::new(),
+            slot: AtomicUsize::new(Slot::NONE),
         }
     }
 
@@ -129,11 +130,11 @@ impl Holding {
 
     /// Notes where the lease was entered.
     pub(crate) fn entered(&self, slot: Slot) {
-        let _ = self.slot.set(slot);
+        self.slot.store(slot.into(), Ordering::Release);
     }
 
     pub(crate) fn slot(&self) -> Option<Slot> {
-        self.slot.get().copied()
+        Slot::from_number(self.slot.load(Ordering::Acquire))
     }
 
     /// Leaves the keys to whoever knows the token, which whoever has
@@ -241,7 +242,7 @@ impl Future for Releasing {
             Replies::Several(replies) => {
                 let replies = ready!(replies.as_mut().poll(cx));
                 this.freeing.heard(&replies);
-                first_unreleased(replies)
+                first_unreleased(&replies)
             }
         };
         this.ending.answered(&reply);
@@ -282,7 +283,7 @@ impl Drop for Freeing {
     }
 }
 
-fn first_unreleased(replies: Vec<Reply>) -> (usize, Reply) {
+fn first_unreleased(replies: &[Reply]) -> (usize, Reply) {
     let failures = || {
         let replies = replies.iter().enumerate();
         replies.filter(|(_, reply)| !matches!(reply, Ok(ReleaseReply::Freed)))

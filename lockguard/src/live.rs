@@ -60,6 +60,25 @@ pub(crate) struct Slot {
     number: usize,
 }
 
+impl Slot {
+    /// The number of no slot.
+    pub(crate) const NONE: usize = usize::MAX;
+
+    /// The slot of this number.
+    pub(crate) fn from_number(number: usize) -> Option<Self> {
+        (number != Self::NONE).then_some(Self {
+            shard: number % SHARDS,
+            number: number / SHARDS,
+        })
+    }
+}
+
+impl From<Slot> for usize {
+    fn from(slot: Slot) -> Self {
+        slot.number * SHARDS + slot.shard
+    }
+}
+
 /// What has come of leases since a drain began, and which keys the servers may
 /// still keep for nobody, drain or not.
 #[derive(Default)]

@@ -171,6 +171,11 @@ impl Places {
         }
     }
 
+    /// As [`turn`](Self::turn), for a single key, where nobody came earlier.
+    pub(crate) fn turn_at_once(&self) -> Option<Turn<'_>> {
+        self.first.turn_at_once()
+    }
+
     /// The place of this key; the first where it is none of ours.
     pub(crate) fn of(&self, key: &LockKey) -> &Place {
         let mut rest = self.rest.iter();
@@ -222,6 +227,11 @@ impl Places {
         }
     }
 
+    /// Whether a lease of ours holds one of the keys.
+    pub(crate) fn have_local_holder(&self) -> bool {
+        self.iter().any(|place| place.local_holder().is_some())
+    }
+
     /// Notes what has been freed so far: [`Place::freed`] waits for more.
     pub(crate) fn look(&self) {
         self.iter().for_each(Place::look);
@@ -259,17 +269,18 @@ impl Place {
     ///
     /// Dropping the future leaves the line; whoever is next moves up.
     pub(crate) async fn turn(&self) -> Turn<'_> {
-        // Nobody is overtaken: a permit that somebody waits for is never
-        // available.
-        let permit = match self.line.turn.try_acquire() {
-            Ok(permit) => Ok(permit),
-            Err(_) => self.line.turn.acquire().await,
-        };
-        match permit {
+        match self.line.turn.acquire().await {
             Ok(permit) => Turn { _permit: permit },
             // Nothing closes the semaphore; to wait is the safe answer.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// As [`turn`](Self::turn), where nobody came earlier: a permit that
+    /// somebody waits for is not to be had.
+    fn turn_at_once(&self) -> Option<Turn<'_>> {
+        let permit = self.line.turn.try_acquire().ok()?;
+        Some(Turn { _permit: permit })
     }
 
     /// The lease of ours that holds the key, if its ttl has not passed.

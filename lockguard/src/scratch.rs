@@ -12,11 +12,11 @@ thread_local! {
 /// Lends an empty text, which costs no allocation but a thread's first.
 ///
 /// Whoever asks while it is lent gets a new one.
-pub(crate) fn with_text<T>(make: impl FnOnce(&mut String) -> T) -> T {
+pub(crate) fn with_text<T>(write: impl FnOnce(&mut String) -> T) -> T {
     // A thread that is ending has lost its own.
     let mut text = TEXT.try_with(Cell::take).unwrap_or_default();
     text.clear();
-    let made = make(&mut text);
+    let made = write(&mut text);
     if text.capacity() <= MOST_KEPT {
         let _ = TEXT.try_with(|kept| kept.set(text));
     }

@@ -57,7 +57,7 @@ impl Successor {
         } = self;
         let longest = longest_attempt(request.ttl);
         let is_fenced = request.fence.is_some();
-        let mut undo = Undo::arm(&core, &request.keys, &request.token, request.ttl);
+        let mut undo = Undo::arm(&core, &request.keys, request.token.clone(), request.ttl);
         let epoch = core.epoch();
         // The lease counts from here, before the first byte is sent.
         let start = Instant::now();
