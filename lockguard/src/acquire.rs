@@ -87,6 +87,8 @@ pub(crate) struct Grant {
     fencing_token: Option<FencingToken>,
     /// With what the lease ends.
     epoch: Option<Epoch>,
+    /// Whether the keys were waited for.
+    is_awaited: bool,
     /// Dropped last.
     candidate: Option<Candidate>,
 }
@@ -103,8 +105,15 @@ impl Grant {
             start,
             fencing_token,
             epoch,
+            is_awaited: false,
             candidate: None,
         }
+    }
+
+    /// Somebody stood in line for the keys.
+    pub(crate) fn awaited(mut self) -> Self {
+        self.is_awaited = true;
+        self
     }
 
     /// Leaves the keys to whoever knows the token.
@@ -178,6 +187,7 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         start,
         fencing_token,
         epoch,
+        is_awaited,
         // Until the guard has been entered.
         candidate: _candidate,
     } = take(&core, &want, &places).await?;
@@ -192,7 +202,8 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         want.terms.max_hold,
     );
     lease.ends_with(epoch);
-    let holding = Holding::new(lease, token, want.ttl, want.terms, places);
+    let mut holding = Holding::new(lease, token, want.ttl, want.terms, places);
+    holding.is_awaited = is_awaited;
     // From here on the guard gives the keys back.
     undo.disarm();
     // One that is refused gives them back at once.
@@ -535,6 +546,9 @@ impl<'a> Contest<'a> {
             }
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
+                if holder.label().is_none() {
+                    self.core.foreigners.meet(Instant::now());
+                }
                 if let Some(fence) = holder.fence() {
                     self.core.fences.saw(&self.want.keys, fence);
                 }
@@ -562,12 +576,14 @@ impl<'a> Contest<'a> {
         fencing_token: Option<FencingToken>,
         epoch: Option<Epoch>,
     ) -> Attempt {
+        let is_awaited = self.line.is_some();
         self.close_line();
         self.places.was_in_order();
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        Attempt::Granted(Grant::new(undo, start, fencing_token, epoch))
+        let grant = Grant::new(undo, start, fencing_token, epoch);
+        Attempt::Granted(if is_awaited { grant.awaited() } else { grant })
     }
 
     /// No server needs to be told that we left its line, unless we wanted more

@@ -12,17 +12,19 @@ use std::{
     time::Duration,
 };
 
+use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::{
     backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
     background::Uncancelled,
-    clock::all,
+    clock::{all, sleep},
     core::Core,
     key::LockKey,
     lease::Lease,
     live::{Live, Slot},
     observe::Ending,
+    opening::OPEN,
     queue::Places,
     renewal::Renewed,
     successor::give_back,
@@ -42,6 +44,8 @@ pub(crate) struct Holding {
     pub(crate) ttl: Duration,
     pub(crate) terms: Terms,
     pub(crate) places: Places,
+    /// Whether somebody stood in line for it.
+    pub(crate) is_awaited: bool,
     /// While the lease is renewed.
     renewed: OnceLock<Arc<Renewed>>,
     stage: AtomicU8,
@@ -78,6 +82,7 @@ impl Holding {
             ttl,
             terms,
             places,
+            is_awaited: false,
             renewed: OnceLock::new(),
             stage: AtomicU8::new(BARE),
             slot: AtomicUsize::new(Slot::NONE),
@@ -185,7 +190,12 @@ impl Holding {
         });
         // All are asked for now, in one go.
         let request = |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(left);
-        let first = give_back(backend, &self.places, request(self.lease.key()));
+        let is_open = self.is_awaited && left.is_zero() && self.is_to_be_open(core);
+        let first = if is_open {
+            open(core, request(self.lease.key()))
+        } else {
+            give_back(backend, &self.places, request(self.lease.key()))
+        };
         let replies = if self.lease.all_keys().are_several() {
             let others = self.lease.keys().iter().skip(1);
             let others = others.map(|key| backend.release(request(key)));
@@ -196,7 +206,11 @@ impl Holding {
         let freeing = Freeing {
             holding: Arc::clone(self),
             live: Arc::clone(&core.live),
-            kept_until: rest.filter(|_| !left.is_zero()).map(|rest| rest.until),
+            kept_until: match rest {
+                Some(rest) if !left.is_zero() => Some(rest.until),
+                // Those who wait here ask no sooner than those in line.
+                _ => is_open.then(|| Instant::now() + OPEN),
+            },
             unreleased: None,
         };
         let release = core.background.uncancelled(Releasing {
@@ -207,6 +221,26 @@ impl Holding {
         });
         (release, node_budget(self.ttl))
     }
+
+    /// Whether the key is to be left to clients that stand in no line.
+    fn is_to_be_open(&self, core: &Core) -> bool {
+        let (start, draw) = (self.lease.start(), rand::rng().random());
+        let is_single = !self.lease.all_keys().are_several();
+        is_single && core.foreigners.is_opened_for(start, Instant::now(), draw)
+    }
+}
+
+/// Gives the key back to whoever asks, and to the first in line a moment later,
+/// if it is free then.
+fn open(core: &Core, release: ReleaseRequest) -> BoxFuture<'static, Reply> {
+    let opened = core.backend.release(release.clone().opening());
+    let backend = Arc::clone(&core.backend);
+    core.background.finish(Box::pin(async move {
+        sleep(OPEN).await;
+        // The waiters' own timers make up for a failure.
+        let _ = backend.release(release).await;
+    }));
+    opened
 }
 
 /// A release that has been asked for: names the first key that was not

@@ -350,6 +350,11 @@ impl Lease {
         state.phase == Phase::Released && now < self.0.end(&state)
     }
 
+    /// When it was asked for.
+    pub(crate) fn start(&self) -> Instant {
+        self.0.start
+    }
+
     /// Where `max_hold` ends the lease.
     pub(crate) fn limit(&self) -> Option<Instant> {
         self.0.limit

@@ -104,6 +104,7 @@ mod line;
 mod live;
 mod manager;
 mod observe;
+mod opening;
 mod queue;
 mod renewal;
 mod request;

@@ -78,7 +78,8 @@ impl Successor {
                 _ => return TakenOver::Perhaps,
             };
             // Where it has gone, this gives the key back.
-            drop(grant.send(Grant::new(undo, start, fencing_token, epoch)));
+            let granted = Grant::new(undo, start, fencing_token, epoch);
+            drop(grant.send(granted.awaited()));
             TakenOver::Yes
         })
     }

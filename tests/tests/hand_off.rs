@@ -669,36 +669,61 @@ async fn of_waiters_that_are_told_and_one_that_polls_none_is_starved() {
     witness.assert_exclusive(10);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_of_another_library_and_ours_exclude_each_other_and_none_is_starved() {
-    const SECTIONS: usize = 5;
-    let server = Arc::new(Server::start());
-    let witness = Witness::new();
-    let foreign = {
-        let (server, witness) = (Arc::clone(&server), witness.clone());
-        tokio::task::spawn_blocking(move || {
-            for n in 0..SECTIONS {
-                let value = format!("another-library-{n}");
-                eventually_blocking(PATIENCE, || server.set_nx_px("k", &value, TTL));
-                let section = witness.enter("k");
-                std::thread::sleep(Duration::from_millis(5));
-                section.leave();
-                assert_eq!(server.get("k"), Some(value));
-                server.del("k");
-            }
-        })
-    };
+/// A client that polls goes through five critical sections, as other libraries
+/// do.
+fn poll_as_others_do(server: &Server, witness: &Witness) {
+    for n in 0..FOREIGN {
+        let value = format!("another-library-{n}");
+        eventually_blocking(PATIENCE, || server.set_nx_px("k", &value, TTL));
+        let section = witness.enter("k");
+        std::thread::sleep(Duration::from_millis(5));
+        section.leave();
+        assert_eq!(server.get("k"), Some(value));
+        server.del("k");
+    }
+}
+
+const FOREIGN: usize = 5;
+
+/// Ours, who go through so many sections each, once a client of another library
+/// has gone through all of its own beside them.
+async fn beside_another_library(
+    server: &Arc<Server>,
+    witness: &Witness,
+    sections: usize,
+    pause: Duration,
+) -> JoinSet<()> {
     let mut ours = JoinSet::new();
     for _ in 0..2 {
         let manager = LockManager::connect(server.url()).await.unwrap();
-        let pause = Duration::from_millis(10);
-        ours.spawn(contend(manager, witness.clone(), 4 * SECTIONS, pause));
+        ours.spawn(contend(manager, witness.clone(), sections, pause));
     }
+    let (server, witness) = (Arc::clone(server), witness.clone());
+    let foreign = tokio::task::spawn_blocking(move || poll_as_others_do(&server, &witness));
     foreign.await.unwrap();
+    ours
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_another_library_and_ours_exclude_each_other_and_none_is_starved() {
+    let (server, witness) = (Arc::new(Server::start()), Witness::new());
+    let pause = Duration::from_millis(10);
+    let mut ours = beside_another_library(&server, &witness, 4 * FOREIGN, pause).await;
     while let Some(done) = ours.join_next().await {
         done.unwrap();
     }
-    witness.assert_exclusive(9 * SECTIONS);
+    witness.assert_exclusive(9 * FOREIGN);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_another_library_is_not_starved_where_one_of_ours_always_waits() {
+    let (server, witness) = (Arc::new(Server::start()), Witness::new());
+    let mut ours = beside_another_library(&server, &witness, usize::MAX, Duration::ZERO).await;
+    ours.shutdown().await;
+    witness.assert_exclusive(FOREIGN);
+    // Without openings, about 10,000.
+    let all = witness.sections().len();
+    assert!(all < 5_000, "{all} sections for {FOREIGN} of the other's");
 }
 
 over_1_3_5_nodes!(no_wake_is_lost_where_waiters_come_give_up_and_go(servers) {

@@ -460,6 +460,8 @@ pub struct ReleaseRequest {
     pub keep: Option<Duration>,
     /// Whose ticket leaves the key's line, or stays, if somebody waited.
     pub standing: Option<Standing>,
+    /// Whether the key goes to whoever asks, and not to the first in its line.
+    pub is_open: bool,
 }
 
 impl ReleaseRequest {
@@ -470,6 +472,7 @@ impl ReleaseRequest {
             token,
             keep: None,
             standing: None,
+            is_open: false,
         }
     }
 
@@ -485,6 +488,14 @@ impl ReleaseRequest {
     #[must_use]
     pub fn staying(mut self, waiter: Waiter) -> Self {
         self.standing = Some(Standing::Stays(waiter));
+        self
+    }
+
+    /// Leaves the key to whoever asks: nobody in its line is told, until it is
+    /// released once more, or one of them looks.
+    #[must_use]
+    pub fn opening(mut self) -> Self {
+        self.is_open = true;
         self
     }
 

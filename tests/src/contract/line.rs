@@ -107,6 +107,38 @@ pub async fn a_key_that_is_given_back_is_reserved_for_who_waits(on: Fixture) {
     on.assert_held(&key, &token).await;
 }
 
+pub async fn a_key_that_is_left_open_goes_to_whoever_asks(on: Fixture) {
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    waiting.stand(&on, &key).await;
+    let opened = ReleaseRequest::new(key.clone(), held).opening();
+    let opened = on.backend.release(opened).await;
+    assert_eq!(opened.expect("an answer"), ReleaseReply::Freed);
+    let newcomer = on.take(&key, LONG).await;
+    // Its release is like any other.
+    assert_eq!(on.release(&key, &newcomer).await, ReleaseReply::Freed);
+    waiting.assert_passed().await;
+}
+
+pub async fn a_key_that_is_left_open_and_released_once_more_goes_to_who_waits(on: Fixture) {
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    waiting.stand(&on, &key).await;
+    let release = ReleaseRequest::new(key.clone(), held);
+    let opened = on.backend.release(release.clone().opening()).await;
+    assert_eq!(opened.expect("an answer"), ReleaseReply::Freed);
+    let again = on.backend.release(release).await;
+    assert_eq!(again.expect("an answer"), ReleaseReply::NotHeld);
+    waiting.assert_passed().await;
+    waiting.assert_granted(&on, &key).await;
+}
+
 pub async fn a_reserved_key_is_granted_for_the_whole_ttl(on: Fixture) {
     let key = fresh_key();
     let Some(mut waiting) = Waiting::new(&on, LONG) else {

@@ -301,7 +301,7 @@ impl Command {
 
     fn release(&self, request: &ReleaseRequest, channel: Option<&str>) -> Cmd {
         let (key, line) = (request.key.as_str(), line_key(&request.key));
-        let mut release = if self.knows_line {
+        let mut release = if self.knows_line && !request.is_open {
             self.script(&RELEASE, &[key, &line])
         } else {
             self.script(&RELEASE, &[key])

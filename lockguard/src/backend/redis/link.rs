@@ -554,7 +554,7 @@ impl Link {
             let reason = self.restarts.refusal_now(is_fenced)?;
             Some(NodeError::new(Arc::clone(&self.node), reason))
         };
-        session.send(&mut self.queue, &is_kept_out);
+        session.send(&mut self.queue, is_kept_out);
         if session.has_gathered(self.queue.len(), cx) {
             session.send_batch(&mut self.queue, is_kept_out);
         }
