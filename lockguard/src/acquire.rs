@@ -245,13 +245,15 @@ async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
     let mut contest = Contest::new(core, want, places);
     // Whoever waits boxes what it waits for, so that those who do not, most of
     // all, have a small future.
-    let lined = match contest.line_up_at_once() {
-        Some(lined) => lined,
-        None => Box::pin(contest.line_up()).await,
-    };
-    let _turn = match lined {
-        Lined::Turn(turn) => turn,
-        Lined::Granted(grant) => return Ok(grant),
+    let _turn = {
+        let lined = match contest.line_up_at_once() {
+            Some(lined) => lined,
+            None => Box::pin(contest.line_up()).await,
+        };
+        match lined {
+            Lined::Turn(turn) => turn,
+            Lined::Granted(grant) => return Ok(grant),
+        }
     };
     loop {
         if contest.is_behind_local_holders()
@@ -259,11 +261,17 @@ async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
         {
             return Ok(grant);
         }
-        match contest.attempt().await? {
+        let holder = match contest.attempt().await? {
             Attempt::Granted(grant) => return Ok(grant),
-            _ if contest.steps_into_line() => {}
-            Attempt::Busy(holder) => Box::pin(contest.pause_busy(holder)).await?,
-            Attempt::Split => Box::pin(contest.pause_split()).await?,
+            Attempt::Busy(holder) => Some(holder),
+            Attempt::Split => None,
+        };
+        if contest.steps_into_line() {
+            continue;
+        }
+        match holder {
+            Some(holder) => Box::pin(contest.pause_busy(holder)).await?,
+            None => Box::pin(contest.pause_split()).await?,
         }
     }
 }

@@ -215,6 +215,11 @@ impl LockRequest {
     /// When the future is dropped, the caller leaves the queue, and what a
     /// server may have granted is given back in the background.
     pub async fn acquire(self) -> Result<LockGuard, LockError> {
+        let (core, want) = self.into_want()?;
+        acquire::acquire(core, want).await
+    }
+
+    fn into_want(self) -> Result<(Arc<Core>, Want), LockError> {
         let refused = |error: &LockError| observe::refused(&self.point, error);
         let (core, keys) = self.target.inspect_err(refused)?;
         let want = Want {
@@ -226,7 +231,7 @@ impl LockRequest {
             point: self.point,
             is_fenced: self.is_fenced,
         };
-        acquire::acquire(core, want).await
+        Ok((core, want))
     }
 
     /// Takes the lock, or fails at once when another owner holds the key.
