@@ -554,9 +554,6 @@ impl<'a> Contest<'a> {
             }
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
-                if holder.label().is_none() {
-                    self.core.foreigners.meet(Instant::now());
-                }
                 if let Some(fence) = holder.fence() {
                     self.core.fences.saw(&self.want.keys, fence);
                 }

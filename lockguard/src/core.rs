@@ -18,7 +18,6 @@ use crate::{
     keys::LockKeys,
     live::Live,
     metrics,
-    opening::Foreigners,
     queue::Queue,
     renewal::Renewal,
     retry::RetryPolicy,
@@ -39,7 +38,6 @@ pub(crate) struct Core {
     pub(crate) live: Arc<Live>,
     pub(crate) renewal: Renewal,
     pub(crate) fences: Fences,
-    pub(crate) foreigners: Foreigners,
     /// Where all leases can end at once.
     epochs: Option<Epochs>,
     pub(crate) settings: Settings,
@@ -86,7 +84,6 @@ impl Core {
             queue: Arc::default(),
             live: Arc::default(),
             fences: Fences::default(),
-            foreigners: Foreigners::default(),
             settings,
             finished_late: AtomicU64::new(0),
             has_warned: AtomicBool::new(false),

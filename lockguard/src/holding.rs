@@ -24,7 +24,7 @@ use crate::{
     lease::Lease,
     live::{Live, Slot},
     observe::Ending,
-    opening::OPEN,
+    opening::{OPEN, is_opened},
     queue::Places,
     renewal::Renewed,
     successor::give_back,
@@ -190,7 +190,10 @@ impl Holding {
         });
         // All are asked for now, in one go.
         let request = |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(left);
-        let is_open = self.is_awaited && left.is_zero() && self.is_to_be_open(core);
+        let is_open = self.is_awaited
+            && left.is_zero()
+            && !self.lease.all_keys().are_several()
+            && is_opened(self.lease.start().elapsed(), rand::rng().random());
         let first = if is_open {
             open(core, request(self.lease.key()))
         } else {
@@ -220,13 +223,6 @@ impl Holding {
             freeing,
         });
         (release, node_budget(self.ttl))
-    }
-
-    /// Whether the key is to be left to clients that stand in no line.
-    fn is_to_be_open(&self, core: &Core) -> bool {
-        let (start, draw) = (self.lease.start(), rand::rng().random());
-        let is_single = !self.lease.all_keys().are_several();
-        is_single && core.foreigners.is_opened_for(start, Instant::now(), draw)
     }
 }
 
