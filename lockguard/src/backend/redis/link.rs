@@ -808,9 +808,11 @@ impl Session {
     }
 
     /// Whether the few that wait have waited long enough for more.
+    ///
+    /// A timer that is not needed any more goes on, and rings too soon for those
+    /// who wait next: to set one for each batch costs more than it saves.
     fn has_gathered(&mut self, count: usize, cx: &mut Context<'_>) -> bool {
         if count == 0 || self.batches.len() >= BATCHES {
-            self.gathering = None;
             return false;
         }
         let gathering = self
