@@ -373,6 +373,7 @@ impl Shared {
             let keys = sent.iter().map(|(renewed, _)| renewed.lease.keys().len());
             vec![Err(BackendError::unavailable(silent)); keys.sum()]
         });
+        let now = Instant::now();
         let mut rest = &replies[..];
         let mut failing: Option<(Arc<Renewed>, usize, BackendError)> = None;
         for (renewed, ttl) in sent {
@@ -387,11 +388,11 @@ impl Shared {
             match outcome {
                 Outcome::Extended => {
                     renewed.renewed(asked, ttl);
-                    self.renew_again(self.next_due(&renewed, Instant::now()), &renewed);
+                    self.renew_again(self.next_due(&renewed, now), &renewed);
                 }
                 Outcome::Taken(nth) => renewed.taken(nth),
                 Outcome::Failed(error) => {
-                    let retry = (asked + retry_pause(renewed.ttl)).max(Instant::now());
+                    let retry = (asked + retry_pause(renewed.ttl)).max(now);
                     self.renew_again(self.on_the_raster(retry, &renewed), &renewed);
                     if renewed.failed() {
                         let (_, count, _) = failing.get_or_insert((renewed, 0, error));
