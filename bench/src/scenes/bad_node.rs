@@ -111,6 +111,7 @@ impl Scene {
     async fn endure(&self, run: &mut Run) -> Result<(), Failure> {
         let manager = &self.ours.0;
         cycles(manager, "settling", SHORT, SHORT * 2).await?;
+        manager.nodes().await;
         let before = Reading::take(&[]);
         let mut note = |what, value| run.report.note(SCENE, self.name, what, value);
         note("watched for, s", run.endurance.as_secs_f64());
@@ -118,6 +119,8 @@ impl Scene {
         for most in &mut most {
             for _ in 0..SAMPLES {
                 cycles(manager, "enduring", SHORT, run.endurance / SAMPLES / 2).await?;
+                // Behind what slower nodes have not answered yet.
+                manager.nodes().await;
                 let grown = Reading::take(&[]).since(&before).bytes as f64 / 1024.0;
                 note("heap beyond that at first, KiB", grown);
                 *most = most.max(grown);
