@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::{
     backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest},
     background::Uncancelled,
-    clock::{all, sleep},
+    clock::all,
     core::Core,
     key::LockKey,
     lease::Lease,
@@ -190,12 +190,9 @@ impl Holding {
         });
         // All are asked for now, in one go.
         let request = |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(left);
-        let is_open = self.is_awaited
-            && left.is_zero()
-            && !self.lease.all_keys().are_several()
-            && is_opened(self.lease.start().elapsed(), rand::rng().random());
+        let is_open = left.is_zero() && self.is_to_be_open();
         let first = if is_open {
-            open(core, request(self.lease.key()))
+            backend.release(request(self.lease.key()).opening())
         } else {
             give_back(backend, &self.places, request(self.lease.key()))
         };
@@ -209,10 +206,11 @@ impl Holding {
         let freeing = Freeing {
             holding: Arc::clone(self),
             live: Arc::clone(&core.live),
-            kept_until: match rest {
-                Some(rest) if !left.is_zero() => Some(rest.until),
-                // Those who wait here ask no sooner than those in line.
-                _ => is_open.then(|| Instant::now() + OPEN),
+            leaves: match rest {
+                Some(rest) if !left.is_zero() => Leaves::Rest(rest.until),
+                // Those who wait here ask after the first in line.
+                _ if is_open => Leaves::Open(Instant::now() + 2 * OPEN),
+                _ => Leaves::Nothing,
             },
             unreleased: None,
         };
@@ -224,19 +222,16 @@ impl Holding {
         });
         (release, node_budget(self.ttl))
     }
-}
 
-/// Gives the key back to whoever asks, and to the first in line a moment later,
-/// if it is free then.
-fn open(core: &Core, release: ReleaseRequest) -> BoxFuture<'static, Reply> {
-    let opened = core.backend.release(release.clone().opening());
-    let backend = Arc::clone(&core.backend);
-    core.background.finish(Box::pin(async move {
-        sleep(OPEN).await;
-        // The waiters' own timers make up for a failure.
-        let _ = backend.release(release).await;
-    }));
-    opened
+    /// Whether the key is to be left to clients that stand in no line.
+    fn is_to_be_open(&self) -> bool {
+        if !self.is_awaited || self.lease.all_keys().are_several() {
+            return false;
+        }
+        let now = Instant::now();
+        let held = now.saturating_duration_since(self.lease.start());
+        self.lease.is_given_back_early(now) && is_opened(held, rand::rng().random())
+    }
 }
 
 /// A release that has been asked for: names the first key that was not
@@ -285,10 +280,19 @@ impl Future for Releasing {
 struct Freeing {
     holding: Arc<Holding>,
     live: Arc<Live>,
-    /// Where `min_hold` keeps the lock that long.
-    kept_until: Option<Instant>,
+    leaves: Leaves,
     /// Which of the keys nobody said to be released; `None`: nothing is known.
     unreleased: Option<Vec<usize>>,
+}
+
+/// What a release leaves of a lock.
+#[derive(Clone, Copy)]
+enum Leaves {
+    Nothing,
+    /// `min_hold` keeps it that long.
+    Rest(Instant),
+    /// It is free, and others are let in first for so long.
+    Open(Instant),
 }
 
 impl Freeing {
@@ -302,9 +306,11 @@ impl Freeing {
 impl Drop for Freeing {
     fn drop(&mut self) {
         let holding = &self.holding;
-        match self.kept_until {
-            Some(until) => holding.places.keep(&holding.token, until),
-            None => holding.places.free(&holding.token),
+        let (places, token) = (&holding.places, &holding.token);
+        match self.leaves {
+            Leaves::Nothing => places.free(token),
+            Leaves::Rest(until) => places.keep(token, until),
+            Leaves::Open(until) => places.open(token, until),
         }
         match self.unreleased.take() {
             Some(unreleased) => self.live.released(holding, unreleased.into_iter()),

@@ -63,6 +63,8 @@ mod keys;
 mod node_status;
 mod point;
 mod retry;
+mod scratch;
+mod sharded;
 mod token;
 
 // Decisions: times and votes in, values out.
@@ -109,8 +111,6 @@ mod queue;
 mod renewal;
 mod request;
 mod run;
-mod scratch;
-mod sharded;
 mod successor;
 mod token_lock;
 

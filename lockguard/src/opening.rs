@@ -2,8 +2,8 @@
 //!
 //! Those poll, and stand in no line: where one of ours always waits, the lock
 //! goes from one of ours to the next, and is never free when they ask.
-//! So once in a while a lock that somebody waited for is given back to whoever
-//! asks, and to the first in line a moment later.
+//! So once in a while a lock that somebody waited for is left to whoever asks,
+//! and the first in line, on servers and in this process, asks a moment later.
 
 use std::time::Duration;
 
@@ -14,10 +14,7 @@ use std::time::Duration;
 pub(crate) const OPEN: Duration = Duration::from_millis(20);
 
 /// For how long leases are held in all, on average, before a lock is left open:
-/// it is idle for 2 % of the time at most.
-///
-/// Once a client that polls has the lock, it is seldom free when the first in
-/// line looks, for a second or so; ours are not to have it for much longer.
+/// for 2 % of the time, and no longer where others take it.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Of leases that are held for long, so many are followed by an opening.

@@ -76,6 +76,8 @@ pub(crate) struct LocalHolder {
     pub(crate) token: OwnerToken,
     /// When the servers forget it, unless it is extended.
     pub(crate) until: Instant,
+    /// It has been given back, and those who wait let others in first.
+    pub(crate) is_open: bool,
 }
 
 /// A place in a key's line; leaving it is dropping it.
@@ -252,6 +254,11 @@ impl Places {
         self.iter().for_each(|place| place.keep(token, until));
     }
 
+    /// See [`Place::open`].
+    pub(crate) fn open(&self, token: &OwnerToken, until: Instant) {
+        self.iter().for_each(|place| place.open(token, until));
+    }
+
     /// Notes that the lease with this token has been given back.
     pub(crate) fn free(&self, token: &OwnerToken) {
         self.iter().for_each(|place| place.free(token));
@@ -326,6 +333,7 @@ impl Place {
         *holder = Some(LocalHolder {
             token: token.clone(),
             until,
+            is_open: false,
         });
     }
 
@@ -344,6 +352,17 @@ impl Place {
         self.line.free(|holder| {
             if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
                 holder.until = holder.until.min(until);
+            }
+        });
+    }
+
+    /// Notes that the lease with this token has been given back, and lets those
+    /// who wait for it wait on, for others to ask first.
+    pub(crate) fn open(&self, token: &OwnerToken, until: Instant) {
+        self.line.free(|holder| {
+            if let Some(holder) = holder.as_mut().filter(|holder| holder.token == *token) {
+                holder.until = until;
+                holder.is_open = true;
             }
         });
     }

@@ -9,8 +9,9 @@ use crate::key::LockKey;
 
 /// A map by key.
 ///
-/// Its hasher is seeded, since keys come from outside, and cheaper than the
-/// standard one.
+/// Its hasher is cheaper than the standard one, and seeded, so that keys from
+/// outside that were chosen beforehand collide no more than others; whoever can
+/// try and measure is not kept out by it.
 pub(crate) type KeyMap<T> = std::collections::HashMap<LockKey, T, RandomState>;
 
 /// Enough that two cores seldom meet on one mutex.

@@ -263,3 +263,14 @@ async fn five_hundred_cancelled_acquires_leave_nothing() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_loop_of_locks_that_are_free_lets_other_tasks_run() {
+    const MANY: usize = 10_000;
+    let manager = LockManager::memory();
+    let other = tokio::spawn(async {});
+    for _ in 0..MANY {
+        manager.lock("k", TTL).run(async |_| ()).await.unwrap();
+    }
+    assert!(other.is_finished(), "it never ran");
+}

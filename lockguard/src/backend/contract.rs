@@ -54,6 +54,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 ///   It takes the ticket out of the line, and so does a release by which the
 ///   waiter [leaves](Standing::Leaves).
 ///   A reservation that nobody claims runs out, and the next in line has it.
+///   A key that is left [open](ReleaseRequest::opening) is reserved for nobody,
+///   and `passed` of the lowest ticket resolves a moment later.
 ///   Whoever waits for several keys is entered into the line of the one that is
 ///   held, and is told without a reservation.
 ///   An acquire of one key that [replaces](AcquireRequest::replacing) the token
@@ -460,7 +462,8 @@ pub struct ReleaseRequest {
     pub keep: Option<Duration>,
     /// Whose ticket leaves the key's line, or stays, if somebody waited.
     pub standing: Option<Standing>,
-    /// Whether the key goes to whoever asks, and not to the first in its line.
+    /// Whether the key goes to whoever asks first, and not to the first in its
+    /// line.
     pub is_open: bool,
 }
 
@@ -491,8 +494,8 @@ impl ReleaseRequest {
         self
     }
 
-    /// Leaves the key to whoever asks: nobody in its line is told, until it is
-    /// released once more, or one of them looks.
+    /// Leaves the key to whoever asks, unless a rest of it is kept: the first in
+    /// its line is told to ask a moment later.
     #[must_use]
     pub fn opening(mut self) -> Self {
         self.is_open = true;

@@ -189,8 +189,8 @@ macro_rules! contract_cases {
                 "A key that is given back is reserved for who waits in line, and refused to others.";
             line::a_key_that_is_left_open_goes_to_whoever_asks
                 "A key that is left open goes to whoever asks, whoever waits in line.";
-            line::a_key_that_is_left_open_and_released_once_more_goes_to_who_waits
-                "A key that is left open, and released once more, is reserved for who waits.";
+            line::the_first_in_line_asks_for_a_key_that_was_left_open
+                "The first in line is told to ask for a key that was left open.";
             line::a_reserved_key_is_granted_for_the_whole_ttl
                 "The waiter's next acquire is granted with the whole ttl.";
             line::the_lowest_ticket_is_the_first

@@ -301,7 +301,7 @@ impl Command {
 
     fn release(&self, request: &ReleaseRequest, channel: Option<&str>) -> Cmd {
         let (key, line) = (request.key.as_str(), line_key(&request.key));
-        let mut release = if self.knows_line && !request.is_open {
+        let mut release = if self.knows_line {
             self.script(&RELEASE, &[key, &line])
         } else {
             self.script(&RELEASE, &[key])
@@ -309,6 +309,7 @@ impl Command {
         release.arg(request.token.expose());
         match request.keep {
             Some(rest) => release.arg(millis(rest)),
+            None if request.is_open => release.arg("open"),
             None => release.arg(""),
         };
         match &request.standing {

@@ -77,7 +77,7 @@ const FEW: usize = 2;
 const ENOUGH: usize = 16;
 
 /// How long fewer wait for an answer to what is on its way, which on a short
-/// road comes sooner: the least that a timer knows.
+/// road comes sooner: the least that a timer knows, which adds up to as much.
 const GATHERING: Duration = Duration::from_millis(1);
 
 /// The pauses between attempts to connect to a node that is gone.
@@ -151,8 +151,8 @@ impl SharedLink {
 
     /// Runs the link until it ends.
     pub(super) async fn run(self) {
-        let on_end = Ending(self);
-        poll_fn(|cx| match &mut *on_end.0.0.lock() {
+        let ending = EndsLink(self);
+        poll_fn(|cx| match &mut *ending.0.0.lock() {
             Some(link) => link.poll(cx),
             None => Poll::Ready(()),
         })
@@ -182,9 +182,9 @@ impl SharedLink {
 }
 
 /// Ends the link with its task.
-struct Ending(SharedLink);
+struct EndsLink(SharedLink);
 
-impl Drop for Ending {
+impl Drop for EndsLink {
     fn drop(&mut self) {
         let link = self.0.0.lock().take();
         drop(link);
@@ -320,11 +320,12 @@ impl Link {
     /// Without an alarm the command goes to the task, which sets it.
     fn send_at_once(&mut self, command: Command) -> Option<Command> {
         let is_first = self.is_idle() && self.inbox.is_empty() && !self.inbox.is_closed();
-        let waker = self.waker.clone().filter(|_| is_first);
-        let (Line::Up(_), Some(waker), Some(_), None) = (&self.line, waker, &self.alarm, &self.bad)
+        let is_well = self.bad.is_none() && self.alarm.is_some();
+        let (Line::Up(_), Some(waker), true) = (&self.line, &self.waker, is_first && is_well)
         else {
             return Some(command);
         };
+        let waker = waker.clone();
         self.queue.push_back(command);
         self.write(&mut Context::from_waker(&waker));
         if matches!(&self.line, Line::Up(session) if session.is_answered()) {
@@ -793,6 +794,8 @@ impl Session {
         self.batches.push_back(Batch {
             commands,
             sent: Instant::now(),
+            // A first poll that is refused for lack of budget, which a caller's
+            // task may be short of, would be overtaken by the next batch.
             answer: Box::pin(unconstrained(connection::send(
                 self.connection.clone(),
                 pipeline,

@@ -5,7 +5,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use parking_lot::Mutex;
@@ -13,12 +13,13 @@ use rand::Rng as _;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::oneshot;
 
-use crate::{backend::BoxFuture, token::OwnerToken};
+use crate::{backend::BoxFuture, clock::sleep, opening::OPEN, token::OwnerToken};
 
 /// The waiters of this process that a node can tell something, and the channel
 /// by which it does.
 ///
-/// A message is the tail of the token that a lock is reserved for.
+/// A message is the tail of the token that a lock is reserved for; with a `+`
+/// behind it the lock is open to others, and the waiter asks in a moment.
 /// It is a hint: whoever forges one makes a waiter ask, and nothing else.
 pub(super) struct Pushes {
     channel: Arc<str>,
@@ -30,8 +31,16 @@ struct Told {
     /// `None` before the first connection.
     is_had: Option<bool>,
     /// By the tail of the token, and the number of the question.
-    waiters: BTreeMap<(u64, u64), oneshot::Sender<()>>,
+    waiters: BTreeMap<(u64, u64), oneshot::Sender<When>>,
     questions: u64,
+}
+
+/// When a waiter is to ask.
+#[derive(Clone, Copy)]
+enum When {
+    Now,
+    /// After others.
+    Later,
 }
 
 impl Pushes {
@@ -64,6 +73,7 @@ impl Pushes {
             pushes: Arc::clone(self),
             of,
             message,
+            pause: None,
         }))
     }
 
@@ -81,7 +91,7 @@ impl Pushes {
         let mut told = self.told.lock();
         told.is_had = Some(is_had);
         for (_, waiter) in std::mem::take(&mut told.waiters) {
-            let _ = waiter.send(());
+            let _ = waiter.send(When::Now);
         }
     }
 
@@ -93,6 +103,10 @@ impl Pushes {
         let Some(Value::BulkString(tail)) = push.data.get(1) else {
             return;
         };
+        let (tail, when) = match tail.strip_suffix(b"+") {
+            Some(tail) => (tail, When::Later),
+            None => (&tail[..], When::Now),
+        };
         let tail = std::str::from_utf8(tail).ok();
         let Some(tail) = tail.and_then(|hex| u64::from_str_radix(hex, 16).ok()) else {
             return;
@@ -101,7 +115,7 @@ impl Pushes {
         while let Some((of, _)) = told.waiters.range((tail, 0)..=(tail, u64::MAX)).next() {
             let of = *of;
             if let Some(waiter) = told.waiters.remove(&of) {
-                let _ = waiter.send(());
+                let _ = waiter.send(when);
             }
         }
     }
@@ -117,15 +131,26 @@ impl fmt::Debug for Pushes {
 struct Passed {
     pushes: Arc<Pushes>,
     of: (u64, u64),
-    message: oneshot::Receiver<()>,
+    message: oneshot::Receiver<When>,
+    /// Once it is told to ask later.
+    pause: Option<BoxFuture<'static, ()>>,
 }
 
 impl Future for Passed {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // A sender that is gone is a wake, too: nobody can be told by it.
-        Pin::new(&mut self.message).poll(cx).map(|_| ())
+        if let Some(pause) = &mut self.pause {
+            return pause.as_mut().poll(cx);
+        }
+        match ready!(Pin::new(&mut self.message).poll(cx)) {
+            Ok(When::Later) => {
+                let pause = self.pause.insert(Box::pin(sleep(OPEN)));
+                pause.as_mut().poll(cx)
+            }
+            // A sender that is gone is a wake, too: nobody can be told by it.
+            Ok(When::Now) | Err(_) => Poll::Ready(()),
+        }
     }
 }
 
@@ -174,6 +199,17 @@ mod tests {
         assert!(!is_told(&mut other_passed).await);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_is_told_of_an_open_lock_asks_a_moment_later() {
+        let pushes = Arc::new(Pushes::new());
+        let next = token();
+        let mut passed = pushes.passed(&next).unwrap();
+        pushes.receive(&message(&format!("{}+", tail(&next))));
+        assert!(!is_told(&mut passed).await);
+        tokio::time::advance(OPEN).await;
+        assert!(is_told(&mut passed).await);
+    }
+
     #[tokio::test]
     async fn a_message_that_comes_before_anybody_looks_is_kept() {
         let pushes = Arc::new(Pushes::new());
@@ -213,7 +249,7 @@ mod tests {
     #[test]
     fn other_messages_are_ignored() {
         let pushes = Pushes::new();
-        for payload in ["", "no number", "\u{fffd}", "fffffffffffffffff"] {
+        for payload in ["", "+", "no number", "\u{fffd}", "fffffffffffffffff"] {
             pushes.receive(&message(payload));
         }
         pushes.receive(&PushInfo {

@@ -55,23 +55,24 @@ local function enter(line, stamp, number, waiter, life)
 end
 
 -- Tells a waiter to ask, by the last 16 digits of its token, which give half of
--- its secret away; whether it heard, or an error. Alien entries do not.
-local function tell(channel, token)
+-- its secret away, or to ask in a moment, by a "+" behind them; whether it
+-- heard, or an error. Alien entries do not.
+local function tell(channel, token, when)
   if not token then
     return 0
   end
-  return channel == '-' and 1 or redis.pcall('PUBLISH', channel, string.sub(token, -16))
+  return channel == '-' and 1 or redis.pcall('PUBLISH', channel, string.sub(token, -16) .. when)
 end
 
 -- Tells the first in line to ask, and leaves it there.
-local function tell_first(line)
+local function tell_first(line, when)
   for _ = 1, 16 do
     local waiter = first_of(line)
     if not waiter then
       return
     end
     local _, _, channel, token = parts_of(waiter)
-    local told = tell(channel, token)
+    local told = tell(channel, token, when)
     if type(told) == 'table' or told > 0 then
       return
     end
@@ -91,7 +92,7 @@ local function pass(lock, line, stamp, number)
     if stamp and its and (at > stamp or at == stamp and its >= number) then
       return nil
     end
-    local told = tell(channel, token)
+    local told = tell(channel, token, '')
     if type(told) == 'table' then
       return nil
     end

@@ -1,5 +1,6 @@
 -- Frees a lock, if the owner token holds it: at once, or when a rest of its
--- time has passed. What is free is reserved for the first in line.
+-- time has passed. What is free is reserved for the first in line, unless it is
+-- left open: then whoever asks gets it, and the first in line asks in a moment.
 --
 -- A waiter gives back what an attempt took: its ticket stays in line, and the
 -- lock goes to a lower one or to nobody. One that gives up takes its ticket out.
@@ -7,13 +8,15 @@
 -- leaves alone; a rest never lengthens the lock's time.
 --
 -- Keys:      1 the lock, 2 its line, where the user has a right to it
--- Arguments: 1 the owner token, 2 the milliseconds to keep it from now, if any,
+-- Arguments: 1 the owner token, 2 the milliseconds to keep it from now, or "open",
+--            if any,
 --            3 the stamp and 4 the number of a ticket to take out, if any,
 --            5 the waiter to enter in its place and 6 the milliseconds to keep
 --            the line, if it stays
 -- Replies:   1 freed, 0 nobody holds it, -1 something else does.
 local lock, line, token = KEYS[1], KEYS[2], ARGV[1]
 local rest, number, waiter = tonumber(ARGV[2]), ARGV[4], ARGV[5]
+local is_open = ARGV[2] == 'open'
 local held = redis.pcall('GET', lock)
 if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
   return held
@@ -32,9 +35,16 @@ if held and rest then
     left = redis.pcall('PEXPIRE', lock, ARGV[2])
   end
   if line then
-    tell_first(line)
+    tell_first(line, '')
   end
   return type(left) == 'table' and left or 1
+end
+if held and is_open then
+  local opened = redis.pcall('DEL', lock)
+  if line then
+    tell_first(line, '+')
+  end
+  return type(opened) == 'table' and opened or 1
 end
 if line and pass(lock, line, waiter and tonumber(ARGV[3]), number) then
   return held and 1 or 0
