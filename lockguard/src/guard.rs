@@ -207,8 +207,7 @@ impl LockGuard {
     /// Cancel safety is that of [`release`](Self::release).
     pub(crate) async fn release_after_body(self) {
         if let Some((release, budget)) = self.begin_release_after_body() {
-            let reply = within(budget, release).await;
-            self.warn_unless_released(self.outcome(reply, budget));
+            self.finish_release(release, budget).await;
         }
     }
 
@@ -223,10 +222,12 @@ impl LockGuard {
             self.warn_unless_released(self.outcome(Some(reply), budget));
             return None;
         }
-        Some(Box::pin(async move {
-            let reply = within(budget, release).await;
-            self.warn_unless_released(self.outcome(reply, budget));
-        }))
+        Some(Box::pin(self.finish_release(release, budget)))
+    }
+
+    async fn finish_release(self, release: Release, budget: Duration) {
+        let reply = within(budget, release).await;
+        self.warn_unless_released(self.outcome(reply, budget));
     }
 
     /// `None` where nobody waits for it.
