@@ -99,21 +99,16 @@ impl Grant {
         start: Instant,
         fencing_token: Option<FencingToken>,
         epoch: Option<Epoch>,
+        is_awaited: bool,
     ) -> Self {
         Self {
             undo,
             start,
             fencing_token,
             epoch,
-            is_awaited: false,
+            is_awaited,
             candidate: None,
         }
-    }
-
-    /// Somebody stood in line for the keys.
-    pub(crate) fn awaited(mut self) -> Self {
-        self.is_awaited = true;
-        self
     }
 
     /// Leaves the keys to whoever knows the token.
@@ -251,8 +246,8 @@ async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
     // all, have a small future.
     let _turn = {
         let lined = match contest.line_up_at_once() {
-            Some(lined) => lined,
-            None => Box::pin(contest.line_up()).await,
+            Poll::Ready(turn) => Lined::Turn(turn),
+            Poll::Pending => Box::pin(contest.line_up()).await,
         };
         match lined {
             Lined::Turn(turn) => turn,
@@ -378,13 +373,14 @@ impl<'a> Contest<'a> {
         matches!(self.want.patience, Patience::Wait(wait) if !wait.is_zero())
     }
 
-    /// As [`line_up`](Self::line_up), where there is nobody to wait for.
-    fn line_up_at_once(&self) -> Option<Lined<'a>> {
-        if !self.is_in_line() || self.want.keys.are_several() {
-            return Some(Lined::Turn(None));
+    /// The turn that [`line_up`](Self::line_up) waits for, where there is nobody
+    /// to wait for.
+    fn line_up_at_once(&self) -> Poll<Option<Turn<'a>>> {
+        if self.is_in_line() {
+            self.places.turn_at_once()
+        } else {
+            Poll::Ready(None)
         }
-        let turn = self.places.turn_at_once()?;
-        Some(Lined::Turn(Some(turn)))
     }
 
     /// Waits for the turn, or until a lease of ours hands the key on; without
@@ -595,9 +591,7 @@ impl<'a> Contest<'a> {
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        let mut grant = Grant::new(undo, start, fencing_token, epoch);
-        grant.is_awaited = is_awaited;
-        Attempt::Granted(grant)
+        Attempt::Granted(Grant::new(undo, start, fencing_token, epoch, is_awaited))
     }
 
     /// No server needs to be told that we left its line, unless we wanted more

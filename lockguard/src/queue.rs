@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -166,16 +167,21 @@ impl Places {
     ///
     /// As [`Place::turn`].
     pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
-        if self.rest.is_empty() {
-            Some(self.first.turn().await)
-        } else {
-            None
+        match self.turn_at_once() {
+            Poll::Ready(turn) => turn,
+            Poll::Pending => Some(self.first.turn().await),
         }
     }
 
-    /// As [`turn`](Self::turn), for a single key, where nobody came earlier.
-    pub(crate) fn turn_at_once(&self) -> Option<Turn<'_>> {
-        self.first.turn_at_once()
+    /// As [`turn`](Self::turn), where there is nobody to wait for.
+    pub(crate) fn turn_at_once(&self) -> Poll<Option<Turn<'_>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        match self.first.turn_at_once() {
+            None => Poll::Pending,
+            turn => Poll::Ready(turn),
+        }
     }
 
     /// The place of this key; the first where it is none of ours.

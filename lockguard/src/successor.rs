@@ -78,8 +78,8 @@ impl Successor {
                 _ => return TakenOver::Perhaps,
             };
             // Where it has gone, this gives the key back.
-            let granted = Grant::new(undo, start, fencing_token, epoch);
-            drop(grant.send(granted.awaited()));
+            let granted = Grant::new(undo, start, fencing_token, epoch, true);
+            drop(grant.send(granted));
             TakenOver::Yes
         })
     }
