@@ -62,10 +62,24 @@ impl Waiting {
         token
     }
 
-    /// Stands in line while somebody holds the key, until it is given back.
-    async fn stand_until_passed(&mut self, on: &Fixture, key: &LockKey) {
+    /// Stands in line while somebody holds the key; by which token.
+    async fn stand_behind(&mut self, on: &Fixture, key: &LockKey) -> OwnerToken {
         let held = on.take(key, LONG).await;
         self.stand(on, key).await;
+        held
+    }
+
+    /// Stands in line while somebody holds the key, who leaves it open.
+    async fn stand_until_open(&mut self, on: &Fixture, key: &LockKey) {
+        let held = self.stand_behind(on, key).await;
+        let opened = ReleaseRequest::new(key.clone(), held).opening();
+        let opened = on.backend.release(opened).await;
+        assert_eq!(opened.expect("an answer"), ReleaseReply::Freed);
+    }
+
+    /// Stands in line while somebody holds the key, until it is given back.
+    async fn stand_until_passed(&mut self, on: &Fixture, key: &LockKey) {
+        let held = self.stand_behind(on, key).await;
         assert_eq!(on.release(key, &held).await, ReleaseReply::Freed);
         self.assert_passed().await;
     }
@@ -112,11 +126,7 @@ pub async fn a_key_that_is_left_open_goes_to_whoever_asks(on: Fixture) {
     let Some(mut waiting) = Waiting::new(&on, LONG) else {
         return;
     };
-    let held = on.take(&key, LONG).await;
-    waiting.stand(&on, &key).await;
-    let opened = ReleaseRequest::new(key.clone(), held).opening();
-    let opened = on.backend.release(opened).await;
-    assert_eq!(opened.expect("an answer"), ReleaseReply::Freed);
+    waiting.stand_until_open(&on, &key).await;
     let newcomer = on.take(&key, LONG).await;
     // Its release is like any other.
     assert_eq!(on.release(&key, &newcomer).await, ReleaseReply::Freed);
@@ -128,11 +138,7 @@ pub async fn the_first_in_line_asks_for_a_key_that_was_left_open(on: Fixture) {
     let Some(mut waiting) = Waiting::new(&on, LONG) else {
         return;
     };
-    let held = on.take(&key, LONG).await;
-    waiting.stand(&on, &key).await;
-    let release = ReleaseRequest::new(key.clone(), held).opening();
-    let opened = on.backend.release(release).await;
-    assert_eq!(opened.expect("an answer"), ReleaseReply::Freed);
+    waiting.stand_until_open(&on, &key).await;
     waiting.assert_passed().await;
     waiting.assert_granted(&on, &key).await;
 }
@@ -170,8 +176,7 @@ pub async fn a_waiter_that_left_has_no_place_in_line(on: Fixture) {
     let Some((mut left, mut stayed)) = Waiting::two(&on, LONG) else {
         return;
     };
-    let held = on.take(&key, LONG).await;
-    left.stand(&on, &key).await;
+    let held = left.stand_behind(&on, &key).await;
     stayed.stand(&on, &key).await;
     left.leave(&on, &key).await;
     on.release(&key, &held).await;
@@ -186,8 +191,7 @@ pub async fn a_waiter_that_leaves_gives_its_reservation_on(on: Fixture) {
     let Some((mut first, mut second)) = Waiting::two(&on, LONG) else {
         return;
     };
-    let held = on.take(&key, LONG).await;
-    first.stand(&on, &key).await;
+    let held = first.stand_behind(&on, &key).await;
     second.stand(&on, &key).await;
     on.release(&key, &held).await;
     first.assert_passed().await;
