@@ -27,11 +27,15 @@ async fn main() -> Result<(), Failure> {
     cycle(&locks, &format!("warm:{}", std::process::id()), hold).await?;
     println!("connected");
     tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
-    let (tasks, millis) = (tasks.parse()?, millis.parse()?);
+    let work = Work {
+        tasks: tasks.parse()?,
+        millis: millis.parse()?,
+        hold,
+    };
     if mode == "cycle" {
-        cycles(&locks, key, tasks, millis, hold).await
+        cycles(&locks, key, work).await
     } else {
-        handoff(&locks, key, tasks, millis, hold).await
+        handoff(&locks, key, work).await
     }
 }
 
@@ -46,15 +50,9 @@ async fn cycle(locks: &LockManager, key: &str, hold: Duration) -> Result<(u64, u
     Ok((start, end))
 }
 
-async fn cycles(
-    locks: &LockManager,
-    key: &str,
-    tasks: usize,
-    millis: u64,
-    hold: Duration,
-) -> Result<(), Failure> {
+async fn cycles(locks: &LockManager, key: &str, work: Work) -> Result<(), Failure> {
     let before = now(ClockId::ProcessCPUTime);
-    let all = each(locks, tasks, millis, hold, move |nth| format!("{key}:{nth}")).await?;
+    let all = each(locks, work, move |nth| format!("{key}:{nth}")).await?;
     let used = now(ClockId::ProcessCPUTime) - before;
     let mut times: Vec<u64> = all.iter().map(|section| section.took).collect();
     times.sort_unstable();
@@ -63,19 +61,21 @@ async fn cycles(
     Ok(())
 }
 
-async fn handoff(
-    locks: &LockManager,
-    key: &str,
-    tasks: usize,
-    millis: u64,
-    hold: Duration,
-) -> Result<(), Failure> {
+async fn handoff(locks: &LockManager, key: &str, work: Work) -> Result<(), Failure> {
     let mut output = io::BufWriter::new(io::stdout());
-    for section in each(locks, tasks, millis, hold, |_| key.to_owned()).await? {
+    for section in each(locks, work, |_| key.to_owned()).await? {
         writeln!(output, "{} {} {}", section.nth, section.start, section.end)?;
     }
     output.flush()?;
     Ok(())
+}
+
+/// How many tasks, for how long, and how long each stays in the lock.
+#[derive(Clone, Copy)]
+struct Work {
+    tasks: usize,
+    millis: u64,
+    hold: Duration,
 }
 
 struct Section {
@@ -88,11 +88,10 @@ struct Section {
 /// Repeats a cycle in every task until the time is over.
 async fn each(
     locks: &LockManager,
-    tasks: usize,
-    millis: u64,
-    hold: Duration,
+    work: Work,
     key: impl Fn(usize) -> String,
 ) -> Result<Vec<Section>, Failure> {
+    let Work { tasks, millis, hold } = work;
     let over = now(ClockId::Monotonic) + millis * 1_000_000;
     let running: Vec<_> = (0..tasks)
         .map(|nth| {
