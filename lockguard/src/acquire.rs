@@ -18,7 +18,7 @@ use crate::{
         Waiter,
     },
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
-    clock::{sleep, until, wall_clock},
+    clock::{sleep, until, until_if_any, wall_clock},
     core::Core,
     current::held_in_this_task,
     error::{LockError, NodeError},
@@ -518,14 +518,16 @@ impl<'a> Contest<'a> {
         // A later grant would be none: no backend is waited for longer,
         // whatever it does.
         let longest = longest_attempt(self.want.ttl);
+        let backend = &self.core.backend;
+        let deadline = || (!backend.keeps_time()).then(|| start + longest);
         let waiter = request.waiter.clone();
-        let acquire = self.core.backend.acquire(request);
+        let acquire = backend.acquire(request);
         let reply = match &mut self.line {
             Some(line) => {
                 let overtaken = Box::pin(line.unless_overtaken(start, acquire));
-                until(start + longest, overtaken).await
+                until_if_any(deadline, overtaken).await
             }
-            None => until(start + longest, acquire).await.map(Some),
+            None => until_if_any(deadline, acquire).await.map(Some),
         };
         let reply = match (reply, waiter) {
             (Some(Some(reply)), _) => Some(reply),

@@ -9,11 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{
-    runtime::Handle,
-    sync::oneshot,
-    time::{Instant, timeout_at},
-};
+use tokio::{runtime::Handle, sync::oneshot, task::unconstrained, time::Instant};
 
 use crate::backend::BoxFuture;
 
@@ -25,7 +21,7 @@ pub(crate) fn until<T>(
     deadline: Instant,
     future: impl Future<Output = T>,
 ) -> impl Future<Output = Option<T>> {
-    until_then(move || deadline, future)
+    until_if_any(move || Some(deadline), future)
 }
 
 /// As [`until`], from now; what is ready costs no look at the clock.
@@ -33,28 +29,30 @@ pub(crate) fn within<T>(
     limit: Duration,
     future: impl Future<Output = T>,
 ) -> impl Future<Output = Option<T>> {
-    until_then(move || Instant::now() + limit, future)
+    until_if_any(move || Some(Instant::now() + limit), future)
 }
 
-async fn until_then<T>(
-    deadline: impl FnOnce() -> Instant,
+/// As [`until`], by the deadline that is given where the future is not ready;
+/// without one, which costs no timer, until it is.
+pub(crate) async fn until_if_any<T>(
+    deadline: impl FnOnce() -> Option<Instant>,
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let mut future = pin!(future);
-    let first = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-    if let Poll::Ready(value) = first {
-        return Some(value);
-    }
-    let deadline = deadline();
-    if Handle::try_current().is_ok() {
-        return timeout_at(deadline, future).await.ok();
-    }
-    let mut timer = pin!(sleep_until(deadline));
+    let (mut deadline, mut timer) = (Some(deadline), pin!(None));
     poll_fn(|cx| {
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(value));
         }
-        timer.as_mut().poll(cx).map(|()| None)
+        if let Some(deadline) = deadline.take().and_then(|deadline| deadline()) {
+            // A future that uses up the task's budget must not keep it from
+            // ringing.
+            timer.set(Some(unconstrained(sleep_until(deadline))));
+        }
+        match timer.as_mut().as_pin_mut() {
+            Some(timer) => timer.poll(cx).map(|()| None),
+            None => Poll::Pending,
+        }
     })
     .await
 }

@@ -237,6 +237,15 @@ pub trait Backend: Send + Sync + 'static {
         false
     }
 
+    /// Whether every acquire resolves within the node budget of its ttl, a
+    /// quarter within 10 ms and 1 s, and every release within 1 s, by
+    /// themselves.
+    ///
+    /// Where they do not, whoever waits for one sets a timer for it.
+    fn keeps_time(&self) -> bool {
+        false
+    }
+
     /// Finishes what has been asked for, sends the releases that a server has
     /// missed, and closes connections; nothing is asked for afterwards.
     ///
@@ -305,6 +314,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn is_immediate(&self) -> bool {
         (**self).is_immediate()
+    }
+
+    fn keeps_time(&self) -> bool {
+        (**self).keeps_time()
     }
 
     fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {

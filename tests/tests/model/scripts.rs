@@ -11,6 +11,7 @@ const ACQUIRE_FENCED: &str = concat!(
     include_str!("../../../lockguard/src/backend/redis/scripts/acquire_fenced.lua")
 );
 const RELEASE: &str = concat!(
+    include_str!("../../../lockguard/src/backend/redis/scripts/release_alone.lua"),
     include_str!("../../../lockguard/src/backend/redis/scripts/line.lua"),
     include_str!("../../../lockguard/src/backend/redis/scripts/release.lua")
 );

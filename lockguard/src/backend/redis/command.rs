@@ -1,15 +1,13 @@
 //! Commands as they go over the wire, and what their replies mean.
 
 use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    mem,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use redis::{Cmd, Value};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     failure,
@@ -27,11 +25,34 @@ use crate::{
     key::LockKey,
     keys::LockKeys,
     token::OwnerToken,
-    validity::node_budget,
+    validity::{FAR, node_budget},
 };
 
-/// Where the answer to a command goes.
-pub(super) type Answer<R> = oneshot::Sender<Result<R, BackendError>>;
+/// Where the answer to a command goes, once.
+pub(super) struct Answer<R>(Option<oneshot::Sender<Result<R, BackendError>>>);
+
+impl<R> Answer<R> {
+    /// An answer, and where it comes.
+    pub(super) fn channel() -> (Self, oneshot::Receiver<Result<R, BackendError>>) {
+        let (answer, reply) = oneshot::channel();
+        (Self(Some(answer)), reply)
+    }
+
+    /// Nobody waits for it.
+    fn to_nobody() -> Self {
+        Self(None)
+    }
+
+    fn send(&mut self, answer: Result<R, BackendError>) {
+        if let Some(caller) = self.0.take() {
+            let _ = caller.send(answer);
+        }
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.0.as_ref().is_some_and(|caller| !caller.is_closed())
+    }
+}
 
 /// One command to a node, from its caller's call to its answer.
 ///
@@ -40,15 +61,41 @@ pub(super) type Answer<R> = oneshot::Sender<Result<R, BackendError>>;
 /// granted without a longer ttl, and the scripts compare the token.
 pub(super) struct Command {
     pub(super) task: Task,
-    /// Whether it has ever been written to a connection.
-    pub(super) is_sent: bool,
+    /// When it was last written to a connection, if ever.
+    pub(super) sent: Option<Instant>,
     /// How many connections broke with it before its answer came.
     repeats: u32,
     form: Form,
     /// Whether the server lets us see the line beside the lock.
     knows_line: bool,
-    /// Counts it as unanswered while it lives.
-    _counted: Option<Counted>,
+    /// How long its caller waits, until it has been told that there is no
+    /// answer.
+    pub(super) limit: Option<Limit>,
+}
+
+/// How long a caller waits for an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    pub(super) asked: Instant,
+    pub(super) budget: Duration,
+}
+
+impl Limit {
+    /// When that time is over.
+    pub(super) fn end(self) -> Instant {
+        self.end_within(self.budget)
+    }
+
+    /// When that time is over, or a shorter one.
+    pub(super) fn end_within(self, time: Duration) -> Instant {
+        self.asked + self.budget.min(time).min(FAR)
+    }
+
+    /// What a caller is told whose time is over.
+    pub(super) fn passed_at(self, node: impl Into<Arc<str>>) -> BackendError {
+        let reason = format!("no answer within {:?}", self.budget);
+        BackendError::unavailable(NodeError::new(node, reason))
+    }
 }
 
 /// On how many connections after its first an acquire or an extend is tried.
@@ -71,8 +118,7 @@ pub(super) enum Task {
     },
     Release {
         request: ReleaseRequest,
-        /// `None` when nobody waits for it any more.
-        answer: Option<Answer<ReleaseReply>>,
+        answer: Answer<ReleaseReply>,
     },
     /// Asks how the server is.
     Look { answer: Answer<NodeFacts> },
@@ -158,14 +204,14 @@ enum Form {
 }
 
 impl Command {
-    pub(super) fn new(task: Task, counted: Option<Counted>) -> Self {
+    pub(super) fn new(task: Task, limit: Option<Limit>) -> Self {
         Self {
             task,
-            is_sent: false,
+            sent: None,
             repeats: 0,
             form: Form::ByHash,
             knows_line: true,
-            _counted: counted,
+            limit,
         }
     }
 
@@ -173,7 +219,7 @@ impl Command {
     pub(super) fn owed(request: ReleaseRequest) -> Self {
         let task = Task::Release {
             request,
-            answer: None,
+            answer: Answer::to_nobody(),
         };
         Self::new(task, None)
     }
@@ -193,10 +239,31 @@ impl Command {
     /// again.
     pub(super) fn is_abandoned(&self) -> bool {
         match &self.task {
-            Task::Acquire { answer, .. } => answer.is_closed(),
-            Task::Extend { answer, .. } => answer.is_closed(),
-            Task::Look { answer } => answer.is_closed(),
+            Task::Acquire { answer, .. } => !answer.is_awaited(),
+            Task::Extend { answer, .. } => !answer.is_awaited(),
+            Task::Look { answer } => !answer.is_awaited(),
             Task::Release { .. } => false,
+        }
+    }
+
+    /// Until when its caller waits, if one does.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.limit.map(Limit::end)
+    }
+
+    /// Tells the caller that there is no answer yet; what was asked for goes on.
+    pub(super) fn keep_waiting_no_longer(&mut self, node: &Arc<str>) {
+        if let Some(limit) = self.limit.take() {
+            self.tell(limit.passed_at(Arc::clone(node)));
+        }
+    }
+
+    fn tell(&mut self, error: BackendError) {
+        match &mut self.task {
+            Task::Acquire { answer, .. } => answer.send(Err(error)),
+            Task::Extend { answer, .. } => answer.send(Err(error)),
+            Task::Look { answer } => answer.send(Err(error)),
+            Task::Release { answer, .. } => answer.send(Err(error)),
         }
     }
 
@@ -210,6 +277,12 @@ impl Command {
 
     pub(super) fn is_release(&self) -> bool {
         matches!(self.task, Task::Release { .. })
+    }
+
+    /// Whether it is refused where many are waiting: a release that is refused
+    /// leaves a key behind.
+    pub(super) fn is_refusable(&self) -> bool {
+        matches!(self.task, Task::Acquire { .. } | Task::Extend { .. })
     }
 
     /// Whether it has been tried on so many connections that it may be what
@@ -226,117 +299,120 @@ impl Command {
             request, question, ..
         } = &mut self.task
         {
+            // What refuses it now may be its own token, stored before.
+            request.is_curt = false;
             *question = Question::first(request);
         }
     }
 
-    /// The command as the server reads it, who tells waiters by this channel.
-    pub(super) fn to_wire(&self, channel: Option<&str>) -> Cmd {
+    /// Makes the command as the server reads it, who tells waiters by this
+    /// channel, of one that is empty.
+    pub(super) fn to_wire(&self, cmd: &mut Cmd, channel: Option<&str>) {
         match &self.task {
             Task::Acquire {
                 request, question, ..
-            } => self.acquire(request, *question, channel),
+            } => self.acquire(cmd, request, *question, channel),
             Task::Extend { requests, .. } => {
                 let keys: Vec<_> = requests.iter().map(|it| it.key.as_str()).collect();
-                let mut extend = self.script(&EXTEND, &keys);
+                self.script(cmd, &EXTEND, &keys);
                 for request in requests {
                     let successor = request.successor.as_ref();
-                    extend
-                        .arg(request.token.expose())
+                    cmd.arg(request.token.expose())
                         .arg(millis(request.ttl))
                         .arg(successor.map_or("", OwnerToken::expose));
                 }
-                extend
             }
-            Task::Release { request, .. } => self.release(request, channel),
-            Task::Look { .. } => redis::cmd("INFO"),
+            Task::Release { request, .. } => self.release(cmd, request, channel),
+            Task::Look { .. } => {
+                cmd.arg("INFO");
+            }
         }
     }
 
-    fn acquire(&self, request: &AcquireRequest, question: Question, channel: Option<&str>) -> Cmd {
+    fn acquire(
+        &self,
+        cmd: &mut Cmd,
+        request: &AcquireRequest,
+        question: Question,
+        channel: Option<&str>,
+    ) {
         let (key, token, ttl) = (request.keys.first(), &request.token, millis(request.ttl));
         match question {
             Question::IsItMine => {
-                let mut set = Cmd::with_capacity(6, 192);
-                set.arg("SET").arg(key.as_str()).arg(token.expose());
-                set.arg("NX").arg("PX").arg(ttl);
-                set
+                cmd.arg("SET").arg(key.as_str()).arg(token.expose());
+                cmd.arg("NX").arg("PX").arg(ttl);
             }
-            Question::WhoseIsIt => self.script(&HOLDER, &[key.as_str()]),
+            Question::WhoseIsIt => self.script(cmd, &HOLDER, &[key.as_str()]),
             Question::AreTheyMine => {
                 let keys: Vec<_> = request.keys.iter().map(LockKey::as_str).collect();
-                let mut acquire = self.script(&ACQUIRE, &keys);
-                acquire.arg(token.expose()).arg(ttl);
-                acquire
+                self.script(cmd, &ACQUIRE, &keys);
+                cmd.arg(token.expose()).arg(ttl);
             }
-            Question::AreTheyMineAt(fence) => self.fenced(request, fence, None),
+            Question::AreTheyMineAt(fence) => self.fenced(cmd, request, fence, None),
             Question::IsItOurs => {
                 let replaced = request.replaces.as_ref().map_or("", OwnerToken::expose);
-                let mut transfer = self.script(&TRANSFER, &[key.as_str()]);
-                transfer.arg(token.expose()).arg(ttl).arg(replaced);
-                transfer
+                self.script(cmd, &TRANSFER, &[key.as_str()]);
+                cmd.arg(token.expose()).arg(ttl).arg(replaced);
             }
             Question::IsItMyTurn => {
-                let mut claim = self.script(&CLAIM, &[key.as_str(), &line_key(key)]);
-                claim.arg(token.expose()).arg(ttl);
-                add_waiter(&mut claim, request.waiter.as_ref(), channel);
-                claim
+                self.script(cmd, &CLAIM, &[key.as_str(), &line_key(key)]);
+                cmd.arg(token.expose()).arg(ttl);
+                add_waiter(cmd, request.waiter.as_ref(), channel);
             }
             Question::IsItMyTurnAt(fence) => {
-                let mut acquire = self.fenced(request, fence, Some(&line_key(key)));
-                add_waiter(&mut acquire, request.waiter.as_ref(), channel);
-                acquire
+                self.fenced(cmd, request, fence, Some(&line_key(key)));
+                add_waiter(cmd, request.waiter.as_ref(), channel);
             }
             Question::LetMeWait(nth, _) => {
                 let key = request.keys.as_slice().get(nth).unwrap_or(key);
-                let mut enter = self.script(&CLAIM, &[key.as_str(), &line_key(key)]);
-                enter.arg(token.expose()).arg(0);
+                self.script(cmd, &CLAIM, &[key.as_str(), &line_key(key)]);
+                cmd.arg(token.expose()).arg(0);
                 if let Some(waiter) = &request.waiter {
-                    add_waiter_for(&mut enter, waiter, channel, 0);
+                    add_waiter_for(cmd, waiter, channel, 0);
                 }
-                enter
             }
         }
     }
 
-    fn release(&self, request: &ReleaseRequest, channel: Option<&str>) -> Cmd {
+    fn release(&self, cmd: &mut Cmd, request: &ReleaseRequest, channel: Option<&str>) {
         let (key, line) = (request.key.as_str(), line_key(&request.key));
-        let mut release = if self.knows_line {
-            self.script(&RELEASE, &[key, &line])
+        if self.knows_line {
+            self.script(cmd, &RELEASE, &[key, &line]);
         } else {
-            self.script(&RELEASE, &[key])
-        };
-        release.arg(request.token.expose());
+            self.script(cmd, &RELEASE, &[key]);
+        }
+        cmd.arg(request.token.expose());
         match request.keep {
-            Some(rest) => release.arg(millis(rest)),
-            None if request.is_open => release.arg("open"),
-            None => release.arg(""),
+            Some(rest) => cmd.arg(millis(rest)),
+            None if request.is_open => cmd.arg("open"),
+            None => cmd.arg(""),
         };
         match &request.standing {
-            Some(Standing::Leaves(ticket)) => add_ticket(&mut release, ticket),
-            Some(Standing::Stays(waiter)) => add_waiter(&mut release, Some(waiter), channel),
+            Some(Standing::Leaves(ticket)) => add_ticket(cmd, ticket),
+            Some(Standing::Stays(waiter)) => add_waiter(cmd, Some(waiter), channel),
             None => {}
         }
-        release
     }
 
-    fn fenced(&self, request: &AcquireRequest, fence: FenceRequest, line: Option<&str>) -> Cmd {
+    fn fenced(
+        &self,
+        cmd: &mut Cmd,
+        request: &AcquireRequest,
+        fence: FenceRequest,
+        line: Option<&str>,
+    ) {
         let fences: Vec<_> = request.keys.iter().map(fence_key).collect();
         let locks = request.keys.iter().map(LockKey::as_str);
         let keys = locks.chain(fences.iter().map(String::as_str)).chain(line);
-        let mut acquire = self.script(&ACQUIRE_FENCED, &keys.collect::<Vec<_>>());
-        acquire
-            .arg(request.token.expose())
+        self.script(cmd, &ACQUIRE_FENCED, &keys.collect::<Vec<_>>());
+        cmd.arg(request.token.expose())
             .arg(request.replaces.as_ref().map_or("", OwnerToken::expose))
             .arg(millis(request.ttl))
             .arg(fence.proposal.get())
             .arg(millis(fence.keep));
-        acquire
     }
 
-    fn script(&self, script: &Script, keys: &[&str]) -> Cmd {
-        let room = keys.len().saturating_mul(96).saturating_add(160);
-        let mut cmd = Cmd::with_capacity(keys.len().saturating_mul(3).saturating_add(6), room);
+    fn script(&self, cmd: &mut Cmd, script: &Script, keys: &[&str]) {
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
             Form::InFull => cmd.arg("EVAL").arg(script.code),
@@ -345,7 +421,6 @@ impl Command {
         for key in keys {
             cmd.arg(key);
         }
-        cmd
     }
 
     /// Answers the caller by the server's reply, or gives back the command
@@ -402,14 +477,13 @@ impl Command {
                 let heard = heard.unwrap_or_else(|| Ok(AcquireReply::Busy(Holder::unknown())));
                 return self.settle_acquire(heard.map_err(|failure| failure.at(node)));
             }
-            Task::Extend { requests, answer } => {
-                let _ = answer.send(Ok(extend_reply(&reply, requests.len(), node)));
-            }
-            Task::Look { answer } => {
-                // An error is an answer too.
-                let _ = answer.send(Ok(NodeFacts::of_reply(Some(reply))));
-            }
-            Task::Release { answer, .. } => {
+            Task::Extend {
+                ref requests,
+                ref mut answer,
+            } => answer.send(Ok(extend_reply(&reply, requests.len(), node))),
+            // An error is an answer too.
+            Task::Look { ref mut answer } => answer.send(Ok(NodeFacts::of_reply(Some(reply)))),
+            Task::Release { ref mut answer, .. } => {
                 let heard = script_reply(&reply).map(|verdict| match verdict {
                     Verdict::Done => ReleaseReply::Freed,
                     // The first try may have freed it, or have passed it on,
@@ -418,9 +492,7 @@ impl Command {
                     Verdict::Nobody => ReleaseReply::NotHeld,
                     Verdict::Other => ReleaseReply::NotOwner,
                 });
-                if let Some(answer) = answer {
-                    let _ = answer.send(heard.map_err(|failure| failure.at(node)));
-                }
+                answer.send(heard.map_err(|failure| failure.at(node)));
             }
         }
         None
@@ -430,7 +502,7 @@ impl Command {
     /// was closed meanwhile, gives back what takes it out.
     fn settle_acquire(self, reply: Result<AcquireReply, BackendError>) -> Option<Self> {
         let Task::Acquire {
-            answer,
+            mut answer,
             request,
             question,
         } = self.task
@@ -439,7 +511,7 @@ impl Command {
         };
         let is_refused = matches!(reply, Ok(AcquireReply::Busy(_)));
         // First the answer: whoever closes the ticket looks for it afterwards.
-        let _ = answer.send(reply);
+        answer.send(reply);
         let waiter = request.waiter.as_ref();
         let waiter = waiter.filter(|waiter| is_refused && waiter.ticket.is_closed())?;
         Some(Self::leave(question.line_of(&request)?, waiter))
@@ -458,34 +530,18 @@ impl Command {
                 self.form = Form::ByHash;
                 true
             }
-            Task::Release { .. } => std::mem::take(&mut self.knows_line),
+            Task::Release { .. } => mem::take(&mut self.knows_line),
             _ => false,
         }
     }
 
     /// Answers the caller that the node gave no answer; a release is given
     /// back, since it is owed then.
-    pub(super) fn fail(self, error: &NodeError) -> Option<ReleaseRequest> {
-        let error = BackendError::unavailable(error.clone());
+    pub(super) fn fail(mut self, error: &NodeError) -> Option<ReleaseRequest> {
+        self.tell(BackendError::unavailable(error.clone()));
         match self.task {
-            Task::Acquire { answer, .. } => {
-                let _ = answer.send(Err(error));
-                None
-            }
-            Task::Extend { answer, .. } => {
-                let _ = answer.send(Err(error));
-                None
-            }
-            Task::Look { answer } => {
-                let _ = answer.send(Err(error));
-                None
-            }
-            Task::Release { request, answer } => {
-                if let Some(answer) = answer {
-                    let _ = answer.send(Err(error));
-                }
-                Some(without_staying(request))
-            }
+            Task::Release { request, .. } => Some(without_staying(request)),
+            _ => None,
         }
     }
 }
@@ -536,25 +592,6 @@ fn hex(ticket: &Ticket) -> String {
     format!("{:016x}", ticket.number())
 }
 
-/// Adds one to a number while it lives.
-pub(super) struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    /// `None` when there are `most` already.
-    pub(super) fn below(most: usize, count: &Arc<AtomicUsize>) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        let counted = Self(Arc::clone(count));
-        // Dropping it takes the one back.
-        (before < most).then_some(counted)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A script, and the name that servers know it by.
 pub(super) struct Script {
     code: &'static str,
@@ -584,7 +621,12 @@ static TRANSFER: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/transfer.lua")));
 static HOLDER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/holder.lua")));
 static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(with_line!("scripts/release.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/release_alone.lua"),
+        with_line!("scripts/release.lua")
+    ))
+});
 
 /// The code of every script, to be loaded when a server is connected to.
 pub(super) fn scripts() -> [&'static str; 7] {
@@ -871,7 +913,7 @@ mod tests {
 
     #[test]
     fn an_acquire_is_a_plain_set() {
-        let (answer, _keep) = oneshot::channel();
+        let (answer, _keep) = Answer::channel();
         let token = token();
         let key = LockKey::new("seat:1").unwrap();
         let request = AcquireRequest::new(key, token.clone(), Duration::from_secs(2));
@@ -880,15 +922,38 @@ mod tests {
             answer,
             question: Question::IsItMine,
         };
-        let wire = Command::new(task, None).to_wire(None);
+        let mut wire = Cmd::new();
+        Command::new(task, None).to_wire(&mut wire, None);
         let mut expected = redis::cmd("SET");
         expected.arg(&["seat:1", token.expose(), "NX", "PX", "2000"]);
         assert_eq!(wire.get_packed_command(), expected.get_packed_command());
     }
 
     #[test]
+    fn a_repeated_acquire_that_is_refused_asks_whether_its_own_token_is_there() {
+        let (answer, mut reply) = Answer::channel();
+        let (key, token) = (LockKey::new("seat:1").unwrap(), token());
+        let request = AcquireRequest::new(key, token.clone(), Duration::from_secs(2));
+        let request = request.curt();
+        let question = Question::first(&request);
+        let task = Task::Acquire {
+            request,
+            answer,
+            question,
+        };
+        let mut command = Command::new(task, None);
+        command.repeat();
+        let node = Arc::from("a:6379");
+        let next = command
+            .accept(Value::Nil, &node)
+            .expect("refused by its own token");
+        assert!(next.accept(held(token.expose(), 1000), &node).is_none());
+        assert!(matches!(reply.try_recv(), Ok(Ok(AcquireReply::Granted))));
+    }
+
+    #[test]
     fn who_is_entered_too_late_is_taken_out_without_the_token_of_its_next_attempt() {
-        let (answer, _gone) = oneshot::channel();
+        let (answer, _gone) = Answer::channel();
         let key = LockKey::new("seat:1").unwrap();
         let ttl = Duration::from_secs(2);
         let waiter = Waiter::new(Ticket::draw(), token(), ttl);
@@ -965,15 +1030,5 @@ mod tests {
             };
             assert!(!reason.contains("secret"), "{reason}");
         }
-    }
-
-    #[test]
-    fn a_command_beyond_the_most_is_not_counted() {
-        let count = Arc::default();
-        let first = Counted::below(1, &count);
-        assert!(first.is_some());
-        assert!(Counted::below(1, &count).is_none());
-        drop(first);
-        assert!(Counted::below(1, &count).is_some());
     }
 }

@@ -1,15 +1,18 @@
 //! Makes a connection to a node, and asks who is there.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline,
-    ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, RedisResult, Value,
-    aio::MultiplexedConnection,
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+    Pipeline, RedisError, RedisResult, Value,
+    io::tcp::socket2::{SockRef, TcpKeepalive},
 };
-use tokio::{sync::oneshot, time::timeout};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{
     address::{Address, Place},
@@ -17,17 +20,15 @@ use super::{
     probe::NodeFacts,
     push::Pushes,
     rights,
+    wire::Wire,
 };
 use crate::node_status::NodeRole;
 
 /// A connection that has been logged in to, and what is at its other end.
 pub(super) struct Opened {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) wire: Wire,
     pub(super) facts: NodeFacts,
     pub(super) identity: Option<Identity>,
-    /// Resolves when the connection has been lost; `None` where that cannot be
-    /// told.
-    pub(super) lost: Option<oneshot::Receiver<()>>,
 }
 
 /// A connection as the server knows it.
@@ -75,11 +76,7 @@ async fn open_unbounded(
     lingering: Option<Identity>,
     pushes: Arc<Pushes>,
 ) -> Result<Opened, Refused> {
-    let Dialled {
-        mut connection,
-        lost,
-        resp3_refusal,
-    } = dial(address, &pushes).await?;
+    let (mut wire, resp3_refusal) = log_in(address).await?;
     let mut greeting = Pipeline::new();
     greeting.cmd("INFO");
     greeting.cmd("CLIENT").arg("ID");
@@ -90,10 +87,7 @@ async fn open_unbounded(
     if resp3_refusal.is_none() {
         greeting.cmd("SUBSCRIBE").arg(pushes.channel());
     }
-    let replies = connection
-        .send_packed_commands(&greeting, 0, greeting.len())
-        .await?;
-    let mut replies = replies.into_iter();
+    let mut replies = wire.ask(&greeting).await?.into_iter();
     let mut facts = match replies.next() {
         Some(Value::ServerError(error)) if error.code() == "NOAUTH" => {
             return Err(Refused::ForNow(failure::of_reply(&error)));
@@ -126,144 +120,144 @@ async fn open_unbounded(
         // Another run gives the same numbers to other clients.
         && old.run_id == new.run_id
     {
-        let mut kill = redis::cmd("CLIENT");
-        kill.arg("KILL").arg("ID").arg(old.client_id);
+        let mut kill = Pipeline::new();
+        kill.cmd("CLIENT").arg("KILL").arg("ID").arg(old.client_id);
         // It is gone already, or we may not: then that is how it is.
-        let _ = connection.send_packed_command(&kill).await?;
+        let _ = wire.ask(&kill).await?;
     }
     Ok(Opened {
-        connection,
+        wire,
         facts,
         identity,
-        lost,
     })
 }
 
-/// A connection on which nothing has been said yet.
-struct Dialled {
-    connection: MultiplexedConnection,
-    lost: Option<oneshot::Receiver<()>>,
-    resp3_refusal: Option<String>,
-}
-
-/// Connects and logs in, by the protocol that tells of a lost connection and
-/// carries pushes, or where the server refuses that by the one before.
-async fn dial(address: &Address, pushes: &Arc<Pushes>) -> RedisResult<Dialled> {
-    let (tell, lost) = oneshot::channel();
-    let (pushes, tell) = (Arc::clone(pushes), Mutex::new(Some(tell)));
-    let with_pushes = config().set_push_sender(move |push: PushInfo| {
-        if push.kind == PushKind::Disconnection {
-            drop(tell.lock().take());
-        } else {
-            pushes.receive(&push);
-        }
-        Ok::<_, ()>(())
-    });
-    let connecting = client(address, ProtocolVersion::RESP3)?;
-    let connected = connecting
-        .get_multiplexed_async_connection_with_config(&with_pushes)
-        .await;
-    let refusal = match connected {
-        Ok(connection) => {
-            return Ok(Dialled {
-                connection,
-                lost: Some(lost),
-                resp3_refusal: None,
-            });
-        }
-        Err(error) if error.is_io_error() => return Err(error),
-        Err(error) => failure::of_connection(&error),
+/// Connects and logs in, by the protocol that carries pushes, or where the
+/// server refuses that, which it says, by the one before.
+async fn log_in(address: &Address) -> Result<(Wire, Option<String>), Refused> {
+    let mut wire = connect(address).await?;
+    let Err(refusal) = greet(&mut wire, address, &hello(address)).await? else {
+        return Ok((wire, None));
     };
     // Whoever refuses the greeting may refuse the login as well, and says so.
-    let connecting = client(address, ProtocolVersion::RESP2)?;
-    let connection = connecting
-        .get_multiplexed_async_connection_with_config(&config())
-        .await?;
-    Ok(Dialled {
-        connection,
-        lost: None,
-        resp3_refusal: Some(format!(
-            "the server speaks no RESP3 (`HELLO 3` came to: {refusal}), so that a restart, too, is \
-             noticed only when it is next asked something"
-        )),
-    })
+    drop(wire);
+    let mut wire = connect(address).await?;
+    if let Err(refusal) = greet(&mut wire, address, &auth(address)).await? {
+        return Err(Refused::ForNow(refusal));
+    }
+    let refusal = format!("the server speaks no RESP3 (`HELLO 3` came to: {refusal})");
+    Ok((wire, Some(refusal)))
 }
 
-fn client(address: &Address, protocol: ProtocolVersion) -> RedisResult<Client> {
-    let place = match address.place.clone() {
-        Place::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
-        Place::Tls { host, port } => ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: false,
-            tls_params: None,
-        },
-        Place::Unix { path } => ConnectionAddr::Unix(path.into()),
-    };
-    #[cfg(feature = "tls")]
-    if matches!(place, ConnectionAddr::TcpTls { .. }) {
-        // Where the program has chosen a provider, this fails, as it should.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+/// Logs in by this command, and chooses the database; what was refused is the
+/// inner error.
+async fn greet(
+    wire: &mut Wire,
+    address: &Address,
+    login: &Pipeline,
+) -> RedisResult<Result<(), String>> {
+    let mut greeting = login.clone();
+    if address.database != 0 {
+        greeting.cmd("SELECT").arg(address.database);
     }
-    let mut login = RedisConnectionInfo::default()
-        .set_db(address.database)
-        .set_protocol(protocol)
-        .set_lib_name("lockguard", env!("CARGO_PKG_VERSION"));
-    if let Some(user) = &address.user {
-        login = login.set_username(user);
+    let must_succeed = greeting.len();
+    for (what, value) in [
+        ("LIB-NAME", "lockguard"),
+        ("LIB-VER", env!("CARGO_PKG_VERSION")),
+    ] {
+        // Servers before version 7.2 do not know it.
+        greeting.cmd("CLIENT").arg("SETINFO").arg(what).arg(value);
     }
+    let replies = wire.ask(&greeting).await?;
+    let refusal = replies
+        .iter()
+        .take(must_succeed)
+        .find_map(|reply| match reply {
+            Value::ServerError(error) => Some(failure::of_reply(error)),
+            _ => None,
+        });
+    Ok(refusal.map_or(Ok(()), Err))
+}
+
+/// The user that a password without one is of.
+const DEFAULT_USER: &str = "default";
+
+/// Says hello by RESP3, and logs in where there is a password.
+fn hello(address: &Address) -> Pipeline {
+    let mut greeting = Pipeline::new();
+    let hello = greeting.cmd("HELLO").arg("3");
     if let Some(password) = &address.password {
-        login = login.set_password(password);
+        let user = address.user.as_deref().unwrap_or(DEFAULT_USER);
+        hello.arg("AUTH").arg(user).arg(password);
     }
-    let info = place
-        .into_connection_info()?
-        .set_tcp_settings(tcp_settings())
-        .set_redis_settings(login);
-    Client::open(info)
+    greeting
+}
+
+/// Logs in where there is a password, as servers know it that know no RESP3.
+fn auth(address: &Address) -> Pipeline {
+    let mut greeting = Pipeline::new();
+    if let Some(password) = &address.password {
+        let auth = greeting.cmd("AUTH");
+        if let Some(user) = &address.user {
+            auth.arg(user);
+        }
+        auth.arg(password);
+    }
+    greeting
+}
+
+async fn connect(address: &Address) -> RedisResult<Wire> {
+    match &address.place {
+        Place::Tcp { host, port } => Ok(Wire::new(connect_tcp(host, *port).await?)),
+        #[cfg(unix)]
+        Place::Unix { path } => Ok(Wire::new(UnixStream::connect(path).await?)),
+        #[cfg(not(unix))]
+        Place::Unix { .. } => Err(unsupported("there are no unix sockets here")),
+        #[cfg(feature = "tls")]
+        Place::Tls { host, port } => {
+            let stream = connect_tcp(host, *port).await?;
+            Ok(Wire::new(super::tls::connect(host, stream).await?))
+        }
+        #[cfg(not(feature = "tls"))]
+        Place::Tls { .. } => Err(unsupported("lockguard was built without TLS")),
+    }
+}
+
+/// What an address that was accepted does not lead to.
+#[cfg(not(all(unix, feature = "tls")))]
+fn unsupported(reason: &str) -> RedisError {
+    io::Error::new(io::ErrorKind::Unsupported, reason).into()
 }
 
 /// How long a peer may be silent to the system's own probes.
 const DEAD_PEER: Duration = Duration::from_secs(5);
 
-fn tcp_settings() -> TcpSettings {
+async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = connect_to_any(host, port).await?;
+    stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(DEAD_PEER)
         .with_interval(DEAD_PEER / 5);
-    let settings = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive);
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    let settings = settings.set_user_timeout(DEAD_PEER);
-    settings
+    socket.set_tcp_user_timeout(Some(DEAD_PEER))?;
+    Ok(stream)
 }
 
-/// Room in the driver's channel for more batches than are ever on their way,
-/// so that each is in the channel after the first poll of its future.
-pub(super) const DRIVER_ROOM: usize = 64;
-
-/// The link bounds the waiting for replies, by the age of the commands.
-fn config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(DRIVER_ROOM)
-}
-
-/// Sends the commands and waits for the reply to each.
-///
-/// After its first poll they are in the driver's channel, in order.
-pub(super) async fn send(
-    mut connection: MultiplexedConnection,
-    commands: Pipeline,
-) -> Result<Vec<Value>, String> {
-    let count = commands.len();
-    let replies = connection
-        .send_packed_commands(&commands, 0, count)
-        .await
-        .map_err(|error| failure::of_connection(&error))?;
-    if replies.len() == count {
-        Ok(replies)
-    } else {
-        Err("replies got lost".to_owned())
+/// Connects to whichever of the name's addresses answers first: one that is not
+/// to be reached would take up all the time there is.
+async fn connect_to_any(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut attempts = JoinSet::new();
+    for address in lookup_host((host, port)).await? {
+        attempts.spawn(TcpStream::connect(address));
     }
+    let mut refusal = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt? {
+            Ok(stream) => return Ok(stream),
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
 }

@@ -45,8 +45,10 @@ pub(super) fn of_connection(error: &RedisError) -> String {
         return explained(code, error.detail().unwrap_or_default());
     }
     let text = error.to_string();
-    if error.is_connection_refusal() {
-        // The driver counts a missing socket among the refusals.
+    if error.kind() == ErrorKind::Parse {
+        "no Redis server is there: what it says is none's reply".to_owned()
+    } else if error.is_connection_refusal() {
+        // The redis crate counts a missing socket among the refusals.
         if text.contains("No such file") {
             "no socket there".to_owned()
         } else {

@@ -13,24 +13,24 @@ use std::{
 
 use parking_lot::Mutex;
 use rand::Rng as _;
-use redis::{Pipeline, Value, aio::MultiplexedConnection};
+use redis::{Cmd, RedisResult, Value};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
 
 use super::{
-    Timeouts,
+    Timeouts, Unseen,
     address::Address,
     command::{Command, Task},
-    connection::{self, DRIVER_ROOM, Identity, Opened, Refused},
+    connection::{self, Identity, Opened, Refused},
     failure,
     owed::Owed,
     probe::NodeFacts,
     push::Pushes,
     restarts::Restarts,
     twins::Twins,
+    wire::Wire,
 };
 use crate::{
     backend::{AcquireRequest, BoxFuture},
@@ -55,30 +55,25 @@ pub(crate) struct NoContact {
 /// How the last attempt to connect went; `None` before the first has ended.
 pub(super) type Contact = Option<Result<NodeFacts, NoContact>>;
 
-/// The most commands that are written at once.
-const BATCH: usize = 256;
-
-/// The most batches that are on their way.
+/// The most commands that are on their way.
 ///
-/// Enough to keep a server busy over a round trip; few, so that commands
-/// gather into large batches while they wait, and that little is at stake when
-/// a connection breaks.
-const BATCHES: usize = 8;
+/// Enough to keep a server busy over a round trip; few, so that little is at
+/// stake when a connection breaks.
+const MOST_UNDER_WAY: usize = 2048;
 
-const _: () = assert!(BATCHES < DRIVER_ROOM);
+/// The most commands that wait for an answer, and the most that wait for the
+/// task to take them in, but for releases; more are refused.
+pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
-/// How many batches may be on their way for a small one to follow.
-///
-/// One more would be made of the first of many callers that are woken
-/// together, and a write of its own for it.
-const FEW: usize = 2;
+pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
-/// How many commands are worth a batch whatever is on its way.
-const ENOUGH: usize = 16;
+/// How many commands may be on their way for the next to follow by itself; from
+/// there on they gather.
+const FEW: usize = 4;
 
-/// How long fewer wait for an answer to what is on its way, which on a short
-/// road comes sooner: the least that a timer knows, which adds up to as much.
-const GATHERING: Duration = Duration::from_millis(1);
+/// How often a poll goes through what there is to do: a server that sends
+/// without end must keep the link neither from the clock nor from other tasks.
+const PASSES: usize = 8;
 
 /// The pauses between attempts to connect to a node that is gone.
 const RECONNECT_PAUSE: RangeInclusive<Duration> =
@@ -109,15 +104,20 @@ pub(super) struct Link {
     timeouts: Timeouts,
     inbox: mpsc::UnboundedReceiver<Message>,
     contact: watch::Sender<Contact>,
-    /// Asked and not sent, oldest first.
+    /// Asked and not answered, oldest first: those that are on their way, in the
+    /// order in which the server answers, then those that are not sent.
     queue: VecDeque<Command>,
     owed: Owed,
     line: Line,
     /// Why the node is bad, if it is.
     bad: Option<NodeError>,
-    /// Rings when the node may be overdue.
+    /// Rings when the node may be overdue, or a caller be told that it does not
+    /// answer; sometimes too soon.
     alarm: Option<Pin<Box<Sleep>>>,
-    is_second_look: bool,
+    /// When the first caller is to be told, or before.
+    due: Option<Instant>,
+    /// When an overdue node is believed to be so.
+    second_look: Option<Instant>,
     /// Attempts to connect since the node last answered a command.
     attempts: u32,
     /// The connection before, if something of it may still be at the server.
@@ -159,8 +159,8 @@ impl SharedLink {
         .await;
     }
 
-    /// Sends a command without the task, where nothing is before it; gives it
-    /// back where something is.
+    /// Takes a command in without the task; gives it back where that must not
+    /// be.
     pub(super) fn send_at_once(&self, command: Command) -> Option<Command> {
         match self.0.try_lock().as_deref_mut() {
             Some(Some(link)) => link.send_at_once(command),
@@ -168,16 +168,20 @@ impl SharedLink {
         }
     }
 
-    /// How many commands the task has not seen yet, and how many batches are on
-    /// their way.
+    /// Whether there is a timer that is to ring.
+    #[cfg(test)]
+    pub(super) fn has_alarm(&self) -> bool {
+        let link = self.0.lock();
+        link.as_ref().is_some_and(|link| link.alarm.is_some())
+    }
+
+    /// How many commands are on their way, and how many wait for others.
     #[cfg(test)]
     pub(super) fn load(&self) -> Option<(usize, usize)> {
         let link = self.0.lock();
         let link = link.as_ref()?;
-        match &link.line {
-            Line::Down { .. } => None,
-            Line::Up(session) => Some((link.inbox.len(), session.batches.len())),
-        }
+        let under_way = link.under_way();
+        Some((under_way, link.queue.len().saturating_sub(under_way)))
     }
 }
 
@@ -194,13 +198,14 @@ impl Drop for EndsLink {
 /// What a link is told.
 #[expect(clippy::large_enum_variant, reason = "nearly every one is a command")]
 pub(super) enum Message {
-    Command(Command),
+    Command(Command, Option<Unseen>),
     /// Take nothing in any more, and tell when the node is owed nothing; the
     /// connection is closed then, or when nobody waits for it any more.
     Close(oneshot::Sender<()>),
 }
 
 /// The connection, or what is being done about one.
+#[expect(clippy::large_enum_variant, reason = "it is up nearly always")]
 enum Line {
     Down { since: Instant, next: Next },
     Up(Session),
@@ -214,30 +219,25 @@ enum Next {
 
 /// A connection and what is on its way on it.
 struct Session {
-    connection: MultiplexedConnection,
+    wire: Wire,
     identity: Option<Identity>,
     /// Where waiters are told; `None` where they cannot be.
     channel: Option<Arc<str>>,
-    /// Tells of the connection's end.
-    lost: Option<oneshot::Receiver<()>>,
-    /// Oldest first; they are answered in this order.
-    batches: VecDeque<Batch>,
-    /// Rings when a few commands have waited long enough for others.
-    gathering: Option<Pin<Box<Sleep>>>,
+    /// How many of the queue are on their way.
+    under_way: usize,
+    gathering: Gathering,
+    /// Kept for its room.
+    cmd: Cmd,
 }
 
-/// Commands that were written at once.
-struct Batch {
-    commands: Vec<Command>,
-    sent: Instant,
-    answer: BoxFuture<'static, Result<Vec<Value>, String>>,
-    replies: Option<Result<Vec<Value>, String>>,
-}
-
-/// What came of a batch.
-enum Answered {
-    Replies(Vec<Command>, Vec<Value>),
-    Broken(String),
+/// Whether commands wait for those of other tasks, to be sent with them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gathering {
+    No,
+    /// The task has woken itself, to be polled behind the tasks that are ready.
+    Woken,
+    /// It is that poll now.
+    Over,
 }
 
 impl Link {
@@ -270,7 +270,8 @@ impl Link {
             },
             bad: None,
             alarm: None,
-            is_second_look: false,
+            due: None,
+            second_look: None,
             attempts: 1,
             lingering: None,
             pushes,
@@ -285,54 +286,77 @@ impl Link {
 
     /// Runs until every `RedisNode` is gone, or one was closed, and every
     /// command answered.
-    ///
-    /// Must not be throttled by tokio's cooperative budget: a batch whose
-    /// first poll is refused for lack of budget would be overtaken by the next.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        loop {
+        if let Line::Up(session) = &mut self.line {
+            session.gathering = match session.gathering {
+                Gathering::Woken => Gathering::Over,
+                Gathering::No | Gathering::Over => Gathering::No,
+            };
+        }
+        for _ in 0..PASSES {
             self.receive(cx);
             let has_moved = match self.line {
                 Line::Down { .. } => self.reconnect(cx),
                 Line::Up(_) => self.serve(cx),
             };
-            if has_moved || self.look_for_overdue(cx) {
+            if has_moved || self.look_at_the_time(cx) {
                 continue;
             }
-            return if self.is_closing && self.is_idle() && !self.is_waited_for(cx) {
+            let is_idle = self.queue.is_empty();
+            return if self.is_closing && is_idle && !self.is_waited_for(cx) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
             };
         }
+        self.look_at_the_time(cx);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
-    /// Sends a command where nothing is before it; else gives it back.
+    /// Puts a command behind those that are asked already, and sends it where
+    /// that is worth a system call; where the task must take it in, gives it
+    /// back.
     ///
     /// One at a time is asked for most often, and to wake the task for each
-    /// costs more than the round trip: a worker runs three tasks that wake each
-    /// other before it calls another worker, and here they are the caller's,
-    /// the link's and the driver's.
-    ///
-    /// Without an alarm the command goes to the task, which sets it.
+    /// costs more than it does.
+    /// Without an alarm that rings in time the command goes to the task, which
+    /// sets it.
     fn send_at_once(&mut self, command: Command) -> Option<Command> {
-        let is_first = self.is_idle() && self.inbox.is_empty() && !self.inbox.is_closed();
-        let is_well = self.bad.is_none() && self.alarm.is_some();
-        let (Line::Up(_), Some(waker), true) = (&self.line, &self.waker, is_first && is_well)
+        let is_next = self.inbox.is_empty() && !self.inbox.is_closed();
+        let is_well = self.bad.is_none() && self.rings_in_time_for(&command);
+        let (Line::Up(session), Some(waker), true) = (&self.line, &self.waker, is_next && is_well)
         else {
             return Some(command);
         };
+        let unsent = self.queue.len().saturating_sub(session.under_way);
+        let is_worth_it = session.is_worth_sending(unsent.saturating_add(1));
         let waker = waker.clone();
-        self.queue.push_back(command);
-        self.write(&mut Context::from_waker(&waker));
-        if matches!(&self.line, Line::Up(session) if session.is_answered()) {
-            // By the driver, which has ended: the task sees to it.
+        self.take_in(command);
+        let is_for_the_task = if is_worth_it {
+            // A connection that is broken is replaced on the task's runtime.
+            self.write(&mut Context::from_waker(&waker)).is_err()
+        } else {
+            // Where others wait before it, the task has been woken for them.
+            unsent == 0
+        };
+        if is_for_the_task {
             waker.wake();
         }
         None
+    }
+
+    /// Whether the alarm is set to when this command may have to be told of, or
+    /// the node be overdue with it, or to before.
+    fn rings_in_time_for(&self, command: &Command) -> bool {
+        let (Some(alarm), Some(limit)) = (&self.alarm, command.limit) else {
+            return false;
+        };
+        alarm.deadline() <= limit.end_within(self.timeouts.response)
     }
 
     /// Takes in what was asked.
@@ -340,6 +364,7 @@ impl Link {
         // Bounded: callers that ask again at once must not keep the link from
         // its connection.
         const ROUNDS: usize = 64;
+        const BATCH: usize = 256;
         if self.is_closing {
             return;
         }
@@ -355,7 +380,7 @@ impl Link {
             }
             for message in arrived.drain(..) {
                 match message {
-                    Message::Command(command) => self.admit(command),
+                    Message::Command(command, _seen) => self.admit(command),
                     Message::Close(waiting) => {
                         self.waiting.push(waiting);
                         self.inbox.close();
@@ -367,13 +392,21 @@ impl Link {
     }
 
     fn admit(&mut self, command: Command) {
-        let is_up = matches!(self.line, Line::Up(_));
+        // The first answer of a node that is back is still out.
+        let is_back = matches!(self.line, Line::Up(_)) && command.is_release();
         match &self.bad {
-            // The first answer of a node that is back is still out.
-            Some(_) if is_up && command.is_release() => self.queue.push_back(command),
-            Some(reason) => refuse(command, &reason.clone(), &mut self.owed),
-            None => self.queue.push_back(command),
+            Some(reason) if !is_back => refuse(command, reason, &mut self.owed),
+            _ => self.take_in(command),
         }
+    }
+
+    fn take_in(&mut self, command: Command) {
+        if self.queue.len() >= MOST_UNANSWERED && command.is_refusable() {
+            command.fail(&NodeError::new(Arc::clone(&self.node), TOO_MANY));
+            return;
+        }
+        self.due = self.due.into_iter().chain(command.due()).min();
+        self.queue.push_back(command);
     }
 
     /// Goes on with making a connection; whether something has changed.
@@ -447,10 +480,9 @@ impl Link {
 
     fn come_up(&mut self, opened: Opened) {
         let Opened {
-            connection,
+            wire,
             facts,
             identity,
-            lost,
         } = opened;
         for warning in facts.warnings() {
             self.warn_once(&warning);
@@ -467,18 +499,18 @@ impl Link {
         self.lingering = None;
         let channel = is_told.then(|| self.pushes.channel().into());
         self.line = Line::Up(Session {
-            connection,
+            wire,
             identity,
             channel,
-            lost,
-            batches: VecDeque::new(),
-            gathering: None,
+            under_way: 0,
+            gathering: Gathering::No,
+            cmd: Cmd::new(),
         });
         // Before anything else, so that the node keeps nothing of ours.
         let mut queue: VecDeque<_> = self.owed.take().into_iter().map(Command::owed).collect();
         let owes_nothing = queue.is_empty();
         // What has waited for the connection longer than its caller is late.
-        let waiting = std::mem::take(&mut self.queue);
+        let waiting = mem::take(&mut self.queue);
         queue.extend(
             waiting
                 .into_iter()
@@ -523,31 +555,46 @@ impl Link {
 
     /// Sends what waits and takes in replies; whether something has changed.
     fn serve(&mut self, cx: &mut Context<'_>) -> bool {
-        self.write(cx);
-        let mut has_moved = false;
+        // Bounded, as the passes of a poll are.
+        const MOST_AT_ONCE: usize = 2 * MOST_UNDER_WAY;
+        let written = self.write(cx);
+        let is_broken = written.is_err();
+        if let Err(error) = written {
+            self.break_off(failure::of_connection(&error));
+        }
+        // Asked again, in their order, before whatever waits.
+        let mut again = Vec::new();
+        let mut replies = 0;
         while let Line::Up(session) = &mut self.line
-            && let Some(answered) = session.next_answered()
+            && replies < MOST_AT_ONCE
+            && let Poll::Ready(reply) = session.wire.poll_next(cx)
         {
-            has_moved = true;
-            match answered {
-                Answered::Replies(commands, replies) => self.answer(commands, replies),
-                Answered::Broken(reason) => self.break_off(reason),
+            replies += 1;
+            match reply {
+                Ok(Value::Push { kind, data }) => self.pushes.receive(&kind, &data),
+                Ok(reply) => again.extend(self.answer(reply)),
+                Err(error) => self.break_off(failure::of_connection(&error)),
             }
         }
-        if let Line::Up(session) = &mut self.line
-            && session.is_found_lost(cx)
-        {
-            has_moved = true;
-            self.break_off("connection closed".to_owned());
+        let under_way = self.under_way();
+        for command in again.into_iter().rev() {
+            match (&self.line, &self.bad) {
+                (Line::Down { .. }, Some(reason)) => refuse(command, reason, &mut self.owed),
+                _ => self.queue.insert(under_way, command),
+            }
         }
-        has_moved
+        is_broken || replies > 0
     }
 
     /// Sends what waits; what the node is not to be asked now is answered
     /// instead.
-    fn write(&mut self, cx: &mut Context<'_>) {
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, which the next to write finds, too.
+    fn write(&mut self, cx: &mut Context<'_>) -> RedisResult<()> {
         let Line::Up(session) = &mut self.line else {
-            return;
+            return Ok(());
         };
         let is_kept_out = |command: &Command| {
             let request = command.as_acquire()?;
@@ -555,42 +602,44 @@ impl Link {
             let reason = self.restarts.refusal_now(is_fenced)?;
             Some(NodeError::new(Arc::clone(&self.node), reason))
         };
-        session.send(&mut self.queue, is_kept_out);
-        if session.has_gathered(self.queue.len(), cx) {
-            session.send_batch(&mut self.queue, is_kept_out);
+        if session.is_time_to_send(self.queue.len(), cx) {
+            session.send(&mut self.queue, is_kept_out);
         }
-        session.poll(cx);
+        session.wire.flush(cx)
     }
 
-    fn answer(&mut self, commands: Vec<Command>, replies: Vec<Value>) {
-        let mut again = Vec::new();
-        let mut unfit = None;
-        for (command, reply) in commands.into_iter().zip(replies) {
-            // Whoever may not look can still lock.
-            if !matches!(command.task, Task::Look { .. })
-                && let Some(missing) = failure::missing_right(&reply)
-            {
-                self.lacks(missing);
-            }
-            let reason = failure::unfit(&reply, command.is_release());
-            let Some(reason) = reason else {
-                again.extend(command.accept(reply, &self.node));
-                continue;
-            };
+    /// Takes in the reply to the oldest command that is on its way; gives back
+    /// what is to be asked next.
+    fn answer(&mut self, reply: Value) -> Option<Command> {
+        let Line::Up(session) = &mut self.line else {
+            return None;
+        };
+        let still_under_way = session.under_way.checked_sub(1);
+        let answered = still_under_way.and_then(|under_way| {
+            session.under_way = under_way;
+            self.queue.pop_front()
+        });
+        let Some(command) = answered else {
+            self.break_off("a reply that nobody asked for".to_owned());
+            return None;
+        };
+        // Whoever may not look can still lock.
+        if !matches!(command.task, Task::Look { .. })
+            && let Some(missing) = failure::missing_right(&reply)
+        {
+            self.lacks(missing);
+        }
+        if let Some(reason) = failure::unfit(&reply, command.is_release()) {
+            // Connected anew, it says what it is, and is sent what it is owed.
             let error = NodeError::new(Arc::clone(&self.node), reason);
             refuse(command, &error, &mut self.owed);
-            unfit = Some(error);
-        }
-        for command in again.into_iter().rev() {
-            self.queue.push_front(command);
-        }
-        // Connected anew, it says what it is, and is sent what it is owed.
-        if let Some(error) = unfit {
             self.turn_bad(error);
-            return;
+            return None;
         }
+        let again = command.accept(reply, &self.node);
         self.attempts = 0;
         self.recover();
+        again
     }
 
     /// Notes that we lack a right at the server.
@@ -617,8 +666,9 @@ impl Link {
             reason = error.reason(),
             "connection lost"
         );
-        let mut queue = VecDeque::new();
-        for mut command in self.close() {
+        let under_way = self.close();
+        let unsent = self.queue.split_off(under_way);
+        for mut command in mem::replace(&mut self.queue, unsent).into_iter().rev() {
             if command.is_abandoned() {
                 continue;
             }
@@ -627,10 +677,8 @@ impl Link {
                 continue;
             }
             command.repeat();
-            queue.push_back(command);
+            self.queue.push_front(command);
         }
-        queue.append(&mut self.queue);
-        self.queue = queue;
     }
 
     /// Gives the node up until it answers again.
@@ -643,29 +691,21 @@ impl Link {
             );
             metrics::node_is_down(&self.node);
         }
-        for command in self.close() {
-            refuse(command, &error, &mut self.owed);
-        }
+        self.close();
         for command in mem::take(&mut self.queue) {
             refuse(command, &error, &mut self.owed);
         }
         self.bad = Some(error);
     }
 
-    /// Closes the connection, if there is one, and gives back what was on its
-    /// way.
-    ///
-    /// The driver's task is gone as soon as a worker gets to it: before the
-    /// successor has logged in and is sent its first command.
-    fn close(&mut self) -> Vec<Command> {
+    /// Closes the connection, if there is one, and says how many commands were
+    /// on their way.
+    fn close(&mut self) -> usize {
         let Line::Up(session) = &mut self.line else {
-            return Vec::new();
+            return 0;
         };
-        let commands: Vec<_> = mem::take(&mut session.batches)
-            .into_iter()
-            .flat_map(|batch| batch.commands)
-            .collect();
-        if !commands.is_empty() {
+        let under_way = session.under_way;
+        if under_way > 0 {
             self.lingering = session.identity.take();
         }
         // At once, where the connection was good for something.
@@ -678,38 +718,83 @@ impl Link {
             since: Instant::now(),
             next,
         };
-        commands
+        under_way
     }
 
-    /// Gives the node up if it has kept us waiting for too long; whether it
-    /// was.
-    fn look_for_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+    /// How many commands are on their way.
+    fn under_way(&self) -> usize {
+        match &self.line {
+            Line::Down { .. } => 0,
+            Line::Up(session) => session.under_way,
+        }
+    }
+
+    /// Tells callers whose time is over, and gives the node up if it has kept
+    /// us waiting for too long; whether it was.
+    fn look_at_the_time(&mut self, cx: &mut Context<'_>) -> bool {
         loop {
-            let Some(alarm) = &mut self.alarm else {
-                let Some(since) = self.waiting_since() else {
-                    return false;
-                };
-                self.alarm = Some(Box::pin(sleep_until(since + self.timeouts.response)));
-                continue;
+            let overdue = |since| self.second_look.unwrap_or(since + self.timeouts.response);
+            let overdue = self.waiting_since().map(overdue);
+            let Some(next) = overdue.into_iter().chain(self.due).min() else {
+                // One that has rung would wake nobody again.
+                self.alarm
+                    .take_if(|alarm| alarm.as_mut().poll(cx).is_ready());
+                return false;
             };
+            let alarm = match &mut self.alarm {
+                Some(alarm) => alarm,
+                none => none.insert(Box::pin(sleep_until(next))),
+            };
+            if next < alarm.deadline() {
+                alarm.as_mut().reset(next);
+            }
             if alarm.as_mut().poll(cx).is_pending() {
                 return false;
             }
             self.alarm = None;
             let now = Instant::now();
-            let overdue = self
-                .waiting_since()
-                .filter(|since| now >= *since + self.timeouts.response);
-            let Some(since) = overdue else {
-                self.is_second_look = false;
-                continue;
-            };
-            if mem::replace(&mut self.is_second_look, true) {
-                self.is_second_look = false;
-                self.turn_bad(self.overdue(now - since));
+            self.tell_those_due(now);
+            if self.is_overdue(now) {
                 return true;
             }
-            self.alarm = Some(Box::pin(sleep_until(now + SECOND_LOOK)));
+        }
+    }
+
+    /// Tells those whose time is over that the node has not answered yet.
+    fn tell_those_due(&mut self, now: Instant) {
+        if self.due.is_none_or(|due| now < due) {
+            return;
+        }
+        let node = &self.node;
+        let waiting = self.queue.iter_mut().filter_map(|command| {
+            let due = command.due()?;
+            if now < due {
+                return Some(due);
+            }
+            command.keep_waiting_no_longer(node);
+            None
+        });
+        self.due = waiting.min();
+    }
+
+    /// Gives the node up if it is overdue at a second look; whether it was.
+    fn is_overdue(&mut self, now: Instant) -> bool {
+        let since = self.waiting_since();
+        let Some(since) = since.filter(|since| now >= *since + self.timeouts.response) else {
+            self.second_look = None;
+            return false;
+        };
+        match self.second_look {
+            None => {
+                self.second_look = Some(now + SECOND_LOOK);
+                false
+            }
+            Some(look) if now < look => false,
+            Some(_) => {
+                self.second_look = None;
+                self.turn_bad(self.overdue(now - since));
+                true
+            }
         }
     }
 
@@ -717,7 +802,8 @@ impl Link {
     fn waiting_since(&self) -> Option<Instant> {
         match &self.line {
             Line::Down { since, .. } => self.bad.is_none().then_some(*since),
-            Line::Up(session) => session.batches.front().map(|oldest| oldest.sent),
+            Line::Up(session) if session.under_way == 0 => None,
+            Line::Up(_) => self.queue.front().and_then(|oldest| oldest.sent),
         }
     }
 
@@ -743,127 +829,62 @@ impl Link {
             .retain_mut(|waiting| waiting.poll_closed(cx).is_pending());
         !self.waiting.is_empty()
     }
-
-    fn is_idle(&self) -> bool {
-        let is_waited_for = match &self.line {
-            Line::Down { .. } => false,
-            Line::Up(session) => !session.batches.is_empty(),
-        };
-        self.queue.is_empty() && !is_waited_for
-    }
 }
 
 impl Session {
-    /// Forms batches of what waits, as far as there is room.
+    /// Writes what waits, as far as there is room; what the node is not to be
+    /// asked now is answered instead.
     fn send(
         &mut self,
         queue: &mut VecDeque<Command>,
         is_kept_out: impl Fn(&Command) -> Option<NodeError>,
     ) {
-        while self.has_room_for(queue.len()) {
-            self.send_batch(queue, &is_kept_out);
-        }
-    }
-
-    /// Forms a batch of what waits; what the node is not to be asked now is
-    /// answered instead.
-    fn send_batch(
-        &mut self,
-        queue: &mut VecDeque<Command>,
-        is_kept_out: impl Fn(&Command) -> Option<NodeError>,
-    ) {
-        let count = queue.len().min(BATCH);
-        let mut pipeline = Pipeline::with_capacity(count);
-        let mut commands = Vec::with_capacity(count);
-        while commands.len() < BATCH
-            && let Some(mut command) = queue.pop_front()
+        let now = Instant::now();
+        while self.under_way < MOST_UNDER_WAY
+            && let Some(command) = queue.get_mut(self.under_way)
         {
-            if let Some(reason) = is_kept_out(&command) {
-                command.fail(&reason);
+            if let Some(reason) = is_kept_out(command) {
+                if let Some(command) = queue.remove(self.under_way) {
+                    command.fail(&reason);
+                }
                 continue;
             }
             // Also where the caller has gone: a quorum that has decided
             // still wants its lock on every node.
-            command.is_sent = true;
-            pipeline.add_command(command.to_wire(self.channel.as_deref()));
-            commands.push(command);
+            command.sent = Some(now);
+            self.cmd.clear();
+            command.to_wire(&mut self.cmd, self.channel.as_deref());
+            self.wire.write(&self.cmd);
+            self.under_way += 1;
         }
-        if commands.is_empty() {
-            return;
-        }
-        self.batches.push_back(Batch {
-            commands,
-            sent: Instant::now(),
-            // A first poll that is refused for lack of budget, which a caller's
-            // task may be short of, would be overtaken by the next batch.
-            answer: Box::pin(unconstrained(connection::send(
-                self.connection.clone(),
-                pipeline,
-            ))),
-            replies: None,
-        });
     }
 
-    /// Whether so many commands are to be sent now.
-    fn has_room_for(&self, count: usize) -> bool {
-        let under_way = self.batches.len();
-        count > 0 && (under_way < FEW || under_way < BATCHES && count >= ENOUGH)
+    /// Whether so many are worth a system call: few as long as few are on their
+    /// way, and else as many as those, so that the server has one half to do
+    /// while the other is made.
+    fn is_worth_sending(&self, unsent: usize) -> bool {
+        self.under_way < FEW || unsent >= self.under_way
     }
 
-    /// Whether the few that wait have waited long enough for more.
+    /// Whether what is not sent yet, of so many commands, is to be sent now.
     ///
-    /// A timer that is not needed any more goes on, and rings too soon for those
-    /// who wait next: to set one for each batch costs more than it saves.
-    fn has_gathered(&mut self, count: usize, cx: &mut Context<'_>) -> bool {
-        if count == 0 || self.batches.len() >= BATCHES {
+    /// Where others are on their way, those of tasks that are ready to run are
+    /// waited for: one system call for many costs hardly more than one for
+    /// one, here and at the server.
+    fn is_time_to_send(&mut self, commands: usize, cx: &mut Context<'_>) -> bool {
+        let unsent = commands.saturating_sub(self.under_way);
+        if unsent == 0 || self.under_way >= MOST_UNDER_WAY {
             return false;
         }
-        let gathering = self
-            .gathering
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + GATHERING)));
-        let has_rung = gathering.as_mut().poll(cx).is_ready();
-        if has_rung {
-            self.gathering = None;
+        if self.is_worth_sending(unsent) || self.gathering == Gathering::Over {
+            self.gathering = Gathering::No;
+            return true;
         }
-        has_rung
-    }
-
-    /// Polls the batches in order; the first poll is what sends one.
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        for batch in &mut self.batches {
-            if batch.replies.is_none()
-                && let Poll::Ready(replies) = batch.answer.as_mut().poll(cx)
-            {
-                batch.replies = Some(replies);
-            }
+        if self.gathering == Gathering::No {
+            self.gathering = Gathering::Woken;
+            cx.waker().wake_by_ref();
         }
-    }
-
-    /// Whether a batch is answered, and nobody has been told.
-    fn is_answered(&self) -> bool {
-        self.batches.iter().any(|batch| batch.replies.is_some())
-    }
-
-    /// Whether the connection has ended while nothing was on its way: what is
-    /// on its way finds out by itself.
-    fn is_found_lost(&mut self, cx: &mut Context<'_>) -> bool {
-        self.batches.is_empty()
-            && self
-                .lost
-                .as_mut()
-                .is_some_and(|lost| Pin::new(lost).poll(cx).is_ready())
-    }
-
-    /// The oldest batch, if it is answered; where the connection is broken
-    /// instead, it stays.
-    fn next_answered(&mut self) -> Option<Answered> {
-        match self.batches.front_mut()?.replies.take()? {
-            Ok(replies) => {
-                let batch = self.batches.pop_front()?;
-                Some(Answered::Replies(batch.commands, replies))
-            }
-            Err(reason) => Some(Answered::Broken(reason)),
-        }
+        false
     }
 }
 
@@ -872,7 +893,7 @@ fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
     // The node has granted what it is asked to raise.
     let is_raise = |request: &AcquireRequest| request.fence.is_some_and(|fence| fence.is_raise);
     if let Task::Acquire { request, .. } = &command.task
-        && !command.is_sent
+        && command.sent.is_none()
         && !is_raise(request)
     {
         owed.acquire_unsent(request);
@@ -901,8 +922,11 @@ fn pause_after(attempts: u32) -> Next {
 mod tests {
     use super::*;
     use crate::{
-        backend::ReleaseRequest, backend::redis::command::Question, fencing_token::FencingToken,
-        key::LockKey, token::OwnerToken,
+        backend::ReleaseRequest,
+        backend::redis::command::{Answer, Question},
+        fencing_token::FencingToken,
+        key::LockKey,
+        token::OwnerToken,
     };
 
     /// How many releases a node is owed after an acquire that it was refused
@@ -911,7 +935,7 @@ mod tests {
         let release = ReleaseRequest::new(acquire.keys.first().clone(), acquire.token.clone());
         let error = NodeError::new("a:6379", "connection refused");
         let mut owed = Owed::default();
-        let (answer, _reply) = tokio::sync::oneshot::channel();
+        let (answer, _reply) = Answer::channel();
         let question = Question::first(&acquire);
         let task = Task::Acquire {
             request: acquire,

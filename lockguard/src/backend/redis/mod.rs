@@ -13,7 +13,10 @@ mod restarts;
 mod rights;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 mod twins;
+mod wire;
 
 use std::{
     borrow::Cow,
@@ -26,7 +29,7 @@ use std::{
 };
 
 use tokio::{
-    runtime::Handle,
+    runtime::{self, Handle},
     sync::{mpsc, oneshot, watch},
     task::unconstrained,
     time::Instant,
@@ -36,8 +39,8 @@ pub(crate) use self::{
     address::Address, link::NoContact, probe::NodeFacts, restarts::OnRestart, twins::Twins,
 };
 use self::{
-    command::{Answer, Command, Counted, Extended, MOST_EXTENDED, Question, Task},
-    link::{Contact, Link, Message, SharedLink},
+    command::{Answer, Command, Extended, Limit, MOST_EXTENDED, Question, Task},
+    link::{Contact, Link, MOST_UNANSWERED, Message, SharedLink, TOO_MANY},
     push::Pushes,
     restarts::Restarts,
 };
@@ -46,11 +49,11 @@ use crate::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, Epochs,
         ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest,
     },
-    clock::until,
+    clock::until_if_any,
     error::NodeError,
     node_status::{NodeRole, NodeStatus},
     token::OwnerToken,
-    validity::{FAR, LONGEST_NODE_BUDGET, node_budget},
+    validity::{LONGEST_NODE_BUDGET, node_budget},
 };
 
 /// Keeps locks on one Redis or Valkey server.
@@ -96,8 +99,11 @@ use crate::{
 pub struct RedisNode {
     link: SharedLink,
     commands: mpsc::UnboundedSender<Message>,
+    /// The runtime that the link's task is on.
+    runtime: Option<runtime::Id>,
     contact: watch::Receiver<Contact>,
-    unanswered: Arc<AtomicUsize>,
+    /// How many commands the link's task has not seen yet.
+    unseen: Arc<AtomicUsize>,
     pushes: Arc<Pushes>,
     restarts: Arc<Restarts>,
     response_timeout: Duration,
@@ -130,9 +136,6 @@ pub(crate) struct Membership {
     pub(crate) on_restart: OnRestart,
     pub(crate) twins: Twins,
 }
-
-/// The most acquires and extends that wait for an answer; more are refused.
-const MOST_UNANSWERED: usize = 1 << 15;
 
 impl RedisNode {
     /// Connects to the server at an address like
@@ -173,7 +176,8 @@ impl RedisNode {
         let restarts = Arc::new(Restarts::new(on_restart));
         let pushes = Arc::new(Pushes::new());
         let mut shared = SharedLink::none();
-        if let Ok(runtime) = Handle::try_current() {
+        let runtime = Handle::try_current().ok();
+        if let Some(runtime) = &runtime {
             let link = Link::new(
                 address,
                 timeouts,
@@ -189,8 +193,9 @@ impl RedisNode {
         Self {
             link: shared,
             commands,
+            runtime: runtime.map(|runtime| runtime.id()),
             contact,
-            unanswered: Arc::default(),
+            unseen: Arc::default(),
             pushes,
             restarts,
             response_timeout: timeouts.response,
@@ -219,23 +224,26 @@ impl RedisNode {
         }
     }
 
-    /// Puts a command on its way.
-    fn send<R>(
-        &self,
-        counted: Result<Option<Counted>, BackendError>,
-        task: impl FnOnce(Answer<R>) -> Task,
-    ) -> Reply<R> {
+    /// Puts a command on its way, whose caller waits for so long.
+    fn send<R>(&self, budget: Duration, task: impl FnOnce(Answer<R>) -> Task) -> Reply<R> {
         let asked = Instant::now();
-        let (answer, reply) = oneshot::channel();
-        let command = Command::new(task(answer), counted?);
+        let (answer, reply) = Answer::channel();
+        let limit = Limit { asked, budget };
+        let command = Command::new(task(answer), Some(limit));
         if let Some(command) = self.link.send_at_once(command) {
-            let sent = self.commands.send(Message::Command(command));
+            let unseen = Unseen::below(MOST_UNANSWERED, &self.unseen);
+            if unseen.is_none() && command.is_refusable() {
+                return Err(BackendError::unavailable(self.silent(TOO_MANY)));
+            }
+            let sent = self.commands.send(Message::Command(command, unseen));
             sent.map_err(|_| self.gone())?;
         }
+        let current = Handle::try_current().ok();
+        let is_at_home = current.is_some_and(|current| Some(current.id()) == self.runtime);
         Ok(Waiting {
             reply,
-            asked,
-            name: Arc::clone(&self.name),
+            limit,
+            elsewhere: (!is_at_home).then(|| Arc::clone(&self.name)),
         })
     }
 
@@ -249,24 +257,10 @@ impl RedisNode {
             self.restarts.used(request.ttl);
         }
         let (budget, count) = (budgets.max().unwrap_or_default(), requests.len());
-        let reply = self.send(self.counted(), |answer| Task::Extend { requests, answer });
+        let reply = self.send(budget, |answer| Task::Extend { requests, answer });
         async move {
-            match reply {
-                Ok(waiting) => waiting.within(budget).await,
-                Err(error) => Err(error),
-            }
-            .unwrap_or_else(|error| vec![Err(error); count])
-        }
-    }
-
-    /// Counts a command that can be refused: not a release, since a release
-    /// that is refused leaves a key behind.
-    fn counted(&self) -> Result<Option<Counted>, BackendError> {
-        match Counted::below(MOST_UNANSWERED, &self.unanswered) {
-            Some(counted) => Ok(Some(counted)),
-            None => Err(BackendError::unavailable(
-                self.silent("too many commands are waiting for it"),
-            )),
+            let extended = answer_to(reply).await;
+            extended.unwrap_or_else(|error| vec![Err(error); count])
         }
     }
 
@@ -318,12 +312,12 @@ impl Backend for RedisNode {
         let budget = node_budget(request.ttl);
         let question = Question::first(&request);
         self.restarts.used(request.ttl);
-        let reply = self.send(self.counted(), |answer| Task::Acquire {
+        let reply = self.send(budget, |answer| Task::Acquire {
             request,
             answer,
             question,
         });
-        Box::pin(async move { reply?.within(budget).await })
+        Box::pin(answer_to(reply))
     }
 
     fn extend(
@@ -348,11 +342,11 @@ impl Backend for RedisNode {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        let reply = self.send(Ok(None), |answer| Task::Release {
+        let reply = self.send(LONGEST_NODE_BUDGET, |answer| Task::Release {
             request,
-            answer: Some(answer),
+            answer,
         });
-        Box::pin(async move { reply?.within(LONGEST_NODE_BUDGET).await })
+        Box::pin(answer_to(reply))
     }
 
     fn has_line(&self) -> bool {
@@ -363,15 +357,16 @@ impl Backend for RedisNode {
         self.pushes.passed(next)
     }
 
+    fn keeps_time(&self) -> bool {
+        true
+    }
+
     fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
         let asked = Instant::now();
-        let reply = self.send(Ok(None), |answer| Task::Look { answer });
+        let reply = self.send(self.response_timeout, |answer| Task::Look { answer });
         let this = self.clone();
         Box::pin(async move {
-            let heard = match reply {
-                Ok(waiting) => waiting.within(this.response_timeout.min(FAR)).await,
-                Err(error) => Err(error),
-            };
+            let heard = answer_to(reply).await;
             vec![this.status(heard, asked.elapsed())]
         })
     }
@@ -405,26 +400,49 @@ impl fmt::Debug for RedisNode {
     }
 }
 
+/// Counts a command that the link's task has not seen yet, until it is dropped.
+pub(super) struct Unseen(Arc<AtomicUsize>);
+
+impl Unseen {
+    /// `None` when there are `most` already.
+    fn below(most: usize, count: &Arc<AtomicUsize>) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let unseen = Self(Arc::clone(count));
+        // Dropping it takes the one back.
+        (before < most).then_some(unseen)
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A command that is on its way, or why it is not.
 type Reply<R> = Result<Waiting<R>, BackendError>;
 
 struct Waiting<R> {
     reply: oneshot::Receiver<Result<R, BackendError>>,
-    asked: Instant,
-    name: Arc<str>,
+    limit: Limit,
+    /// Where the caller is not on the link's runtime, the node's name: nobody
+    /// knows whether that is driven, and the link keeps time.
+    elsewhere: Option<Arc<str>>,
 }
 
-impl<R> Waiting<R> {
-    /// The answer, if it comes within the budget from when it was asked.
-    async fn within(self, budget: Duration) -> Result<R, BackendError> {
-        match until(self.asked + budget, self.reply).await {
-            Some(Ok(answer)) => answer,
-            // The link is gone, and the answer with it.
-            Some(Err(_)) => Err(BackendError::RuntimeGone),
-            None => Err(BackendError::unavailable(NodeError::new(
-                self.name,
-                format!("no answer within {budget:?}"),
-            ))),
+/// The answer, within the command's time.
+async fn answer_to<R>(reply: Reply<R>) -> Result<R, BackendError> {
+    let Waiting {
+        reply,
+        limit,
+        elsewhere,
+    } = reply?;
+    let end = || elsewhere.as_ref().map(|_| limit.end());
+    match (until_if_any(end, reply).await, &elsewhere) {
+        (Some(answer), _) => {
+            // Without one the link is gone, and its runtime.
+            answer.unwrap_or(Err(BackendError::RuntimeGone))
         }
+        (None, node) => Err(limit.passed_at(node.as_deref().unwrap_or_default())),
     }
 }

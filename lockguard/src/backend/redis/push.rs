@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 use rand::Rng as _;
-use redis::{PushInfo, PushKind, Value};
+use redis::{PushKind, Value};
 use tokio::sync::oneshot;
 
 use crate::{backend::BoxFuture, clock::sleep, opening::OPEN, token::OwnerToken};
@@ -96,11 +96,8 @@ impl Pushes {
     }
 
     /// Takes in what the node has sent unasked.
-    pub(super) fn receive(&self, push: &PushInfo) {
-        if push.kind != PushKind::Message {
-            return;
-        }
-        let Some(Value::BulkString(tail)) = push.data.get(1) else {
+    pub(super) fn receive(&self, kind: &PushKind, data: &[Value]) {
+        let (PushKind::Message, Some(Value::BulkString(tail))) = (kind, data.get(1)) else {
             return;
         };
         let (tail, when) = match tail.strip_suffix(b"+") {
@@ -166,14 +163,9 @@ mod tests {
 
     use super::*;
 
-    fn message(payload: &str) -> PushInfo {
-        PushInfo {
-            kind: PushKind::Message,
-            data: vec![
-                Value::BulkString(b"lockguard:x".to_vec()),
-                Value::BulkString(payload.as_bytes().to_vec()),
-            ],
-        }
+    fn receive(pushes: &Pushes, payload: &str) {
+        let data = ["lockguard:x", payload].map(|text| Value::BulkString(text.into()));
+        pushes.receive(&PushKind::Message, &data);
     }
 
     fn token() -> OwnerToken {
@@ -194,7 +186,7 @@ mod tests {
         let (mine, other) = (token(), token());
         let mut mine_passed = pushes.passed(&mine).unwrap();
         let mut other_passed = pushes.passed(&other).unwrap();
-        pushes.receive(&message(&tail(&mine)));
+        receive(&pushes, &tail(&mine));
         assert!(is_told(&mut mine_passed).await);
         assert!(!is_told(&mut other_passed).await);
     }
@@ -204,7 +196,7 @@ mod tests {
         let pushes = Arc::new(Pushes::new());
         let next = token();
         let mut passed = pushes.passed(&next).unwrap();
-        pushes.receive(&message(&format!("{}+", tail(&next))));
+        receive(&pushes, &format!("{}+", tail(&next)));
         assert!(!is_told(&mut passed).await);
         tokio::time::advance(OPEN).await;
         assert!(is_told(&mut passed).await);
@@ -215,7 +207,7 @@ mod tests {
         let pushes = Arc::new(Pushes::new());
         let next = token();
         let mut passed = pushes.passed(&next).unwrap();
-        pushes.receive(&message(&tail(&next)));
+        receive(&pushes, &tail(&next));
         assert!(is_told(&mut passed).await);
         let mut again = pushes.passed(&next).unwrap();
         assert!(!is_told(&mut again).await);
@@ -250,11 +242,9 @@ mod tests {
     fn other_messages_are_ignored() {
         let pushes = Pushes::new();
         for payload in ["", "+", "no number", "\u{fffd}", "fffffffffffffffff"] {
-            pushes.receive(&message(payload));
+            receive(&pushes, payload);
         }
-        pushes.receive(&PushInfo {
-            kind: PushKind::Disconnection,
-            data: Vec::new(),
-        });
+        pushes.receive(&PushKind::Message, &[]);
+        pushes.receive(&PushKind::Invalidate, &[]);
     }
 }

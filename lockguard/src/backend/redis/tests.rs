@@ -32,7 +32,7 @@ const SHORT: Timeouts = Timeouts {
 };
 
 /// A server of one test, killed when the test ends, however it ends.
-struct Server {
+pub(super) struct Server {
     child: Option<Child>,
     port: u16,
     directory: PathBuf,
@@ -44,7 +44,7 @@ impl Server {
         Self::with(&[])
     }
 
-    fn with(arguments: &[&str]) -> Self {
+    pub(super) fn with(arguments: &[&str]) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory =
@@ -184,7 +184,7 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
@@ -439,6 +439,24 @@ async fn a_connection_reset_between_two_calls_fails_neither() {
         assert_eq!(freed.unwrap(), ReleaseReply::Freed, "{round}");
     }
     assert_eq!(server.keys(), 0);
+}
+
+/// Nothing here lets the link's task read before it writes.
+#[tokio::test]
+async fn a_connection_that_is_found_broken_by_writing_is_replaced_at_once() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let ask = |n| node.acquire(AcquireRequest::new(key(&format!("k:{n}")), token(), TTL));
+    assert!(is_granted(&ask(0).await));
+    server.kill_clients();
+    // What is written first is answered by a reset, and what follows fails.
+    let first = ask(1);
+    thread::sleep(Duration::from_millis(5));
+    let others: Vec<_> = (2..10).map(ask).collect();
+    assert!(is_granted(&first.await));
+    for other in others {
+        assert!(is_granted(&other.await));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -1040,38 +1058,82 @@ async fn a_program_that_was_blocked_does_not_blame_the_server() {
 
 /// Nothing here lets the link's task run between two commands.
 #[tokio::test]
-async fn a_caller_sends_by_itself_where_nothing_is_before_its_command() {
+async fn callers_send_by_themselves_while_few_commands_are_on_their_way() {
     let server = Server::start();
     let node = server.connected().await;
     let (key, first) = (key("k"), token());
     // The first goes the long way, and sets the alarm.
     assert!(is_granted(&take(&node, &key, &first).await));
     let release = node.release(ReleaseRequest::new(key.clone(), first));
-    assert_eq!(node.link.load(), Some((0, 1)));
+    assert_eq!(node.link.load(), Some((1, 0)));
     let second = node.acquire(AcquireRequest::new(key, token(), TTL));
-    assert_eq!(node.link.load(), Some((1, 1)));
+    assert_eq!(node.link.load(), Some((2, 0)));
     // In the order in which they were asked.
     assert!(matches!(release.await, Ok(ReleaseReply::Freed)));
     assert!(is_granted(&second.await));
 }
 
 #[tokio::test]
-async fn a_few_commands_wait_for_no_answer_to_be_sent() {
+async fn a_command_after_a_pause_is_told_that_there_is_no_answer() {
+    let server = Server::start();
+    // The timer for its connection rings when it is there, and idle.
+    let node = server.impatient().await;
+    eventually("the timer has rung", async || !node.link.has_alarm()).await;
+    server.stop();
+    let soon = Duration::from_millis(40);
+    let asked = node.acquire(AcquireRequest::new(key("k"), token(), soon));
+    let told = timeout(PATIENCE, asked).await;
+    let said = reason(told.expect("the caller waits for ever"));
+    assert!(said.contains("no answer within 10ms"), "{said}");
+}
+
+/// Nothing here lets the link's task run between two commands.
+#[tokio::test]
+async fn beyond_a_few_as_many_commands_gather_as_are_on_their_way() {
+    let server = Server::start();
+    let node = server.connected().await;
+    assert!(is_granted(&take(&node, &key("k"), &token()).await));
+    let mut asked = Vec::new();
+    let mut ask = || {
+        let key = key(&format!("k:{}", asked.len()));
+        asked.push(node.acquire(AcquireRequest::new(key, token(), TTL)));
+        node.link.load()
+    };
+    for few in 1..=4 {
+        assert_eq!(ask(), Some((few, 0)));
+    }
+    for gathered in 1..4 {
+        assert_eq!(ask(), Some((4, gathered)));
+    }
+    assert_eq!(ask(), Some((8, 0)));
+    assert_eq!(ask(), Some((8, 1)));
+    for reply in asked {
+        assert!(is_granted(&reply.await));
+    }
+}
+
+#[tokio::test]
+async fn commands_wait_for_no_answer_to_be_sent() {
     let server = Server::start();
     let node = server.connected().await;
     assert!(is_granted(&take(&node, &key("k"), &token()).await));
     server.stop();
-    let mut asked = Vec::new();
-    for n in 0..=3 {
-        asked.push(node.acquire(AcquireRequest::new(key(&format!("k:{n}")), token(), TTL)));
-        // Each in a batch of its own.
-        eventually("it is sent", async || {
-            node.link.load() == Some((0, asked.len()))
-        })
-        .await;
-    }
+    let asked: Vec<_> = (0..12)
+        .map(|n| node.acquire(AcquireRequest::new(key(&format!("k:{n}")), token(), TTL)))
+        .collect();
+    eventually("all are sent", async || node.link.load() == Some((12, 0))).await;
     server.go_on();
     for reply in asked {
         assert!(is_granted(&reply.await));
     }
+}
+
+#[test]
+fn a_command_beyond_the_most_that_are_unseen_is_not_counted() {
+    let count = Arc::default();
+    let first = Unseen::below(1, &count);
+    assert!(first.is_some());
+    assert!(Unseen::below(1, &count).is_none());
+    drop(first);
+    assert!(Unseen::below(1, &count).is_some());
 }

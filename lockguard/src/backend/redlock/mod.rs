@@ -321,6 +321,8 @@ impl Backend for Redlock {
             let replies = node.extend(requests.clone());
             Box::pin(async move { Ok(replies.await) })
         });
+        // A node waits for the longest of them.
+        let round = round.with_timer();
         Box::pin(Self::extend_round(round, budget, count))
     }
 

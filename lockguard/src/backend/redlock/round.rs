@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     backend::{Backend, BackendError, BoxFuture},
-    clock::until,
+    clock::until_if_any,
     error::NodeError,
     quorum::{Decision, Vote},
 };
@@ -29,6 +29,8 @@ pub(super) struct Round<R> {
     answers: Vec<Option<Answer<R>>>,
     votes: Vec<Vote<R>>,
     errors: Vec<BackendError>,
+    /// Whether each node answers in time by itself.
+    keeps_time: bool,
 }
 
 impl<R: Send + 'static> Round<R> {
@@ -44,7 +46,14 @@ impl<R: Send + 'static> Round<R> {
             votes: answers.iter().map(|_| Vote::Pending).collect(),
             answers,
             errors: Vec::new(),
+            keeps_time: nodes.iter().all(Backend::keeps_time),
         }
+    }
+
+    /// The same where nodes may take longer than the budget.
+    pub(super) fn with_timer(mut self) -> Self {
+        self.keeps_time = false;
+        self
     }
 
     /// Polls the nodes until `decide` has decided, or until the budget has
@@ -57,8 +66,10 @@ impl<R: Send + 'static> Round<R> {
         budget: Duration,
         decide: impl Fn(&[Vote<R>]) -> Decision<D>,
     ) -> Decision<D> {
-        let deadline = Instant::now() + budget;
-        if let Some(decision) = until(deadline, poll_fn(|cx| self.advance(cx, &decide))).await {
+        let keeps_time = self.keeps_time;
+        let deadline = || (!keeps_time).then(|| Instant::now() + budget);
+        let decided = poll_fn(|cx| self.advance(cx, &decide));
+        if let Some(decision) = until_if_any(deadline, decided).await {
             return decision;
         }
         self.give_up(budget);

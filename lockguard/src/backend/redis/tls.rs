@@ -1,0 +1,105 @@
+//! TLS on a connection to a node, through rustls.
+
+use std::{io, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::{CryptoProvider, ring},
+    pki_types::ServerName,
+};
+use rustls_native_certs::load_native_certs;
+use tokio::{net::TcpStream, task::spawn_blocking};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Talks TLS with the server of this name, whose certificate one of those must
+/// have signed whom the system trusts.
+pub(super) async fn connect(host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    // Read from files.
+    let trusted = spawn_blocking(trusted_by_system).await??;
+    connect_trusting(trusted, host, stream).await
+}
+
+/// As [`connect`], trusting these.
+async fn connect_trusting(
+    roots: RootCertStore,
+    host: &str,
+    stream: TcpStream,
+) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let connector = TlsConnector::from(Arc::new(config(roots)?));
+    connector.connect(name, stream).await
+}
+
+fn trusted_by_system() -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let found = load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    match (added, found.errors.into_iter().next()) {
+        (0, Some(error)) => Err(io::Error::other(error)),
+        (0, None) => Err(io::Error::other("this system trusts no certificate")),
+        _ => Ok(roots),
+    }
+}
+
+fn config(roots: RootCertStore) -> io::Result<ClientConfig> {
+    // The program's, where it has chosen one.
+    let provider = CryptoProvider::get_default().cloned();
+    let provider = provider.unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let config = ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions();
+    let config = config.map_err(io::Error::other)?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use redis::{Pipeline, Value};
+
+    use super::*;
+    use crate::backend::redis::{
+        tests::{Server, free_port},
+        wire::Wire,
+    };
+
+    #[tokio::test]
+    async fn a_server_is_talked_to_that_proves_its_name() {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["cache.example".to_owned()]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: String| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (certificate, key) = (
+            file("cert", cert.pem()),
+            file("key", signing_key.serialize_pem()),
+        );
+        let port = free_port();
+        #[rustfmt::skip]
+        let server = Server::with(&[
+            "--tls-port", &port.to_string(), "--tls-auth-clients", "no",
+            "--tls-cert-file", &certificate, "--tls-key-file", &key,
+            "--tls-ca-cert-file", &certificate,
+        ]);
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let connect = async |name| {
+            let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            connect_trusting(roots.clone(), name, stream).await
+        };
+
+        let mut wire = Wire::new(connect("cache.example").await.unwrap());
+        let mut questions = Pipeline::new();
+        questions.cmd("ECHO").arg(vec![b'a'; 100_000]).cmd("PING");
+        let replies = wire.ask(&questions).await.unwrap();
+        assert_eq!(replies[0], Value::BulkString(vec![b'a'; 100_000]));
+
+        let error = connect("other.example").await.unwrap_err();
+        assert!(error.to_string().contains("not valid for name"), "{error}");
+        drop(server);
+    }
+}
