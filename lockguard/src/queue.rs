@@ -265,6 +265,17 @@ impl Places {
         self.iter().for_each(|place| place.open(token, until));
     }
 
+    /// Forgets the holder, whose release is on its way: whoever comes from here
+    /// on does not wait for it, and whoever waits goes on waiting.
+    pub(crate) fn leave(&self, token: &OwnerToken) {
+        for place in self.iter() {
+            let holder = &mut place.line.state.lock().holder;
+            if holder.as_ref().is_some_and(|holder| holder.token == *token) {
+                *holder = None;
+            }
+        }
+    }
+
     /// Notes that the lease with this token has been given back.
     pub(crate) fn free(&self, token: &OwnerToken) {
         self.iter().for_each(|place| place.free(token));

@@ -108,7 +108,14 @@ pub(crate) fn give_back(
         Some(_) => None,
     };
     let Some(successor) = successor else {
-        return backend.release(release);
+        let left =
+            (release.keep.is_none() && !backend.is_immediate()).then(|| release.token.clone());
+        let released = backend.release(release);
+        if let Some(token) = left {
+            // Whoever comes now asks behind the release.
+            places.leave(&token);
+        }
+        return released;
     };
     let taken_over = successor.take_over(&release);
     let backend = Arc::clone(backend);
