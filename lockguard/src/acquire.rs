@@ -333,8 +333,12 @@ struct Contest<'a> {
     /// Whether the servers' line is of use.
     may_stand: bool,
     /// The place in the servers' line, from the second attempt on: most first
-    /// ones are granted, and need none.
+    /// ones are granted, and need none, but for a [contended] key.
+    ///
+    /// [contended]: crate::contended::Contended
     line: Option<InLine>,
+    /// Whether another owner has been met.
+    has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
 }
@@ -346,7 +350,7 @@ impl<'a> Contest<'a> {
             Patience::Wait(limit) => limit,
             Patience::Tries { tries, delay, .. } => delay.saturating_mul(tries),
         };
-        Self {
+        let mut contest = Self {
             core,
             want,
             places,
@@ -358,8 +362,13 @@ impl<'a> Contest<'a> {
             split: None,
             may_stand: want.may_wait() && core.backend.has_line(),
             line: None,
+            has_met_another: false,
             granted: None,
+        };
+        if contest.may_stand && core.contended.has(want.keys.first()) {
+            contest.steps_into_line();
         }
+        contest
     }
 
     /// What its owner tokens are labelled with.
@@ -516,7 +525,7 @@ impl<'a> Contest<'a> {
         };
         let mut undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
-        // whatever it does.
+        // whatever it does, unless it never takes as long.
         let longest = longest_attempt(self.want.ttl);
         let backend = &self.core.backend;
         let deadline = || (!backend.keeps_time()).then(|| start + longest);
@@ -560,6 +569,7 @@ impl<'a> Contest<'a> {
             }
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
+                self.has_met_another = true;
                 if let Some(fence) = holder.fence() {
                     self.core.fences.saw(&self.want.keys, fence);
                 }
@@ -587,13 +597,18 @@ impl<'a> Contest<'a> {
         fencing_token: Option<FencingToken>,
         epoch: Option<Epoch>,
     ) -> Attempt {
-        let is_awaited = self.line.is_some();
         self.close_line();
         self.places.was_in_order();
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        Attempt::Granted(Grant::new(undo, start, fencing_token, epoch, is_awaited))
+        Attempt::Granted(Grant::new(
+            undo,
+            start,
+            fencing_token,
+            epoch,
+            self.has_met_another,
+        ))
     }
 
     /// No server needs to be told that we left its line, unless we wanted more

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     backend::{Backend, BackendError, BoxFuture, Epoch, Epochs, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
+    contended::Contended,
     error::{LockError, NodeError},
     fences::Fences,
     key::LockKey,
@@ -38,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) live: Arc<Live>,
     pub(crate) renewal: Renewal,
     pub(crate) fences: Fences,
+    pub(crate) contended: Contended,
     /// Where all leases can end at once.
     epochs: Option<Epochs>,
     pub(crate) settings: Settings,
@@ -84,6 +86,7 @@ impl Core {
             queue: Arc::default(),
             live: Arc::default(),
             fences: Fences::default(),
+            contended: Contended::default(),
             settings,
             finished_late: AtomicU64::new(0),
             has_warned: AtomicBool::new(false),

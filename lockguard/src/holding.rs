@@ -190,6 +190,9 @@ impl Holding {
         });
         // All are asked for now, in one go.
         let request = |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(left);
+        if self.is_awaited && core.backend.has_line() {
+            core.contended.note(self.lease.key());
+        }
         let is_open = left.is_zero() && self.is_to_be_open();
         let first = if is_open {
             backend.release(request(self.lease.key()).opening())

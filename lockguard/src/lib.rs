@@ -95,6 +95,7 @@ mod builder;
 mod clock;
 #[cfg(feature = "redis")]
 mod connect;
+mod contended;
 mod core;
 mod current;
 mod drain;
