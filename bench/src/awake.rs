@@ -9,10 +9,19 @@ use std::{
 /// Keeps the cores awake while it lives, by processes that run only where
 /// nobody else wants to: to wake a sleeping core of a virtual machine takes
 /// longer than a round trip.
+///
+/// For one task alone.
+/// Many keep the cores busy themselves, and such a process would be in their
+/// way: whoever is woken where two want to run may wait for a tick of the
+/// scheduler while the other core does nothing but this.
 pub(crate) struct Awake(Vec<Child>);
 
 impl Awake {
-    pub(crate) fn begin() -> Self {
+    pub(crate) fn during(tasks: usize) -> Option<Self> {
+        (tasks == 1).then(Self::begin)
+    }
+
+    fn begin() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let spin = |_| {
             // Idle priority, by the program that every Linux has for it.
@@ -35,10 +44,6 @@ impl Awake {
         loop {
             std::hint::spin_loop();
         }
-    }
-
-    pub(crate) fn cores(&self) -> usize {
-        self.0.len()
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    awake::Awake,
     contender::{Contender, Failure},
     meter::{Reading, Usage},
     numbers::quantile,
@@ -26,6 +27,7 @@ pub(crate) async fn run<C: Contender>(
     time: Duration,
     servers: &[u32],
 ) -> Result<Outcome, Failure> {
+    let _awake = Awake::during(tasks);
     let before = Reading::take(servers);
     let start = Instant::now();
     let end = start + time;

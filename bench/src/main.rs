@@ -13,7 +13,7 @@
 //! does hits all alike: trust the ratios, and processor time before time on
 //! the wall.
 //! Idle cores of a virtual machine take longer to wake than a round trip
-//! takes; processes of idle priority keep them awake meanwhile.
+//! takes; processes of idle priority keep them awake while one task is measured.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -117,15 +117,9 @@ fn bench(words: &[&str]) -> Result<(), Failure> {
         Vec::new()
     };
     let start = Instant::now();
-    let awake = Awake::begin();
     println!("{machine}");
-    println!(
-        "{} cores are kept awake; {} rounds",
-        awake.cores(),
-        run.rounds
-    );
+    println!("cores are kept awake for one task; {} rounds", run.rounds);
     measure(&mut run, &wanted, &peers)?;
-    drop(awake);
     let report = &run.report;
     println!("\nmedian of the rounds, least…greatest, ratio to the first of each list");
     println!("{}", report.text());

@@ -6,6 +6,7 @@ use lockguard::LockManager;
 use lockguard_tests::{Server, Servers};
 
 use crate::{
+    awake::Awake,
     contender::{Contender, Failure, Floor, InBackground, Lockguard, QuorumFloor},
     driver::{Driver, Work},
     load::{self, Outcome},
@@ -43,7 +44,10 @@ fn against(run: &mut Run, servers: &Servers, peer: &Driver, tasks: usize) -> Res
         time: run.slice,
         hold: Duration::ZERO,
     };
-    let cycles = peer.cycles(work)?;
+    let cycles = {
+        let _awake = Awake::during(tasks);
+        peer.cycles(work)?
+    };
     let each = cycles.used.div_f64(cycles.count.max(1.0));
     // Cycles that ended somewhat after the time count too: in the peer's favour.
     let per_second = cycles.count / run.slice.as_secs_f64();
