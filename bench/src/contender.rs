@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use lockguard::LockManager;
 use rand::Rng as _;
-use redis::{Client, RedisResult, Script, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, RedisResult, Script, aio::MultiplexedConnection};
 
 /// Long enough that nothing expires while it is measured.
 pub(crate) const TTL: Duration = Duration::from_secs(10);
@@ -75,8 +75,13 @@ const RELEASE: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then \
 impl Node {
     async fn connect(url: &str) -> Result<Self, Failure> {
         let client = Client::open(url)?;
+        // Room for a command of each task: one that waited for room could be
+        // sent after the release that a quorum of other answers has led to.
+        let config = AsyncConnectionConfig::new().set_pipeline_buffer_size(1 << 15);
         Ok(Self {
-            connection: client.get_multiplexed_async_connection().await?,
+            connection: client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?,
             release: Script::new(RELEASE),
         })
     }

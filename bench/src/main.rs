@@ -119,7 +119,8 @@ fn bench(words: &[&str]) -> Result<(), Failure> {
     let start = Instant::now();
     println!("{machine}");
     println!("cores are kept awake for one task; {} rounds", run.rounds);
-    measure(&mut run, &wanted, &peers)?;
+    // What was measured before a failure is told all the same.
+    let measured = measure(&mut run, &wanted, &peers);
     let report = &run.report;
     println!("\nmedian of the rounds, least…greatest, ratio to the first of each list");
     println!("{}", report.text());
@@ -140,7 +141,7 @@ fn bench(words: &[&str]) -> Result<(), Failure> {
         let text = markdown::text(report, &targets, &machine, run.rounds);
         fs::write(file, text)?;
     }
-    Ok(())
+    measured
 }
 
 fn measure(run: &mut Run, wanted: &Wanted<'_>, peers: &[Driver]) -> Result<(), Failure> {
