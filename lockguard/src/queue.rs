@@ -269,10 +269,7 @@ impl Places {
     /// on does not wait for it, and whoever waits goes on waiting.
     pub(crate) fn leave(&self, token: &OwnerToken) {
         for place in self.iter() {
-            let holder = &mut place.line.state.lock().holder;
-            if holder.as_ref().is_some_and(|holder| holder.token == *token) {
-                *holder = None;
-            }
+            forget(&mut place.line.state.lock().holder, token);
         }
     }
 
@@ -387,12 +384,13 @@ impl Place {
     /// Notes that the lease with this token has been given back, and wakes the
     /// head of the line and whoever waits without standing in it.
     pub(crate) fn free(&self, token: &OwnerToken) {
-        self.line.free(|holder| {
-            if holder.as_ref().is_some_and(|holder| holder.token == *token) {
-                *holder = None;
-            }
-        });
+        self.line.free(|holder| forget(holder, token));
     }
+}
+
+/// Forgets the holder, if it is the one with this token.
+fn forget(holder: &mut Option<LocalHolder>, token: &OwnerToken) {
+    holder.take_if(|holder| holder.token == *token);
 }
 
 impl Drop for Place {
