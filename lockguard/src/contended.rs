@@ -38,6 +38,10 @@ impl Contended {
     pub(crate) fn note(&self, key: &LockKey) {
         let now = Instant::now();
         let mut keys = self.keys.of(key).lock();
+        if let Some(noted) = keys.get_mut(key) {
+            *noted = now;
+            return;
+        }
         if keys.len() >= MOST {
             keys.retain(|_, noted| is_recent(*noted, now));
         }
@@ -91,6 +95,11 @@ mod tests {
         let count = || -> usize { contended.keys.iter().map(|keys| keys.lock().len()).sum() };
         note(0);
         assert_eq!(count(), MOST * crate::sharded::SHARDS);
+        // One that is noted again needs no room.
+        tokio::time::advance(MOMENT / 2).await;
+        contended.note(&key("0:0"));
+        tokio::time::advance(MOMENT / 2).await;
+        assert!(contended.has(&key("0:0")));
         tokio::time::advance(MOMENT).await;
         note(1);
         assert_eq!(count(), MOST * crate::sharded::SHARDS);
