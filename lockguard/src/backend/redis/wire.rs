@@ -124,11 +124,11 @@ impl Wire {
         poll_fn(|cx| {
             self.flush(cx)?;
             while replies.len() < questions.len() {
-                match (ready!(self.poll_next(cx)), replies.last()) {
+                match (ready!(self.poll_next(cx)), replies.as_slice()) {
                     (Ok(reply), _) if is_unasked(&reply) => {}
                     (Ok(reply), _) => replies.push(reply),
-                    // Said why, and closed the connection.
-                    (Err(_), Some(Value::ServerError(reason))) => {
+                    // It said why, and nothing else, and closed the connection.
+                    (Err(_), [Value::ServerError(reason)]) => {
                         return Poll::Ready(Err(reason.clone().into()));
                     }
                     (Err(error), _) => return Poll::Ready(Err(error)),
