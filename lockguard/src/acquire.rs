@@ -14,7 +14,7 @@ use tokio::{sync::oneshot, task::coop::consume_budget, time::Instant};
 
 use crate::{
     backend::{
-        AcquireReply, AcquireRequest, BackendError, BoxFuture, Epoch, Holder, ReleaseRequest,
+        AcquireReply, AcquireRequest, BackendError, BoxFuture, Epoch, Holder, Pass, ReleaseRequest,
         Waiter,
     },
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
@@ -83,6 +83,10 @@ pub(crate) enum Patience {
 /// Granted keys that nobody owns yet: dropping it gives them back.
 pub(crate) struct Grant {
     undo: Undo,
+    /// What its ttl counts from: before the first byte of the question was sent.
+    asked: Instant,
+    /// Since when it is held; later than the question where the answer was to
+    /// wait, and the grant a message.
     start: Instant,
     fencing_token: Option<FencingToken>,
     /// With what the lease ends.
@@ -96,14 +100,15 @@ pub(crate) struct Grant {
 impl Grant {
     pub(crate) fn new(
         undo: Undo,
-        start: Instant,
+        asked: Instant,
         fencing_token: Option<FencingToken>,
         epoch: Option<Epoch>,
         is_awaited: bool,
     ) -> Self {
         Self {
             undo,
-            start,
+            asked,
+            start: asked,
             fencing_token,
             epoch,
             is_awaited,
@@ -179,6 +184,7 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
     let places = core.queue.places(&want.keys);
     let Grant {
         mut undo,
+        asked,
         start,
         fencing_token,
         epoch,
@@ -186,12 +192,13 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
         // Until the guard has been entered.
         candidate: _candidate,
     } = take(&core, &want, &places).await?;
-    places.hold(&undo.token, start, want.ttl);
+    places.hold(&undo.token, asked, want.ttl);
     let token = undo.token.clone();
     let lease = Lease::new(
         want.keys,
         fencing_token,
         want.point,
+        asked,
         start,
         want.ttl,
         want.terms.max_hold,
@@ -269,7 +276,11 @@ async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
             continue;
         }
         match holder {
-            Some(holder) => Box::pin(contest.pause_busy(holder)).await?,
+            Some(holder) => {
+                if let Some(grant) = Box::pin(contest.pause_busy(holder)).await? {
+                    return Ok(grant);
+                }
+            }
             None => Box::pin(contest.pause_split()).await?,
         }
     }
@@ -341,6 +352,9 @@ struct Contest<'a> {
     has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
+    /// When the last attempt was begun, and in which epoch: what a grant that
+    /// comes after its refusal counts from.
+    asked: (Instant, Option<Epoch>),
 }
 
 impl<'a> Contest<'a> {
@@ -364,6 +378,7 @@ impl<'a> Contest<'a> {
             line: None,
             has_met_another: false,
             granted: None,
+            asked: (begun, None),
         };
         if contest.may_stand && core.contended.has(want.keys.first()) {
             contest.steps_into_line();
@@ -494,7 +509,7 @@ impl<'a> Contest<'a> {
         if let Some(token) = grant.fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        let is_late = grant.start.elapsed() > longest_attempt(self.want.ttl);
+        let is_late = grant.asked.elapsed() > longest_attempt(self.want.ttl);
         (!is_late).then_some(grant)
     }
 
@@ -523,6 +538,7 @@ impl<'a> Contest<'a> {
         } else {
             self.begun
         };
+        self.asked = (start, epoch.clone());
         let mut undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
         // whatever it does, unless it never takes as long.
@@ -640,7 +656,12 @@ impl<'a> Contest<'a> {
     /// What to ask for, with which token.
     fn request(&mut self) -> (OwnerToken, AcquireRequest) {
         let Want { keys, ttl, .. } = self.want;
+        // Not who asks again, and may have been told in vain: one that hangs
+        // keeps a grant for its ttl, and a reservation for less.
+        // Fences rise, and several keys are taken, by a question alone.
+        let is_to_take_grants = self.busy == 0 && !self.want.is_fenced && !keys.are_several();
         let (token, waiter) = match self.line.as_mut().map(InLine::begin) {
+            Some((token, waiter)) if is_to_take_grants => (token, Some(waiter.taking_grants())),
             Some((token, waiter)) => (token, Some(waiter)),
             None => (OwnerToken::with_label(self.label()), None),
         };
@@ -665,7 +686,7 @@ impl<'a> Contest<'a> {
     }
 
     /// Waits until another attempt is worth making, or says that none is.
-    async fn pause_busy(&mut self, holder: Holder) -> Result<(), LockError> {
+    async fn pause_busy(&mut self, holder: Holder) -> Result<Option<Grant>, LockError> {
         self.split = None;
         let met = self.busy;
         self.busy = met.saturating_add(1);
@@ -685,7 +706,11 @@ impl<'a> Contest<'a> {
         };
         if let Some(line) = &mut self.line {
             let look = look_after(line.pause(&holder, met, draw()));
-            until(look, line.passed()).await;
+            if until(look, line.passed()).await == Some(Pass::Granted)
+                && let Some(grant) = self.passed_on()
+            {
+                return Ok(Some(grant));
+            }
         } else {
             let key = self.key_of(&holder).clone();
             let wake = self.wake(&key).await;
@@ -700,7 +725,24 @@ impl<'a> Contest<'a> {
         if between_tries.is_none() && Instant::now() >= deadline {
             return Err(self.busy_error(&holder));
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// The grant of the key that has been passed on to us: the last attempt's,
+    /// which was refused before, if it is worth having; else we ask for it.
+    fn passed_on(&mut self) -> Option<Grant> {
+        let now = Instant::now();
+        let (asked, epoch) = self.asked.clone();
+        let is_late = now > asked + longest_attempt(self.want.ttl);
+        if is_late || epoch.as_ref().is_some_and(Epoch::is_over) {
+            return None;
+        }
+        let token = self.line.take()?.into_next();
+        let undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
+        self.places.was_in_order();
+        let mut grant = Grant::new(undo, asked, None, epoch, true);
+        grant.start = now;
+        Some(grant)
     }
 
     /// Whether a busy key is not worth another attempt.

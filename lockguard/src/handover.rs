@@ -255,7 +255,7 @@ pub(crate) async fn adopt(
         }
     }
     let keys = handover.keys.clone();
-    let lease = Lease::new(keys, handover.fencing_token, point, asked, ttl, None);
+    let lease = Lease::new(keys, handover.fencing_token, point, asked, asked, ttl, None);
     lease.ends_with(epoch);
     // An answer that comes too late is none.
     lease.check()?;

@@ -98,11 +98,13 @@ enum Phase {
 }
 
 impl Lease {
-    /// The lease of these keys that counts from `start`.
+    /// The lease of these keys that is held since `start`, and whose ttl counts
+    /// from when it was `asked` for.
     pub(crate) fn new(
         keys: LockKeys,
         fencing_token: Option<FencingToken>,
         point: Point,
+        asked: Instant,
         start: Instant,
         ttl: Duration,
         max_hold: Option<Duration>,
@@ -115,9 +117,9 @@ impl Lease {
             start,
             limit,
             state: Mutex::new(State {
-                deadline: start + lifetime(ttl),
-                counts_from: start,
-                kept_until: start + ttl,
+                deadline: asked + lifetime(ttl),
+                counts_from: asked,
+                kept_until: asked + ttl,
                 ahead: None,
                 phase: Phase::Held,
                 lost_key: 0,
@@ -350,7 +352,7 @@ impl Lease {
         state.phase == Phase::Released && now < self.0.end(&state)
     }
 
-    /// When it was asked for.
+    /// Since when it is held.
     pub(crate) fn start(&self) -> Instant {
         self.0.start
     }
@@ -478,6 +480,7 @@ mod tests {
             LockKey::new("k").unwrap().into(),
             None,
             point,
+            Instant::now(),
             Instant::now(),
             ttl,
             None,

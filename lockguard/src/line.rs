@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    backend::{BoxFuture, Holder, ReleaseRequest, Ticket, Waiter},
+    backend::{BoxFuture, Holder, Pass, ReleaseRequest, Ticket, Waiter},
     backoff::{foreign_pause, unheard_pause, untold_pause},
     clock::until,
     core::Core,
@@ -37,7 +37,7 @@ pub(crate) struct InLine {
     ttl: Duration,
     next: OwnerToken,
     /// Resolves when the key has been reserved for the next attempt.
-    passed: Option<BoxFuture<'static, ()>>,
+    passed: Option<BoxFuture<'static, Pass>>,
     /// Whether servers may know the ticket.
     is_entered: bool,
     /// How often in a row nobody told us anything.
@@ -104,16 +104,17 @@ impl InLine {
         unheard_pause(self.ttl, Some(reserved), 0, self.unheard, draw)
     }
 
-    /// Resolves when the key has been reserved for the next attempt; never where
-    /// nobody can tell us.
-    pub(crate) async fn passed(&mut self) {
+    /// Resolves when the key has been reserved for the next attempt, or granted
+    /// to its token; never where nobody can tell us.
+    pub(crate) async fn passed(&mut self) -> Pass {
         self.unheard = self.unheard.saturating_add(1);
         let Some(passed) = &mut self.passed else {
             return pending().await;
         };
-        poll_fn(|cx| passed.as_mut().poll(cx)).await;
+        let pass = poll_fn(|cx| passed.as_mut().poll(cx)).await;
         self.passed = None;
         self.unheard = 0;
+        pass
     }
 
     /// What the attempt comes to, or `None` where the key has been reserved for
@@ -130,23 +131,16 @@ impl InLine {
             return Some(attempt.await);
         };
         let mut attempt = attempt;
-        let mut is_passed = false;
-        let first = poll_fn(|cx| {
-            if let Poll::Ready(value) = attempt.as_mut().poll(cx) {
-                return Poll::Ready(Some(value));
-            }
-            is_passed = passed.as_mut().poll(cx).is_ready();
-            if is_passed {
-                Poll::Ready(None)
-            } else {
-                Poll::Pending
-            }
+        let first = poll_fn(|cx| match attempt.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => passed.as_mut().poll(cx).map(Err),
         });
-        if let Some(value) = first.await {
-            return Some(value);
-        }
+        let pass = match first.await {
+            Ok(value) => return Some(value),
+            Err(pass) => pass,
+        };
         // It has resolved, and is there at once for whoever waits for it.
-        self.passed = Some(Box::pin(ready(())));
+        self.passed = Some(Box::pin(ready(pass)));
         let grace = start.elapsed().max(SHORTEST_GRACE);
         until(Instant::now() + grace, attempt).await
     }
@@ -155,6 +149,14 @@ impl InLine {
     /// line.
     pub(crate) fn close(mut self) {
         self.is_entered = false;
+    }
+
+    /// The token of the next attempt, which has the key already, and whose
+    /// holder is out of the line.
+    pub(crate) fn into_next(self) -> OwnerToken {
+        let token = self.next.clone();
+        self.close();
+        token
     }
 }
 

@@ -58,13 +58,12 @@ impl OwnerToken {
         label_of(&self.0).unwrap_or_default()
     }
 
-    /// The last 16 digits: enough to tell tokens apart, and too few to release
-    /// a lock by.
+    /// The random part.
     #[cfg(feature = "redis")]
-    pub(crate) fn tail(&self) -> u64 {
-        let digits = self.0.get(self.0.len().saturating_sub(RANDOM_DIGITS / 2)..);
-        let tail = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        tail.unwrap_or_default()
+    pub(crate) fn random(&self) -> u128 {
+        let digits = self.0.get(self.0.len().saturating_sub(RANDOM_DIGITS)..);
+        let random = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
+        random.unwrap_or_default()
     }
 
     /// The whole token, random part included: a secret while the lease lasts.
@@ -179,9 +178,9 @@ mod tests {
 
     #[cfg(feature = "redis")]
     #[test]
-    fn the_tail_is_half_of_the_random_part() {
-        let token: OwnerToken = "lg1:a:b:ffffffffffffffff000000000000002a".parse().unwrap();
-        assert_eq!(token.tail(), 42);
+    fn the_random_part_is_what_stands_behind_the_label() {
+        let token: OwnerToken = "lg1:a:b:0000000000000001000000000000002a".parse().unwrap();
+        assert_eq!(token.random(), (1 << 64) + 42);
     }
 
     proptest! {

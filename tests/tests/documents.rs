@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 use std::{
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
 };
 
@@ -34,8 +34,9 @@ fn quoted(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The text of the file that a test's path names, or of all files of a
-/// folder: in `tests/tests`, in `tests/src` for the contract, or in the crate.
+/// The text of the file that a test's path names, and of all files of a folder
+/// of that name: in `tests/tests`, in `tests/src` for the contract, or in the
+/// crate.
 fn source_of(path: &str) -> String {
     let file = path.replace("::", "/");
     let place = match file.strip_prefix("lockguard/") {
@@ -43,14 +44,11 @@ fn source_of(path: &str) -> String {
         None if file == "contract" => root().join("tests/src/contract"),
         None => root().join("tests/tests").join(file),
     };
-    if !place.is_dir() {
-        return fs::read_to_string(place.with_extension("rs")).unwrap_or_default();
-    }
-    let files = fs::read_dir(place)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    files
-        .map(|file| fs::read_to_string(file).unwrap())
+    let folder = fs::read_dir(&place).into_iter().flatten();
+    let inside = folder.map(|entry| entry.unwrap().path());
+    iter::once(place.with_extension("rs"))
+        .chain(inside)
+        .map(|file| fs::read_to_string(file).unwrap_or_default())
         .collect()
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, future::ready, sync::Arc, time::Duration};
 
 use crate::{
-    backend::{Epochs, Holder, Standing, Ticket, Waiter},
+    backend::{Epochs, Holder, Pass, Standing, Ticket, Waiter},
     error::NodeError,
     fencing_token::FencingToken,
     key::LockKey,
@@ -192,19 +192,22 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Resolves when a key has been reserved for this token, the
-    /// [next](Waiter::next) of a waiter, since this call, or when the waiter
-    /// may have fallen out of line; `None` where keys have no line, or nobody
-    /// can be told: then waiters ask again and again.
+    /// [next](Waiter::next) of a waiter, or granted to it, since this call, or
+    /// when the waiter may have fallen out of line; `None` where keys have no
+    /// line, or nobody can be told: then waiters ask again and again.
     ///
-    /// A hint: whoever is woken acquires with its ticket and this token, and
-    /// only that is a grant.
+    /// [`Pass::Reserved`] is a hint: whoever is woken acquires with its ticket
+    /// and this token, and only that is a grant.
+    /// [`Pass::Granted`] says that the token holds the key, for at least the ttl
+    /// from when the acquire was sent that left it in line; only a waiter that
+    /// [takes grants](Waiter::takes_grants) is told so.
     /// To be called before the acquire that leaves the token in line, so that
     /// nothing is missed.
     ///
     /// # Cancel safety
     ///
     /// When the future is dropped, it is forgotten; the waiter stays in line.
-    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
         let _ = next;
         None
     }
@@ -300,7 +303,7 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         (**self).has_line()
     }
 
-    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
         (**self).passed(next)
     }
 

@@ -24,5 +24,5 @@ pub use self::{
     holder::Holder,
     memory::Memory,
     redlock::Redlock,
-    ticket::{Standing, Ticket, Waiter},
+    ticket::{Pass, Standing, Ticket, Waiter},
 };

@@ -109,13 +109,39 @@ pub struct Waiter {
     pub next: OwnerToken,
     /// The ttl that it asks for: it bounds how long a key is reserved.
     pub ttl: Duration,
+    /// Whether a key that is given back soon after the question may be granted
+    /// to `next` at once, which [`Backend::passed`](super::Backend::passed)
+    /// tells; else it is always asked for again.
+    pub takes_grants: bool,
 }
 
 impl Waiter {
-    /// A waiter that stands in line, or did.
+    /// A waiter that stands in line, or did, and takes no grants.
     pub fn new(ticket: Ticket, next: OwnerToken, ttl: Duration) -> Self {
-        Self { ticket, next, ttl }
+        Self {
+            ticket,
+            next,
+            ttl,
+            takes_grants: false,
+        }
     }
+
+    /// The same, taking grants.
+    #[must_use]
+    pub fn taking_grants(mut self) -> Self {
+        self.takes_grants = true;
+        self
+    }
+}
+
+/// What a waiter in line is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pass {
+    /// The key has been reserved for its next attempt, or may have been.
+    Reserved,
+    /// Its next token holds the key, as if the question had been answered so.
+    Granted,
 }
 
 /// What becomes of a waiter's ticket when something is given back.

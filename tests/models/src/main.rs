@@ -138,6 +138,13 @@ fn waits_tested() -> Vec<(&'static str, waiting::Scope)> {
     vec![
         ("3 nodes, 3 waiters", waiting::Scope::new(3, 3)),
         (
+            "1 node, 3 waiters, late, grants, 1 gives up",
+            one_node()
+                .with_late_replies()
+                .with_grants()
+                .under(Budget::GIVE_UP),
+        ),
+        (
             "3 nodes, 3 waiters, passes for tickets",
             waiting::Scope::new(3, 3).with_passes_for_tickets(),
         ),
@@ -215,6 +222,11 @@ fn waits_broken() -> Vec<(waiting::Fault, &'static str, waiting::Scope)> {
         ),
         (Fault::CountsPasses, TWO_HOLD, slow),
         (Fault::GivesOnItsOwnLease, TWO_HOLD, Scope::new(3, 3)),
+        (
+            Fault::TellsAGrantThatItDoesNotStore,
+            TWO_HOLD,
+            Scope::new(1, 3).with_grants(),
+        ),
         (Fault::NeedsOneNode, TWO_HOLD, two()),
     ]
 }

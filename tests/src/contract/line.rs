@@ -5,8 +5,8 @@ use std::time::Duration;
 use lockguard::{
     LockKey, LockKeys, OwnerToken,
     backend::{
-        AcquireReply, AcquireRequest, BoxFuture, ExtendReply, ReleaseReply, ReleaseRequest, Ticket,
-        Waiter,
+        AcquireReply, AcquireRequest, BoxFuture, ExtendReply, Pass, ReleaseReply, ReleaseRequest,
+        Ticket, Waiter,
     },
 };
 use tokio::time::{Instant, sleep_until, timeout};
@@ -18,7 +18,7 @@ struct Waiting {
     ticket: Ticket,
     next: OwnerToken,
     ttl: Duration,
-    passed: Option<BoxFuture<'static, ()>>,
+    passed: Option<BoxFuture<'static, Pass>>,
 }
 
 impl Waiting {

@@ -101,6 +101,24 @@ fn a_crash_needs_the_timer_and_the_timer_is_enough() {
     }
 }
 
+/// A pass to whoever has just asked, on one node.
+#[test]
+fn a_pass_that_is_the_grant_has_one_holder_and_serves_everybody() {
+    let grants = || Scope::new(1, 3).with_late_replies().with_grants();
+    assert_is_clean(grants());
+    assert_is_clean(grants().under(Budget::GIVE_UP));
+    assert_ends(grants().under(Budget::LOST_PASS));
+    assert_ends(grants().under(Budget::LOST_LINE));
+    assert_ends(grants().under(Budget::CRASH));
+}
+
+#[test]
+fn a_grant_that_is_told_and_not_stored_is_found_to_make_two_holders() {
+    let scope = Scope::new(1, 3).with_grants();
+    let scope = scope.with(Fault::TellsAGrantThatItDoesNotStore);
+    assert_finds(scope, TWO_HOLD, 6);
+}
+
 #[test]
 fn a_give_back_that_passes_to_any_waiter_is_found_to_go_round_for_ever() {
     assert_goes_round(Scope::new(3, 3).with(Fault::GivesBackToAny));

@@ -579,8 +579,13 @@ fn add_waiter(script: &mut Cmd, waiter: Option<&Waiter>, channel: Option<&str>) 
 /// told only.
 fn add_waiter_for(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>, window: u64) {
     let entry = format!(
-        "{} {window} {} {}",
+        "{} {window} {} {} {}",
         hex(&waiter.ticket),
+        if waiter.takes_grants {
+            millis(waiter.ttl)
+        } else {
+            0
+        },
         channel.unwrap_or("-"),
         waiter.next.expose()
     );

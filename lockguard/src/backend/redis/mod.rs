@@ -47,7 +47,7 @@ use self::{
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, Epochs,
-        ExtendReply, ExtendRequest, ReleaseReply, ReleaseRequest,
+        ExtendReply, ExtendRequest, Pass, ReleaseReply, ReleaseRequest,
     },
     clock::until_if_any,
     error::NodeError,
@@ -353,7 +353,7 @@ impl Backend for RedisNode {
         true
     }
 
-    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
         self.pushes.passed(next)
     }
 

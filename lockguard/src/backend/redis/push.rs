@@ -13,14 +13,22 @@ use rand::Rng as _;
 use redis::{PushKind, Value};
 use tokio::sync::oneshot;
 
-use crate::{backend::BoxFuture, clock::sleep, opening::OPEN, token::OwnerToken};
+use crate::{
+    backend::{BoxFuture, Pass},
+    clock::sleep,
+    opening::OPEN,
+    token::OwnerToken,
+};
 
 /// The waiters of this process that a node can tell something, and the channel
 /// by which it does.
 ///
-/// A message is the tail of the token that a lock is reserved for; with a `+`
-/// behind it the lock is open to others, and the waiter asks in a moment.
-/// It is a hint: whoever forges one makes a waiter ask, and nothing else.
+/// A message is the last half of the digits of the token that a lock is reserved
+/// for; with a `+` behind it the lock is open to others, and the waiter asks in
+/// a moment.
+/// Both are hints: whoever forges one makes a waiter ask, and nothing else.
+/// All of the digits say that the token has the lock: only who may read it
+/// beside the lock can send that.
 pub(super) struct Pushes {
     channel: Arc<str>,
     told: Mutex<Told>,
@@ -30,15 +38,16 @@ pub(super) struct Pushes {
 struct Told {
     /// `None` before the first connection.
     is_had: Option<bool>,
-    /// By the tail of the token, and the number of the question.
-    waiters: BTreeMap<(u64, u64), oneshot::Sender<When>>,
+    /// By the last half of the token's digits, and the number of the question;
+    /// with all of them.
+    waiters: BTreeMap<(u64, u64), (u128, oneshot::Sender<When>)>,
     questions: u64,
 }
 
 /// When a waiter is to ask.
 #[derive(Clone, Copy)]
 enum When {
-    Now,
+    Now(Pass),
     /// After others.
     Later,
 }
@@ -60,15 +69,16 @@ impl Pushes {
 
     /// Resolves at the next message for this token, or when a connection has
     /// been made; `None` where the node's connection carries no messages.
-    pub(super) fn passed(self: &Arc<Self>, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+    pub(super) fn passed(self: &Arc<Self>, next: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
         let mut told = self.told.lock();
         if told.is_had == Some(false) {
             return None;
         }
         let (tell, message) = oneshot::channel();
         told.questions = told.questions.wrapping_add(1);
-        let of = (next.tail(), told.questions);
-        told.waiters.insert(of, tell);
+        let random = next.random();
+        let of = (last_half(random), told.questions);
+        told.waiters.insert(of, (random, tell));
         Some(Box::pin(Passed {
             pushes: Arc::clone(self),
             of,
@@ -90,28 +100,29 @@ impl Pushes {
     pub(super) fn connected(&self, is_had: bool) {
         let mut told = self.told.lock();
         told.is_had = Some(is_had);
-        for (_, waiter) in std::mem::take(&mut told.waiters) {
-            let _ = waiter.send(When::Now);
+        for (_, waiter) in std::mem::take(&mut told.waiters).into_values() {
+            let _ = waiter.send(When::Now(Pass::Reserved));
         }
     }
 
     /// Takes in what the node has sent unasked.
     pub(super) fn receive(&self, kind: &PushKind, data: &[Value]) {
-        let (PushKind::Message, Some(Value::BulkString(tail))) = (kind, data.get(1)) else {
+        let (PushKind::Message, Some(Value::BulkString(message))) = (kind, data.get(1)) else {
             return;
         };
-        let (tail, when) = match tail.strip_suffix(b"+") {
-            Some(tail) => (tail, When::Later),
-            None => (&tail[..], When::Now),
-        };
-        let tail = std::str::from_utf8(tail).ok();
-        let Some(tail) = tail.and_then(|hex| u64::from_str_radix(hex, 16).ok()) else {
+        let Some((digits, when)) = read(message) else {
             return;
+        };
+        let half = last_half(digits);
+        let is_meant = |random: u128| match when {
+            When::Now(Pass::Granted) => random == digits,
+            When::Now(Pass::Reserved) | When::Later => true,
         };
         let mut told = self.told.lock();
-        while let Some((of, _)) = told.waiters.range((tail, 0)..=(tail, u64::MAX)).next() {
-            let of = *of;
-            if let Some(waiter) = told.waiters.remove(&of) {
+        let those = told.waiters.range((half, 0)..=(half, u64::MAX));
+        let meant = those.filter(|(_, (random, _))| is_meant(*random));
+        for of in meant.map(|(of, _)| *of).collect::<Vec<_>>() {
+            if let Some((_, waiter)) = told.waiters.remove(&of) {
                 let _ = waiter.send(when);
             }
         }
@@ -124,6 +135,25 @@ impl fmt::Debug for Pushes {
     }
 }
 
+/// The digits of a token, or its last half, and what its waiter is told.
+fn read(message: &[u8]) -> Option<(u128, When)> {
+    const HALF: usize = 16;
+    const ALL: usize = 2 * HALF;
+    let (digits, when) = match message {
+        [half @ .., b'+'] if half.len() == HALF => (half, When::Later),
+        half if half.len() == HALF => (half, When::Now(Pass::Reserved)),
+        all if all.len() == ALL => (all, When::Now(Pass::Granted)),
+        _ => return None,
+    };
+    let digits = std::str::from_utf8(digits).ok()?;
+    Some((u128::from_str_radix(digits, 16).ok()?, when))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the half that is meant")]
+fn last_half(random: u128) -> u64 {
+    random as u64
+}
+
 /// One waiter's question; forgotten when it is dropped.
 struct Passed {
     pushes: Arc<Pushes>,
@@ -134,20 +164,21 @@ struct Passed {
 }
 
 impl Future for Passed {
-    type Output = ();
+    type Output = Pass;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(pause) = &mut self.pause {
-            return pause.as_mut().poll(cx);
-        }
-        match ready!(Pin::new(&mut self.message).poll(cx)) {
-            Ok(When::Later) => {
-                let pause = self.pause.insert(Box::pin(sleep(OPEN)));
-                pause.as_mut().poll(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Pass> {
+        if self.pause.is_none() {
+            match ready!(Pin::new(&mut self.message).poll(cx)) {
+                Ok(When::Later) => self.pause = Some(Box::pin(sleep(OPEN))),
+                Ok(When::Now(pass)) => return Poll::Ready(pass),
+                // A sender that is gone is a wake, too: nobody can be told by it.
+                Err(_) => return Poll::Ready(Pass::Reserved),
             }
-            // A sender that is gone is a wake, too: nobody can be told by it.
-            Ok(When::Now) | Err(_) => Poll::Ready(()),
         }
+        let pause = self.pause.as_mut();
+        pause.map_or(Poll::Ready(Pass::Reserved), |pause| {
+            pause.as_mut().poll(cx).map(|()| Pass::Reserved)
+        })
     }
 }
 
@@ -173,11 +204,19 @@ mod tests {
     }
 
     fn tail(token: &OwnerToken) -> String {
-        format!("{:016x}", token.tail())
+        format!("{:016x}", last_half(token.random()))
     }
 
-    async fn is_told(passed: &mut BoxFuture<'static, ()>) -> bool {
-        poll_fn(|cx| Poll::Ready(passed.as_mut().poll(cx).is_ready())).await
+    async fn heard(passed: &mut BoxFuture<'static, Pass>) -> Option<Pass> {
+        poll_fn(|cx| match passed.as_mut().poll(cx) {
+            Poll::Ready(pass) => Poll::Ready(Some(pass)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    async fn is_told(passed: &mut BoxFuture<'static, Pass>) -> bool {
+        heard(passed).await.is_some()
     }
 
     #[tokio::test]
@@ -189,6 +228,28 @@ mod tests {
         receive(&pushes, &tail(&mine));
         assert!(is_told(&mut mine_passed).await);
         assert!(!is_told(&mut other_passed).await);
+    }
+
+    #[tokio::test]
+    async fn all_digits_of_a_token_are_a_grant_and_half_of_them_a_reservation() {
+        let pushes = Arc::new(Pushes::new());
+        let (granted, reserved) = (token(), token());
+        let mut of_granted = pushes.passed(&granted).unwrap();
+        let mut of_reserved = pushes.passed(&reserved).unwrap();
+        receive(&pushes, &format!("{:032x}", granted.random()));
+        receive(&pushes, &tail(&reserved));
+        assert_eq!(heard(&mut of_granted).await, Some(Pass::Granted));
+        assert_eq!(heard(&mut of_reserved).await, Some(Pass::Reserved));
+    }
+
+    #[tokio::test]
+    async fn who_knows_half_of_a_token_cannot_forge_a_grant() {
+        let pushes = Arc::new(Pushes::new());
+        let next = token();
+        let mut passed = pushes.passed(&next).unwrap();
+        receive(&pushes, &format!("{:032x}", next.random() ^ (1 << 127)));
+        receive(&pushes, &format!("0000000000000000{}", tail(&next)));
+        assert_eq!(heard(&mut passed).await, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,6 +17,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+mod grants;
+
 use super::*;
 use crate::{key::LockKey, token::OwnerToken};
 

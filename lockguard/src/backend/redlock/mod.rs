@@ -16,7 +16,7 @@ use self::round::{Answer, Round, summary};
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
-        ExtendRequest, ReleaseReply, ReleaseRequest,
+        ExtendRequest, Pass, ReleaseReply, ReleaseRequest,
     },
     background::Background,
     clock::{all, sleep},
@@ -301,8 +301,12 @@ async fn all_closed(
 impl Backend for Redlock {
     fn acquire(
         &self,
-        request: AcquireRequest,
+        mut request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        // What one node grants is a vote, for which the node is asked.
+        if let Some(waiter) = &mut request.waiter {
+            waiter.takes_grants = false;
+        }
         let round = Round::ask(&self.nodes, |node| node.acquire(request.clone()));
         let this = self.clone();
         match request.fence {
@@ -345,10 +349,14 @@ impl Backend for Redlock {
     }
 
     /// Wakes as soon as one node does; `None` unless a quorum can tell.
-    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, ()>> {
+    fn passed(&self, next: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
         let wakes = self.nodes.iter().filter_map(|node| node.passed(next));
         let wakes: Vec<_> = wakes.collect();
-        (wakes.len() >= quorum(self.nodes.len())).then(|| first_of(wakes))
+        let first = (wakes.len() >= quorum(self.nodes.len())).then(|| first_of(wakes))?;
+        Some(Box::pin(async move {
+            first.await;
+            Pass::Reserved
+        }))
     }
 
     /// All nodes' answers, in their order; the last one of an even number is
@@ -390,7 +398,7 @@ impl fmt::Debug for Redlock {
 }
 
 /// Resolves when one of these has.
-fn first_of(mut wakes: Vec<BoxFuture<'static, ()>>) -> BoxFuture<'static, ()> {
+fn first_of<T: 'static>(mut wakes: Vec<BoxFuture<'static, T>>) -> BoxFuture<'static, ()> {
     let poll = move |cx: &mut Context<'_>| {
         let mut is_woken = false;
         // Every one is polled, so that every one knows its waker.

@@ -23,6 +23,8 @@ pub enum Fault {
     StaysInOtherLines,
     /// Whoever has left gives no pass on.
     KeepsAPassThatComesTooLate,
+    /// A grant is told, and not stored.
+    TellsAGrantThatItDoesNotStore,
     /// One node is a quorum.
     NeedsOneNode,
 }

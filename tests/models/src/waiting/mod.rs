@@ -39,6 +39,9 @@ pub enum Passes {
     /// The ticket, and every pass begins a round or is remembered; else as
     /// [`Left`](Self::Left).
     ForTickets,
+    /// The attempt, which has the lock, if it is heard in time; else as
+    /// [`Left`](Self::Left). Of one node alone.
+    Grants,
 }
 
 /// What is searched.
@@ -147,6 +150,16 @@ impl Scope {
             do_newcomers_barge: true,
             do_passes_overtake: true,
             ..self
+        }
+    }
+
+    /// As built, on one node, where passes are grants.
+    #[must_use]
+    pub fn with_grants(self) -> Self {
+        Self {
+            nodes: 1,
+            passes: Passes::Grants,
+            ..self.as_built()
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) enum Action {
         node: usize,
         attempt: u8,
     },
+    /// A pass arrives too late to be a grant.
+    LatePass { client: usize, attempt: u8 },
     /// Leaves a round, as the next attempt has a reservation already.
     Overtake { client: usize },
     /// The holder gives back.
@@ -151,6 +153,18 @@ impl Waiting {
             let stays = Some(next);
             let request = Request::Leave { attempt, stays };
             state.send(client, request, |link| link.vote != Some(false));
+        }
+    }
+
+    /// The lease counts from when its client asked, so that no time limit is
+    /// needed here: the lock cannot have ended before.
+    fn hear_grant(state: &mut State, client: usize, node: usize, attempt: u8) {
+        state.nodes[node].links[client].take_pass(attempt);
+        let next = state.new_attempt(client);
+        let this = &mut state.clients[client];
+        if this.phase == Phase::Waits && this.next == attempt {
+            this.phase = Phase::Holds;
+            (this.attempt, this.next) = (attempt, next);
         }
     }
 
@@ -300,6 +314,16 @@ impl Model for Waiting {
             let overtaken = clients.filter(|client| state.is_overtaken(*client));
             actions.extend(overtaken.map(|client| Action::Overtake { client }));
         }
+        if self.scope.passes == Passes::Grants {
+            let late = actions.iter().filter_map(|action| match *action {
+                Action::Pass {
+                    client, attempt, ..
+                } => Some(Action::LatePass { client, attempt }),
+                _ => None,
+            });
+            let late: Vec<_> = late.collect();
+            actions.extend(late);
+        }
         if actions.is_empty() {
             Self::timers(state, actions);
         }
@@ -328,7 +352,19 @@ impl Symmetric for Waiting {
                 client,
                 node,
                 attempt,
+            } if self.scope.passes == Passes::Grants
+                && state.clients[client].phase == Phase::Waits =>
+            {
+                Self::hear_grant(&mut next_state, client, node, attempt);
+            }
+            Action::Pass {
+                client,
+                node,
+                attempt,
             } => self.hear(&mut next_state, client, node, attempt),
+            Action::LatePass { client, attempt } => {
+                self.hear(&mut next_state, client, 0, attempt);
+            }
             Action::Overtake { client } => {
                 let Client { attempt, next, .. } = state.clients[client];
                 let stays = Some(next);

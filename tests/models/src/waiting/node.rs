@@ -70,7 +70,7 @@ impl Node {
                 is_first,
             } => {
                 let passed = match self.lock {
-                    None if !is_first => self.pass(Some(client), is_dead),
+                    None if !is_first => self.pass(Some(client), is_dead, fault),
                     _ => None,
                 };
                 Outcome {
@@ -118,22 +118,27 @@ impl Node {
         match (stays, fault) {
             (_, Some(Fault::LeavesWithoutAPass)) => None,
             (Some(next), Some(Fault::GivesBackToAny)) => {
-                let passed = self.pass(None, is_dead);
+                let passed = self.pass(None, is_dead, fault);
                 self.line[client] = Some(next);
                 passed
             }
             (None, _) | (_, Some(Fault::GivesBackToAnyAndLeavesTheLine)) => {
-                self.pass(None, is_dead)
+                self.pass(None, is_dead, fault)
             }
             (Some(next), _) => {
                 self.line[client] = Some(next);
-                self.pass(Some(token.client), is_dead)
+                self.pass(Some(token.client), is_dead, fault)
             }
         }
     }
 
     /// Reserves the free lock for the lowest ticket, if it is lower than this.
-    fn pass(&mut self, below: Option<u8>, is_dead: impl Fn(u8) -> bool) -> Option<Token> {
+    fn pass(
+        &mut self,
+        below: Option<u8>,
+        is_dead: impl Fn(u8) -> bool,
+        fault: Option<Fault>,
+    ) -> Option<Token> {
         let tickets = (0_u8..).zip(&mut self.line);
         for (client, entry) in tickets {
             if below.is_some_and(|ticket| client >= ticket) {
@@ -143,8 +148,11 @@ impl Node {
                 continue;
             };
             if !is_dead(client) {
-                self.lock = Some(Token { client, attempt });
-                return self.lock;
+                let passed = Some(Token { client, attempt });
+                if fault != Some(Fault::TellsAGrantThatItDoesNotStore) {
+                    self.lock = passed;
+                }
+                return passed;
             }
         }
         None

@@ -3,10 +3,12 @@
 --
 -- A sorted set of waiters by the stamps of their tickets; those of one stamp
 -- stand in the order of their numbers, so that every server orders alike.
--- A waiter is "number milliseconds channel token": its ticket's number in 16
--- hex digits, for how long a lock is reserved for it (0: it is told, and the
--- lock goes to the next), where it is told so ("-": it asks by itself), and the
--- owner token of its next attempt.
+-- A waiter is "number asked window ttl channel token": its ticket's number in 16
+-- hex digits, when it asked by this server's clock, for how long a lock is
+-- reserved for it (0: it is told, and the lock goes to the next), for how long
+-- it is granted where it has just asked (0: never), where it is told so ("-": it
+-- asks by itself), and the owner token of its next attempt. Times are
+-- milliseconds; a waiter comes without the second word, which `enter` adds.
 --
 -- A lock that is reserved holds the waiter's token and " reserved": its claim is
 -- a new owner's, which a fence must tell from a repeat.
@@ -24,7 +26,22 @@ local function first_of(line)
 end
 
 local function parts_of(waiter)
-  return string.match(waiter, '^(%x+) (%d+) (%S+) (.*)$')
+  return string.match(waiter, '^(%x+) (%d+) (%d+) (%d+) (%S+) (.*)$')
+end
+
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- So recently that its lease loses little of its ttl, and that few can hang with
+-- a grant.
+local function has_just_asked(asked, ttl)
+  if ttl == 0 then
+    return false
+  end
+  local age = math.abs(now() - asked)
+  return age <= 10 and 20 * age <= ttl
 end
 
 -- Takes a ticket out of the line.
@@ -40,6 +57,7 @@ end
 -- milliseconds; its place, from 0, or -1 where the server forbids it.
 local function enter(line, stamp, number, waiter, life)
   leave(line, stamp, number)
+  waiter = string.gsub(waiter, ' ', string.format(' %.0f ', now()), 1)
   if type(redis.pcall('ZADD', line, stamp, waiter)) == 'table' then
     return -1
   end
@@ -54,14 +72,13 @@ local function enter(line, stamp, number, waiter, life)
   return type(place) == 'number' and place or -1
 end
 
--- Tells a waiter to ask, by the last 16 digits of its token, which give half of
--- its secret away, or to ask in a moment, by a "+" behind them; whether it
--- heard, or an error. Alien entries do not.
-local function tell(channel, token, when)
-  if not token then
-    return 0
-  end
-  return channel == '-' and 1 or redis.pcall('PUBLISH', channel, string.sub(token, -16) .. when)
+-- Tells a waiter something; whether it heard, or an error.
+--
+-- That its lock is reserved is told by the last 16 digits of its token, which
+-- give half of its secret away, that it is open by a "+" behind them, and that
+-- it is granted by all 32, which only those can send who may read the line.
+local function tell(channel, message)
+  return channel == '-' and 1 or redis.pcall('PUBLISH', channel, message)
 end
 
 -- Tells the first in line to ask, and leaves it there.
@@ -71,8 +88,8 @@ local function tell_first(line, when)
     if not waiter then
       return
     end
-    local _, _, channel, token = parts_of(waiter)
-    local told = tell(channel, token, when)
+    local _, _, _, _, channel, token = parts_of(waiter)
+    local told = token and tell(channel, string.sub(token, -16) .. when) or 0
     if type(told) == 'table' or told > 0 then
       return
     end
@@ -82,28 +99,43 @@ end
 
 -- Reserves the lock for the first in line that hears of it, if its ticket is
 -- lower than this one; what the lock holds then, and for how many milliseconds.
+--
+-- To one that has just asked it is granted instead: the message is the second
+-- answer to what it asked, and its lease counts from then. So it goes out last,
+-- when nothing can fail any more.
 local function pass(lock, line, stamp, number)
   for _ = 1, 16 do
     local waiter, at = first_of(line)
     if not waiter then
       return nil
     end
-    local its, milliseconds, channel, token = parts_of(waiter)
+    local its, asked, window, ttl, channel, token = parts_of(waiter)
     if stamp and its and (at > stamp or at == stamp and its >= number) then
-      return nil
-    end
-    local told = tell(channel, token, '')
-    if type(told) == 'table' then
       return nil
     end
     if redis.pcall('ZREM', line, waiter) ~= 1 then
       return nil
     end
-    if told > 0 and milliseconds ~= '0' then
-      if redis.pcall('SET', lock, reserved(token), 'PX', milliseconds).err then
+    if its then
+      local value, keep, message = reserved(token), window, string.sub(token, -16)
+      if channel ~= '-' and has_just_asked(asked, tonumber(ttl)) then
+        value, keep, message = token, ttl, string.sub(token, -32)
+      end
+      if keep ~= '0' and redis.pcall('SET', lock, value, 'PX', keep).err then
+        redis.pcall('ZADD', line, at, waiter)
         return nil
       end
-      return reserved(token), tonumber(milliseconds)
+      local told = tell(channel, message)
+      if type(told) == 'number' and told > 0 and keep ~= '0' then
+        return value, tonumber(keep)
+      end
+      if keep ~= '0' then
+        redis.pcall('DEL', lock)
+      end
+      if type(told) == 'table' then
+        redis.pcall('ZADD', line, at, waiter)
+        return nil
+      end
     end
   end
 end

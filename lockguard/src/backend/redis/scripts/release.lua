@@ -1,6 +1,6 @@
 -- Frees a lock, if the owner token holds it: at once, or when a rest of its
--- time has passed. What is free is reserved for the first in line, unless it is
--- left open: then whoever asks gets it, and the first in line asks in a moment.
+-- time has passed. What is free is passed to the first in line, unless it is left
+-- open: then whoever asks gets it, and the first in line asks in a moment.
 --
 -- A waiter gives back what an attempt took: its ticket stays in line, and the
 -- lock goes to a lower one or to nobody. One that gives up takes its ticket out.

@@ -1,0 +1,219 @@
+//! A key that is passed on by a message, on the paused clock.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use lockguard::{
+    BoxFuture, LockManager, LostCause, OwnerToken,
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Holder,
+        Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Waiter,
+    },
+};
+use parking_lot::Mutex;
+use tokio::time::{Instant, advance, sleep, timeout};
+
+const TTL: Duration = Duration::from_secs(2);
+
+/// The ttl less the margin for clocks.
+const LIFETIME: Duration = Duration::from_millis(1978);
+
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// A lock store with a line that refuses some questions and grants the rest.
+///
+/// Whoever stands in line is told a moment later that it has the key.
+#[derive(Clone)]
+struct Line(Arc<Asked>);
+
+struct Asked {
+    refuses: AtomicUsize,
+    acquires: Mutex<Vec<AcquireRequest>>,
+    releases: Mutex<Vec<ReleaseRequest>>,
+}
+
+impl Line {
+    fn that_refuses(questions: usize) -> Self {
+        Self(Arc::new(Asked {
+            refuses: AtomicUsize::new(questions),
+            acquires: Mutex::default(),
+            releases: Mutex::default(),
+        }))
+    }
+
+    fn questions(&self) -> usize {
+        self.0.acquires.lock().len()
+    }
+
+    /// Who stood in line after so many questions.
+    fn waiter(&self, questions: usize) -> Option<Waiter> {
+        let acquires = self.0.acquires.lock();
+        let nth = questions.checked_sub(1)?;
+        acquires.get(nth)?.waiter.clone()
+    }
+
+    fn released(&self) -> Vec<ReleaseRequest> {
+        self.0.releases.lock().clone()
+    }
+}
+
+impl Backend for Line {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.0.acquires.lock().push(request);
+        let refuses = &self.0.refuses;
+        let one_less = |left: usize| left.checked_sub(1);
+        let is_refused = refuses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+        let reply = match is_refused {
+            Ok(_) => AcquireReply::Busy(Holder::unknown().with_place(Some(0))),
+            Err(_) => AcquireReply::Granted,
+        };
+        Box::pin(async { Ok(reply) })
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        let replies = requests.iter().map(|_| Ok(ExtendReply::Extended)).collect();
+        Box::pin(async { replies })
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        self.0.releases.lock().push(request);
+        Box::pin(async { Ok(ReleaseReply::Freed) })
+    }
+
+    fn has_line(&self) -> bool {
+        true
+    }
+
+    fn passed(&self, _: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
+        Some(Box::pin(async {
+            sleep(MOMENT).await;
+            Pass::Granted
+        }))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_by_a_message_is_a_lease_that_counts_from_the_question() {
+    let line = Line::that_refuses(2);
+    let manager = LockManager::new(line.clone());
+    let asked = Instant::now();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    assert!(asked.elapsed() >= MOMENT);
+    assert_eq!(guard.deadline(), asked + LIFETIME);
+    // The first was a plain one, and the second stood in line.
+    assert_eq!(line.questions(), 2);
+    guard.release().await.unwrap();
+    let released = line.released();
+    assert_eq!(released.len(), 1);
+    assert_eq!(released[0].token, line.waiter(2).unwrap().next);
+    assert!(released[0].standing.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn least_and_longest_hold_count_from_the_grant() {
+    let line = Line::that_refuses(2);
+    let manager = LockManager::new(line.clone());
+    let guard = manager
+        .lock("k", TTL)
+        .max_hold(2 * TTL)
+        .acquire()
+        .await
+        .unwrap();
+    let granted = Instant::now();
+    assert_eq!(guard.lost().await, LostCause::MaxHold);
+    assert_eq!(granted.elapsed(), 2 * TTL);
+
+    let line = Line::that_refuses(2);
+    let manager = LockManager::new(line.clone());
+    let guard = manager.lock("k", TTL).min_hold(TTL / 2).acquire().await;
+    guard.unwrap().release().await.unwrap();
+    assert_eq!(line.released()[0].keep, Some(TTL / 2));
+}
+
+/// The process was paused with the message in its hands.
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_heard_too_late_is_asked_for() {
+    let line = Line::that_refuses(2);
+    let manager = LockManager::new(line.clone());
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    while line.questions() < 2 {
+        tokio::task::yield_now().await;
+    }
+    advance(TTL / 2).await;
+    let guard = waiting.await.unwrap().unwrap();
+    assert_eq!(line.questions(), 3);
+    assert!(guard.remaining() + MOMENT > LIFETIME);
+    let last = line.0.acquires.lock()[2].clone();
+    assert_eq!(last.token, line.waiter(2).unwrap().next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_leaves_gives_back_what_it_may_have_been_granted() {
+    let line = Line::that_refuses(2);
+    let manager = LockManager::new(line.clone());
+    let acquire = manager.lock("k", TTL).acquire();
+    timeout(MOMENT / 2, acquire).await.unwrap_err();
+    let waiter = line.waiter(2).unwrap();
+    let released = line.released();
+    assert_eq!(released.len(), 1);
+    assert_eq!(released[0].token, waiter.next);
+    let Some(Standing::Leaves(ticket)) = &released[0].standing else {
+        panic!("{released:?}");
+    };
+    assert_eq!(*ticket, waiter.ticket);
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_are_for_the_first_question_in_line_for_one_unfenced_key() {
+    let plain = Line::that_refuses(2);
+    let manager = LockManager::new(plain.clone());
+    drop(manager.lock("k", TTL).acquire().await.unwrap());
+    assert!(plain.waiter(2).unwrap().takes_grants);
+
+    let fenced = Line::that_refuses(2);
+    let manager = LockManager::new(fenced.clone());
+    let _ = manager.lock("k", TTL).fenced().acquire().await;
+    assert!(!fenced.waiter(2).unwrap().takes_grants);
+
+    let several = Line::that_refuses(2);
+    let manager = LockManager::new(several.clone());
+    drop(manager.lock_all(["a", "b"], TTL).acquire().await.unwrap());
+    assert!(!several.waiter(2).unwrap().takes_grants);
+
+    let again = Line::that_refuses(3);
+    let manager = LockManager::new(again.clone());
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    while again.questions() < 2 {
+        tokio::task::yield_now().await;
+    }
+    advance(TTL / 2).await;
+    drop(waiting.await.unwrap().unwrap());
+    assert!(!again.waiter(3).unwrap().takes_grants);
+}
+
+/// What one node grants is a vote, and no message is one.
+#[tokio::test(start_paused = true)]
+async fn over_several_nodes_a_grant_by_a_message_is_asked_for() {
+    let nodes = [2, 2, 2].map(Line::that_refuses);
+    let backends = nodes.clone().map(|node| Arc::new(node) as Arc<dyn Backend>);
+    let manager = LockManager::new(Redlock::new(backends));
+    drop(manager.lock("k", TTL).acquire().await.unwrap());
+    for node in nodes {
+        assert_eq!(node.questions(), 3);
+        assert!(!node.waiter(2).unwrap().takes_grants);
+    }
+}
