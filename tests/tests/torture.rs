@@ -8,7 +8,7 @@ use lockguard_tests::torture::{
     clock::Stamp,
     evidence::{Evidence, Span, Window},
     fault::Fault,
-    journal::{Call, Interface, Look, Operation, Outcome, Record, Start, Usage, Who},
+    journal::{Call, Interface, Look, Operation, Outcome, Record, RuntimeDrop, Start, Usage, Who},
     matrix::{self, Settings},
     verdict::Flaw,
 };
@@ -234,6 +234,117 @@ fn busy_where_nobody_else_wants_the_key_is_found() {
     // A lost lease may still be on its way back.
     let before = call(0, 2000, Outcome::Expired, (0, 1000));
     assert_eq!(flaws([before, busy]), []);
+}
+
+/// What the judge says of a busy call that begins at 200, after calls of its
+/// client by this interface, where that dropped a runtime in this span.
+fn flaws_after_a_runtime_drop(
+    interface: Interface,
+    calls: &[(Operation, (u64, u64))],
+    (begin, end): (u64, u64),
+) -> Vec<Flaw> {
+    let who = Who {
+        interface,
+        ..who(0, 2000)
+    };
+    let done = |(operation, span): &_| call_of(*operation, who, Outcome::Done, *span);
+    let busy = call_of(
+        Operation::Acquire,
+        Who { id: 2, ..who },
+        Outcome::Busy,
+        (200, 201),
+    );
+    let dropped = Record::RuntimeDrop(RuntimeDrop {
+        client: 0,
+        begin: at(begin),
+        end: at(end),
+    });
+    let records = calls.iter().map(done).chain([busy, dropped]);
+    flaws_of(&Evidence {
+        fault: Fault::RuntimeDropped,
+        ..evidence(records)
+    })
+}
+
+#[test]
+fn busy_after_a_body_during_which_the_runtime_was_dropped_is_right() {
+    let flaws = |dropped| {
+        let body = [(Operation::Acquire, (100, 150))];
+        flaws_after_a_runtime_drop(Interface::Attribute, &body, dropped)
+    };
+    assert_eq!(flaws((120, 121)), []);
+    // It was on its way down when the call began.
+    assert_eq!(flaws((99, 101)), []);
+    assert_eq!(flaws((90, 99)), [Flaw::WrongError]);
+    // The attribute had waited for its release.
+    assert_eq!(flaws((151, 152)), [Flaw::WrongError]);
+}
+
+#[test]
+fn busy_after_a_guard_that_was_dropped_before_the_runtime_is_right() {
+    let flaws = |dropped| {
+        let lease = [(Operation::Acquire, (100, 150))];
+        flaws_after_a_runtime_drop(Interface::Guard, &lease, dropped)
+    };
+    assert_eq!(flaws((160, 161)), []);
+    assert_eq!(flaws((90, 99)), [Flaw::WrongError]);
+    // Behind the release, the busy call was asked of the same manager.
+    assert_eq!(flaws((201, 202)), [Flaw::WrongError]);
+}
+
+#[test]
+fn busy_after_a_release_that_was_confirmed_is_found_whatever_was_dropped() {
+    for interface in [Interface::Guard, Interface::Token] {
+        let released = [
+            (Operation::Acquire, (100, 150)),
+            (Operation::Release, (140, 150)),
+        ];
+        let flaws = flaws_after_a_runtime_drop(interface, &released, (120, 145));
+        assert_eq!(flaws, [Flaw::WrongError]);
+    }
+}
+
+#[test]
+fn busy_for_longer_than_the_ttl_of_a_lost_release_is_found() {
+    let before = call(0, 2000, Outcome::Done, (0, 10));
+    let flaws = |client, begin| {
+        let dropped = Record::RuntimeDrop(RuntimeDrop {
+            client,
+            begin: at(5),
+            end: at(6),
+        });
+        let busy = call(0, 2000, Outcome::Busy, (begin, begin + 1));
+        flaws_of(&Evidence {
+            fault: Fault::RuntimeDropped,
+            ..evidence([before, busy, dropped])
+        })
+    };
+    assert_eq!(flaws(0, 1000), []);
+    assert_eq!(flaws(0, 1600), [Flaw::WrongError]);
+    // Its manager is another client's.
+    assert_eq!(flaws(1, 1000), [Flaw::WrongError]);
+}
+
+#[test]
+fn the_time_of_a_fault_does_not_excuse_busy_where_runtimes_are_dropped() {
+    let before = call(0, 2000, Outcome::Done, (0, 10));
+    let busy = call(0, 2000, Outcome::Busy, (20, 30));
+    let window = Window {
+        span: Span {
+            begin: at(0),
+            end: at(1000),
+        },
+        victims: Vec::new(),
+    };
+    let flaws = |fault| {
+        flaws_of(&Evidence {
+            fault,
+            windows: vec![window.clone()],
+            ..evidence([before, busy])
+        })
+    };
+    assert_eq!(flaws(Fault::RuntimeDropped), [Flaw::WrongError]);
+    assert_eq!(flaws(Fault::ClientPaused), []);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
     clock::{Nanos as _, Stamp},
     evidence::{Evidence, Span, Standstill, Window},
     fault::{Fault, bounds},
-    journal::{Call, Interface, Operation, Outcome, Record, Stall, Start, Usage, Who},
+    journal::{Call, Interface, Operation, Outcome, Record, RuntimeDrop, Stall, Start, Usage, Who},
     verdict::{Counts, Flaw, Verdict, Violation},
     work::PRIVATE,
 };
@@ -108,6 +108,7 @@ struct Checker<'a> {
     /// Every call for a key, in order of their beginnings.
     calls: BTreeMap<KeyOf, Vec<Call>>,
     standstills: Vec<Standstill>,
+    runtime_drops: Vec<RuntimeDrop>,
 }
 
 fn key_of(who: Who) -> KeyOf {
@@ -121,6 +122,7 @@ impl<'a> Checker<'a> {
             sections: HashMap::new(),
             calls: BTreeMap::new(),
             standstills: evidence.standstills.clone(),
+            runtime_drops: Vec::new(),
         };
         for record in &evidence.records {
             checker.take_in(record);
@@ -158,6 +160,7 @@ impl<'a> Checker<'a> {
                 span: Span { begin, end },
                 lost: end - begin,
             }),
+            Record::RuntimeDrop(dropped) => self.runtime_drops.push(dropped),
             Record::Usage(_) => {}
         }
     }
@@ -499,16 +502,38 @@ impl Checker<'_> {
         let last = acquires
             .clone()
             .find(|call| call.operation == Operation::Acquire)?;
+        let mut of_last = acquires.filter(|other| other.who.id == last.who.id);
         let is_clean = last.outcome == Outcome::Done
-            && acquires
-                .filter(|other| other.who.id == last.who.id)
-                .all(|call| call.outcome == Outcome::Done);
+            && of_last.clone().all(|call| call.outcome == Outcome::Done);
+        let has_heard = of_last.any(|call| call.operation == Operation::Release);
         let until = last.end + last.ttl + self.evidence.set_back + bounds::SLACK;
-        let is_right = !is_clean && call.begin <= until
-            // A release that nobody waited for, or that found no quorum.
-            || self.is_in_window(span_of(last))
+        let may_be_left = !is_clean || !has_heard && self.may_have_lost_its_release(last, call);
+        let is_right = may_be_left && call.begin <= until
+            // A release that nobody waited for, or that found no quorum; when
+            // runtimes were dropped is in the journal.
+            || self.evidence.fault != Fault::RuntimeDropped && self.is_in_window(span_of(last))
             || self.is_excused(last);
         (!is_right).then(|| "nobody else wants this key".to_owned())
+    }
+
+    /// Whether a call that ended well, and was not told what became of its
+    /// release, may have lost that with its manager's runtime before the next.
+    fn may_have_lost_its_release(&self, call: &Call, next: &Call) -> bool {
+        let released = match call.who.interface {
+            // It has waited for the release, whose failure is only a warning.
+            Interface::Attribute => call.end,
+            // Nobody has waited for that of a dropped guard, which no later
+            // command of the same manager overtakes.
+            Interface::Guard | Interface::Token => next.begin,
+        };
+        let lease = Span {
+            begin: call.begin,
+            end: released,
+        };
+        self.runtime_drops.iter().any(|dropped| {
+            let RuntimeDrop { client, begin, end } = *dropped;
+            client == call.who.client && lease.meets(Span { begin, end })
+        })
     }
 
     fn why_not_lost(&self, call: &Call) -> Option<String> {

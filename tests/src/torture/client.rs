@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::{
     runtime::{Builder, Runtime},
-    task::JoinSet,
+    task::{JoinSet, block_in_place},
     time::{Instant, sleep},
 };
 
@@ -322,9 +322,11 @@ impl<'a> Client<'a> {
         while Stamp::now() < self.job.until {
             sleep(Duration::from_millis(random.random_range(200..900))).await;
             let next = Home::build(self.job).await;
+            let begin = Stamp::now();
             let before = std::mem::replace(&mut *self.home.lock(), next);
             if let Some(runtime) = before.runtime {
-                runtime.shutdown_background();
+                block_in_place(|| runtime.shutdown_timeout(SETTLE));
+                self.recorder.dropped_runtime(begin, Stamp::now());
             }
         }
     }

@@ -199,6 +199,17 @@ pub struct Stall {
     pub end: Stamp,
 }
 
+/// A client dropped the runtime of its manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeDrop {
+    /// Which client.
+    pub client: u16,
+    /// Before its next calls got another manager.
+    pub begin: Stamp,
+    /// When nothing ran on the runtime any more.
+    pub end: Stamp,
+}
+
 /// One entry of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
@@ -212,6 +223,8 @@ pub enum Record {
     Usage(Usage),
     /// See [`Stall`].
     Stall(Stall),
+    /// See [`RuntimeDrop`].
+    RuntimeDrop(RuntimeDrop),
 }
 
 /// An open journal.
@@ -351,6 +364,12 @@ fn encode(record: &Record) -> [u8; LENGTH] {
             numbers: [stall.begin.nanos(), stall.end.nanos(), 0, 0, 0, 0, 0],
             ..Fields::default()
         },
+        Record::RuntimeDrop(dropped) => Fields {
+            kind: 5,
+            client: dropped.client,
+            numbers: [dropped.begin.nanos(), dropped.end.nanos(), 0, 0, 0, 0, 0],
+            ..Fields::default()
+        },
     };
     let mut bytes = [0; LENGTH];
     bytes[..4].copy_from_slice(&[fields.kind, fields.interface, fields.outcome, fields.flag]);
@@ -416,6 +435,11 @@ fn decode(bytes: &[u8; LENGTH]) -> Record {
             begin: fields.stamp(0),
             end: fields.stamp(1),
         }),
+        5 => Record::RuntimeDrop(RuntimeDrop {
+            client: fields.client,
+            begin: fields.stamp(0),
+            end: fields.stamp(1),
+        }),
         kind => panic!("no kind of record: {kind}"),
     }
 }
@@ -470,6 +494,11 @@ mod tests {
                 tasks: 3,
             }),
             Record::Stall(Stall {
+                client: 3,
+                begin,
+                end,
+            }),
+            Record::RuntimeDrop(RuntimeDrop {
                 client: 3,
                 begin,
                 end,

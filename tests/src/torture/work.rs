@@ -19,7 +19,9 @@ use super::{
     bugs::Bug,
     clock::Stamp,
     fault::bounds,
-    journal::{Call, Interface, Journal, Look, Operation, Outcome, Record, Stall, Start, Who},
+    journal::{
+        Call, Interface, Journal, Look, Operation, Outcome, Record, RuntimeDrop, Stall, Start, Who,
+    },
 };
 
 /// How often a body looks at its lease.
@@ -49,6 +51,15 @@ impl Recorder {
     /// Writes down that this process stood still.
     pub(super) fn stalled(&self, begin: Stamp, end: Stamp) {
         self.journal.write(&Record::Stall(Stall {
+            client: self.client,
+            begin,
+            end,
+        }));
+    }
+
+    /// Writes down that the runtime of the manager was dropped.
+    pub(super) fn dropped_runtime(&self, begin: Stamp, end: Stamp) {
+        self.journal.write(&Record::RuntimeDrop(RuntimeDrop {
             client: self.client,
             begin,
             end,
