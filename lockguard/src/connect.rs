@@ -59,6 +59,7 @@ pub(crate) fn open(
             _ => OnRestart::KeepOut(restart_delay),
         },
         twins: Twins::default(),
+        has_others: parsed.len() > 1,
     };
     let nodes = parsed
         .into_iter()

@@ -71,6 +71,9 @@ pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 /// there on they gather.
 const FEW: usize = 4;
 
+/// The same where other nodes are asked at the same time.
+const FEW_BESIDE_OTHERS: usize = 2;
+
 /// How often a poll goes through what there is to do: a server that sends
 /// without end must keep the link neither from the clock nor from other tasks.
 const PASSES: usize = 8;
@@ -127,6 +130,8 @@ pub(super) struct Link {
     warned: HashSet<String>,
     restarts: Arc<Restarts>,
     twins: Twins,
+    /// Whether other nodes are asked at the same time.
+    has_others: bool,
     /// Every `RedisNode` is gone, or one was closed: nothing comes in any more.
     is_closing: bool,
     /// Who waits until the node is owed nothing.
@@ -226,6 +231,7 @@ struct Session {
     /// How many of the queue are on their way.
     under_way: usize,
     gathering: Gathering,
+    has_others: bool,
     /// Kept for its room.
     cmd: Cmd,
 }
@@ -278,10 +284,17 @@ impl Link {
             warned: HashSet::new(),
             restarts,
             twins,
+            has_others: false,
             is_closing: false,
             waiting: Vec::new(),
             waker: None,
         }
+    }
+
+    /// The same, where it is known whether other nodes are asked at the same
+    /// time.
+    pub(super) fn beside_others(self, has_others: bool) -> Self {
+        Self { has_others, ..self }
     }
 
     /// Runs until every `RedisNode` is gone, or one was closed, and every
@@ -504,6 +517,7 @@ impl Link {
             channel,
             under_way: 0,
             gathering: Gathering::No,
+            has_others: self.has_others,
             cmd: Cmd::new(),
         });
         // Before anything else, so that the node keeps nothing of ours.
@@ -862,8 +876,14 @@ impl Session {
     /// Whether so many are worth a system call: few as long as few are on their
     /// way, and else as many as those, so that the server has one half to do
     /// while the other is made.
+    ///
+    /// Beside other nodes there is enough else to do meanwhile.
     fn is_worth_sending(&self, unsent: usize) -> bool {
-        self.under_way < FEW || unsent >= self.under_way
+        if self.has_others {
+            self.under_way < FEW_BESIDE_OTHERS
+        } else {
+            self.under_way < FEW || unsent >= self.under_way
+        }
     }
 
     /// Whether what is not sent yet, of so many commands, is to be sent now.

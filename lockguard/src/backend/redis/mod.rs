@@ -135,6 +135,8 @@ impl Default for Timeouts {
 pub(crate) struct Membership {
     pub(crate) on_restart: OnRestart,
     pub(crate) twins: Twins,
+    /// Whether there are others, which are asked at the same time.
+    pub(crate) has_others: bool,
 }
 
 impl RedisNode {
@@ -172,7 +174,11 @@ impl RedisNode {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (report, contact) = watch::channel(None);
         let name = Arc::clone(address.name());
-        let Membership { on_restart, twins } = membership;
+        let Membership {
+            on_restart,
+            twins,
+            has_others,
+        } = membership;
         let restarts = Arc::new(Restarts::new(on_restart));
         let pushes = Arc::new(Pushes::new());
         let mut shared = SharedLink::none();
@@ -187,7 +193,7 @@ impl RedisNode {
                 Arc::clone(&restarts),
                 twins,
             );
-            shared = SharedLink::new(link);
+            shared = SharedLink::new(link.beside_others(has_others));
             runtime.spawn(unconstrained(shared.clone().run()));
         }
         Self {

@@ -161,6 +161,17 @@ impl Server {
         RedisNode::open(Address::parse(&self.url()).unwrap(), timeouts)
     }
 
+    async fn connected_beside_others(&self) -> RedisNode {
+        let membership = Membership {
+            has_others: true,
+            ..Membership::default()
+        };
+        let address = Address::parse(&self.url()).unwrap();
+        let node = RedisNode::open_among(address, Timeouts::default(), membership);
+        node.first_contact().await.unwrap();
+        node
+    }
+
     async fn connected(&self) -> RedisNode {
         RedisNode::connect(&self.url()).await.unwrap()
     }
@@ -1109,6 +1120,31 @@ async fn beyond_a_few_as_many_commands_gather_as_are_on_their_way() {
     }
     assert_eq!(ask(), Some((8, 0)));
     assert_eq!(ask(), Some((8, 1)));
+    for reply in asked {
+        assert!(is_granted(&reply.await));
+    }
+}
+
+#[tokio::test]
+async fn beside_other_nodes_all_but_two_gather_until_the_task_runs() {
+    let server = Server::start();
+    let node = server.connected_beside_others().await;
+    assert!(is_granted(&take(&node, &key("k"), &token()).await));
+    server.stop();
+    let mut asked = Vec::new();
+    let mut ask = || {
+        let key = key(&format!("k:{}", asked.len()));
+        asked.push(node.acquire(AcquireRequest::new(key, token(), TTL)));
+        node.link.load()
+    };
+    for few in 1..=2 {
+        assert_eq!(ask(), Some((few, 0)));
+    }
+    for gathered in 1..6 {
+        assert_eq!(ask(), Some((2, gathered)));
+    }
+    eventually("all are sent", async || node.link.load() == Some((7, 0))).await;
+    server.go_on();
     for reply in asked {
         assert!(is_granted(&reply.await));
     }
