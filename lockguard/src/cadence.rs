@@ -26,9 +26,10 @@ pub(crate) fn retry_pause(ttl: Duration) -> Duration {
 
 /// Rounds up to a whole number of ticks.
 pub(crate) fn on_the_raster(instant: Duration, tick: Duration) -> Duration {
-    let tick = tick.as_nanos().max(1);
-    let ticks = instant.as_nanos().div_ceil(tick);
-    Duration::from_nanos(u64::try_from(ticks.saturating_mul(tick)).unwrap_or(u64::MAX))
+    // 64 bits last for 584 years.
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let tick = nanos(tick).max(1);
+    Duration::from_nanos(nanos(instant).div_ceil(tick).saturating_mul(tick))
 }
 
 /// The ttl to ask for so that a lease lasts for `rest`: the inverse of

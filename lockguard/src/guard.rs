@@ -126,7 +126,7 @@ impl LockGuard {
             }
         }
         match lease.extended(asked, ttl) {
-            Ok(()) => {
+            Ok(_) => {
                 places.hold(token, asked, ttl);
                 Ok(())
             }

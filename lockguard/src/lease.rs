@@ -244,6 +244,13 @@ impl Lease {
         }
     }
 
+    /// When the lease ends unless it is extended; `None` once it has ended.
+    pub(crate) fn deadline_if_held(&self, now: Instant) -> Option<Instant> {
+        let state = *self.0.state();
+        let is_held = state.phase == Phase::Held && now < self.0.end(&state);
+        is_held.then(|| self.0.deadline(&state, now))
+    }
+
     /// Notes that the owner gives the lease back.
     ///
     /// # Errors
@@ -287,18 +294,19 @@ impl Lease {
     }
 
     /// Moves the deadline of a lease that has not ended to where an extension
-    /// that was asked for at `asked` puts it; never to an earlier one, and
-    /// never beyond what `max_hold` allows.
+    /// that was asked for at `asked` puts it, and says where it is; never to an
+    /// earlier one, and never beyond what `max_hold` allows.
     ///
     /// # Errors
     ///
     /// What has ended the lease meanwhile: a deadline that has passed is never
     /// revived.
-    pub(crate) fn extended(&self, asked: Instant, ttl: Duration) -> Result<(), LostCause> {
+    pub(crate) fn extended(&self, asked: Instant, ttl: Duration) -> Result<Instant, LostCause> {
         let mut state = self.0.state();
+        let now = Instant::now();
         match state.phase {
             Phase::Lost(cause) => Err(cause),
-            Phase::Held if Instant::now() < self.0.end(&state) => {
+            Phase::Held if now < self.0.end(&state) => {
                 let deadline = asked + lifetime(ttl);
                 let deadline = self.0.limit.map_or(deadline, |limit| deadline.min(limit));
                 if state.deadline < deadline {
@@ -306,7 +314,7 @@ impl Lease {
                     state.counts_from = asked;
                 }
                 state.kept_until = state.kept_until.max(asked + ttl);
-                Ok(())
+                Ok(self.0.deadline(&state, now))
             }
             Phase::Held => Err(self.0.cause(&state)),
             Phase::Released => Err(LostCause::Expired),

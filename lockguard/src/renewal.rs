@@ -1,15 +1,14 @@
 //! Renews the leases that may be held longer than their ttl.
 
 use std::{
-    cmp::Ordering,
-    collections::BinaryHeap,
+    collections::BTreeMap,
     fmt,
     future::poll_fn,
     mem,
     pin::pin,
     sync::{
         Arc, Weak,
-        atomic::{self, AtomicBool, AtomicU32},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
     time::Duration,
@@ -57,7 +56,10 @@ struct Shared {
 
 #[derive(Default)]
 struct Schedule {
-    due: BinaryHeap<Due>,
+    /// By when they are due, and with whom they may go.
+    due: BTreeMap<(Instant, Class), Vec<Weak<Renewed>>>,
+    /// How many are due, those that are gone included.
+    entries: usize,
     /// How many leases are to be renewed and have not been given back.
     live: usize,
     is_running: bool,
@@ -82,6 +84,7 @@ pub(crate) struct Renewed {
     pub(crate) token: OwnerToken,
     pub(crate) ttl: Duration,
     pub(crate) min_hold: Duration,
+    class: Class,
     /// One for each key.
     pub(crate) places: Vec<Place>,
     /// No renewal is sent from here on.
@@ -105,6 +108,7 @@ impl Renewed {
             token,
             ttl,
             min_hold,
+            class: node_budget(ttl).as_millis().checked_ilog2().unwrap_or(0),
             places,
             is_given_back: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
@@ -114,23 +118,25 @@ impl Renewed {
 
     /// Notes that somebody else gives the keys back.
     pub(crate) fn leave(&self) {
-        self.is_left.store(true, atomic::Ordering::Release);
+        self.is_left.store(true, Ordering::Release);
     }
 
-    fn is_held(&self, now: Instant) -> bool {
-        !self.is_given_back() && self.lease.ended(now).is_none()
+    /// When the lease ends unless it is renewed; `None` when it is not held.
+    fn deadline(&self, now: Instant) -> Option<Instant> {
+        let is_ours = !self.is_given_back();
+        is_ours.then(|| self.lease.deadline_if_held(now)).flatten()
     }
 
     fn is_given_back(&self) -> bool {
-        self.is_given_back.load(atomic::Ordering::Acquire)
+        self.is_given_back.load(Ordering::Acquire)
     }
 
-    /// How long a lease that is renewed now must be kept; `None` when it lasts
-    /// up to its limit already.
-    fn ttl_needed(&self, now: Instant) -> Option<Duration> {
+    /// How long a lease that ends at its deadline, and is renewed now, must be
+    /// kept; `None` when it lasts up to its limit already.
+    fn ttl_needed(&self, deadline: Instant, now: Instant) -> Option<Duration> {
         let limit = self.lease.limit()?;
         let rest = limit.saturating_duration_since(now);
-        (self.lease.deadline() < limit).then(|| self.ttl.min(ttl_lasting(rest)))
+        (deadline < limit).then(|| self.ttl.min(ttl_lasting(rest)))
     }
 
     fn requests(&self, ttl: Duration) -> impl Iterator<Item = ExtendRequest> {
@@ -138,15 +144,15 @@ impl Renewed {
         keys.map(move |key| ExtendRequest::new(key.clone(), self.token.clone(), ttl))
     }
 
-    /// A renewal that was asked for at `asked` came to this.
-    fn renewed(&self, asked: Instant, ttl: Duration) {
-        self.failures.store(0, atomic::Ordering::Relaxed);
-        // An error: the lease ended meanwhile, and is never revived.
-        if self.lease.extended(asked, ttl).is_ok() {
-            for place in &self.places {
-                place.renew(&self.token, asked + ttl);
-            }
+    /// A renewal that was asked for at `asked` came to this deadline; `None`
+    /// where the lease ended meanwhile, and is never revived.
+    fn renewed(&self, asked: Instant, ttl: Duration) -> Option<Instant> {
+        self.failures.store(0, Ordering::Relaxed);
+        let deadline = self.lease.extended(asked, ttl).ok()?;
+        for place in &self.places {
+            place.renew(&self.token, asked + ttl);
         }
+        Some(deadline)
     }
 
     /// The servers say that its nth key is not ours any more.
@@ -158,43 +164,12 @@ impl Renewed {
 
     /// Whether this failure is the first in a row.
     fn failed(&self) -> bool {
-        self.failures.fetch_add(1, atomic::Ordering::Relaxed) == 0
-    }
-
-    /// Leases that may wait equally long for an answer go in one batch.
-    fn class(&self) -> u32 {
-        let millis = node_budget(self.ttl).as_millis();
-        millis.checked_ilog2().unwrap_or(0)
+        self.failures.fetch_add(1, Ordering::Relaxed) == 0
     }
 }
 
-/// When a lease is to be renewed next.
-struct Due {
-    at: Instant,
-    class: u32,
-    renewed: Weak<Renewed>,
-}
-
-impl Ord for Due {
-    /// The earliest is the greatest, as the heap wants it.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.class).cmp(&(self.at, self.class))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}
+/// Leases that may wait equally long for an answer go in one batch.
+type Class = u32;
 
 impl Renewal {
     pub(crate) fn new(backend: Arc<dyn Backend>, background: Background) -> Self {
@@ -223,7 +198,7 @@ impl Renewal {
     /// From here on no renewal of this lease is sent: whatever is asked of the
     /// backend after this call comes after the last one.
     pub(crate) fn stop(&self, renewed: &Renewed) {
-        renewed.is_given_back.store(true, atomic::Ordering::Release);
+        renewed.is_given_back.store(true, Ordering::Release);
         if self.0.backend.is_immediate() {
             return;
         }
@@ -274,7 +249,7 @@ impl Shared {
     }
 
     fn enlist(self: &Arc<Self>, renewed: &Arc<Renewed>) {
-        let at = self.next_due(renewed, Instant::now());
+        let at = self.next_due(renewed, renewed.lease.deadline(), Instant::now());
         let is_running = {
             let mut schedule = self.schedule.lock();
             schedule.live = schedule.live.saturating_add(1);
@@ -295,11 +270,10 @@ impl Shared {
         }
     }
 
-    /// When the lease is to be renewed, as far as it lasts now.
-    fn next_due(&self, renewed: &Renewed, now: Instant) -> Instant {
+    /// When a lease that lasts until its deadline is to be renewed.
+    fn next_due(&self, renewed: &Renewed, deadline: Instant, now: Instant) -> Instant {
         let lasts = lifetime(renewed.ttl);
         let before_the_end = lasts.saturating_sub(renewal_interval(renewed.ttl));
-        let deadline = renewed.lease.deadline();
         let due = deadline.checked_sub(before_the_end).unwrap_or(now);
         self.on_the_raster(due.max(now), renewed)
     }
@@ -314,7 +288,7 @@ impl Shared {
         let now = Instant::now();
         let mut schedule = self.schedule.lock();
         if schedule.live == 0 {
-            schedule.due.clear();
+            schedule.clear();
         }
         if schedule.due.is_empty() && in_flight == 0 {
             schedule.is_running = false;
@@ -325,8 +299,7 @@ impl Shared {
         }
         let batch = schedule.take_due(now);
         if batch.is_empty() {
-            let next = schedule.due.peek().map(|due| due.at);
-            return Step::Wait(next.unwrap_or(now + IDLE));
+            return Step::Wait(schedule.first().unwrap_or(now + IDLE));
         }
         drop(schedule);
         self.send(batch)
@@ -339,16 +312,16 @@ impl Shared {
         let sending = self.sending.lock();
         let asked = Instant::now();
         for renewed in batch {
-            if !renewed.is_held(asked) {
+            let Some(deadline) = renewed.deadline(asked) else {
                 continue;
-            }
-            let due = self.next_due(&renewed, asked);
+            };
+            let due = self.next_due(&renewed, deadline, asked);
             if due > asked + renewal_tick(renewed.ttl) {
                 // Extended by its owner since.
                 self.schedule.lock().push(due, &renewed);
                 continue;
             }
-            let Some(ttl) = renewed.ttl_needed(asked) else {
+            let Some(ttl) = renewed.ttl_needed(deadline, asked) else {
                 continue;
             };
             requests.extend(renewed.requests(ttl));
@@ -387,8 +360,9 @@ impl Shared {
             }
             match outcome {
                 Outcome::Extended => {
-                    renewed.renewed(asked, ttl);
-                    self.renew_again(self.next_due(&renewed, now), &renewed);
+                    if let Some(deadline) = renewed.renewed(asked, ttl) {
+                        self.renew_again(self.next_due(&renewed, deadline, now), &renewed);
+                    }
                 }
                 Outcome::Taken(nth) => renewed.taken(nth),
                 Outcome::Failed(error) => {
@@ -416,7 +390,7 @@ impl Shared {
     /// One that is kept for a rest may have been lengthened again, by a node
     /// that got the two in the other order.
     fn give_back_again(&self, renewed: &Renewed) {
-        if renewed.min_hold.is_zero() || renewed.is_left.load(atomic::Ordering::Acquire) {
+        if renewed.min_hold.is_zero() || renewed.is_left.load(Ordering::Acquire) {
             return;
         }
         let rest = renewed.lease.rest_of(renewed.min_hold, Instant::now()).left;
@@ -431,33 +405,52 @@ impl Shared {
 }
 
 impl Schedule {
+    /// When the first is due.
+    fn first(&self) -> Option<Instant> {
+        self.due.keys().next().map(|(at, _)| *at)
+    }
+
     /// Enters a lease; whether it is now the first that is due.
     fn push(&mut self, at: Instant, renewed: &Arc<Renewed>) -> bool {
-        if self.due.len() > MOST_GONE.saturating_add(self.live.saturating_mul(2)) {
-            self.due.retain(|due| due.renewed.strong_count() > 0);
+        if self.entries > MOST_GONE.saturating_add(self.live.saturating_mul(2)) {
+            self.forget_those_gone();
         }
-        let is_first = self.due.peek().is_none_or(|first| at < first.at);
-        self.due.push(Due {
-            at,
-            class: renewed.class(),
-            renewed: Arc::downgrade(renewed),
-        });
+        let is_first = self.first().is_none_or(|first| at < first);
+        let due = self.due.entry((at, renewed.class)).or_default();
+        due.push(Arc::downgrade(renewed));
+        self.entries = self.entries.saturating_add(1);
         is_first
     }
 
     /// Takes out what is due now and may go in one batch.
     fn take_due(&mut self, now: Instant) -> Vec<Arc<Renewed>> {
         let mut batch = Vec::new();
-        let class = self.due.peek().map(|first| first.class);
-        while batch.len() < MOST_IN_BATCH
-            && let Some(due) = self.due.peek()
-            && due.at <= now
-            && Some(due.class) == class
+        while batch.is_empty()
+            && let Some(mut first) = self.due.first_entry()
+            && first.key().0 <= now
         {
-            batch.extend(due.renewed.upgrade());
-            self.due.pop();
+            let due = first.get_mut();
+            let taken = due.split_off(due.len().saturating_sub(MOST_IN_BATCH));
+            self.entries = self.entries.saturating_sub(taken.len());
+            batch.extend(taken.iter().filter_map(Weak::upgrade));
+            if due.is_empty() {
+                first.remove();
+            }
         }
         batch
+    }
+
+    fn forget_those_gone(&mut self) {
+        self.due.retain(|_, due| {
+            due.retain(|renewed| renewed.strong_count() > 0);
+            !due.is_empty()
+        });
+        self.entries = self.due.values().map(Vec::len).sum();
+    }
+
+    fn clear(&mut self) {
+        self.due.clear();
+        self.entries = 0;
     }
 }
 
