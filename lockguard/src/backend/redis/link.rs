@@ -67,11 +67,18 @@ pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
 pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
-/// How many commands may be on their way for the next to follow by itself; from
-/// there on they gather.
-const FEW: usize = 4;
+/// So many commands are worth a system call, where others are on their way.
+///
+/// More would be cheaper for each of them, and leave the server without work
+/// while they are made, and then us while it does it: each sleeps in turn, and
+/// to be woken costs more than a system call.
+const ENOUGH: usize = 7;
 
-/// The same where other nodes are asked at the same time.
+/// So many on their way keep the server at work while as many are made.
+const MANY: usize = 256;
+
+/// How many commands may be on their way for the next to follow by itself where
+/// other nodes are asked at the same time.
 const FEW_BESIDE_OTHERS: usize = 2;
 
 /// How often a poll goes through what there is to do: a server that sends
@@ -873,17 +880,21 @@ impl Session {
         }
     }
 
-    /// Whether so many are worth a system call: few as long as few are on their
-    /// way, and else as many as those, so that the server has one half to do
-    /// while the other is made.
+    /// Whether so many are worth a system call: a quarter of those that are on
+    /// their way, and [`ENOUGH`] in any case; as many as those where they are
+    /// [`MANY`].
     ///
     /// Beside other nodes there is enough else to do meanwhile.
     fn is_worth_sending(&self, unsent: usize) -> bool {
         if self.has_others {
-            self.under_way < FEW_BESIDE_OTHERS
-        } else {
-            self.under_way < FEW || unsent >= self.under_way
+            return self.under_way < FEW_BESIDE_OTHERS;
         }
+        let enough = if self.under_way < MANY {
+            ENOUGH.min(self.under_way / 4)
+        } else {
+            self.under_way
+        };
+        unsent >= enough
     }
 
     /// Whether what is not sent yet, of so many commands, is to be sent now.
