@@ -29,19 +29,18 @@ local function parts_of(waiter)
   return string.match(waiter, '^(%x+) (%d+) (%d+) (%d+) (%S+) (.*)$')
 end
 
+-- By this server's clock, in milliseconds; nil where the user may not ask.
 local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  local time = redis.pcall('TIME')
+  return time[1] and time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 -- So recently that its lease loses little of its ttl, and that few can hang with
 -- a grant.
 local function has_just_asked(asked, ttl)
-  if ttl == 0 then
-    return false
-  end
-  local age = math.abs(now() - asked)
-  return age <= 10 and 20 * age <= ttl
+  local at = ttl > 0 and now()
+  local age = at and math.abs(at - asked)
+  return age and age <= 10 and 20 * age <= ttl
 end
 
 -- Takes a ticket out of the line.
@@ -57,7 +56,7 @@ end
 -- milliseconds; its place, from 0, or -1 where the server forbids it.
 local function enter(line, stamp, number, waiter, life)
   leave(line, stamp, number)
-  waiter = string.gsub(waiter, ' ', string.format(' %.0f ', now()), 1)
+  waiter = string.gsub(waiter, ' ', string.format(' %.0f ', now() or 0), 1)
   if type(redis.pcall('ZADD', line, stamp, waiter)) == 'table' then
     return -1
   end

@@ -3,9 +3,9 @@
 -- the same where this does not end.
 --
 -- Keys, arguments and replies: those of `release.lua`
-if ARGV[2] == '' and not ARGV[3] and redis.pcall('GET', KEYS[1]) == ARGV[1] then
-  local first = KEYS[2] and redis.pcall('ZRANGE', KEYS[2], 0, 0)
-  if not first or not first.err and not first[1] then
+local is_plain = ARGV[2] == '' and not ARGV[3]
+if is_plain and (not KEYS[2] or redis.pcall('PTTL', KEYS[2]) == -2) then
+  if redis.pcall('GET', KEYS[1]) == ARGV[1] then
     local freed = redis.pcall('DEL', KEYS[1])
     return type(freed) == 'table' and freed or 1
   end
