@@ -352,9 +352,9 @@ struct Contest<'a> {
     has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
-    /// When the last attempt was begun, and in which epoch: what a grant that
-    /// comes after its refusal counts from.
-    asked: (Instant, Option<Epoch>),
+    /// When the last attempt in line was begun, and in which epoch: what a grant
+    /// that comes after its refusal counts from.
+    asked: Option<(Instant, Option<Epoch>)>,
 }
 
 impl<'a> Contest<'a> {
@@ -378,7 +378,7 @@ impl<'a> Contest<'a> {
             line: None,
             has_met_another: false,
             granted: None,
-            asked: (begun, None),
+            asked: None,
         };
         if contest.may_stand && core.contended.has(want.keys.first()) {
             contest.steps_into_line();
@@ -538,7 +538,7 @@ impl<'a> Contest<'a> {
         } else {
             self.begun
         };
-        self.asked = (start, epoch.clone());
+        self.asked = self.line.is_some().then(|| (start, epoch.clone()));
         let mut undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
         // whatever it does, unless it never takes as long.
@@ -732,7 +732,7 @@ impl<'a> Contest<'a> {
     /// which was refused before, if it is worth having; else we ask for it.
     fn passed_on(&mut self) -> Option<Grant> {
         let now = Instant::now();
-        let (asked, epoch) = self.asked.clone();
+        let (asked, epoch) = self.asked.take()?;
         let is_late = now > asked + longest_attempt(self.want.ttl);
         if is_late || epoch.as_ref().is_some_and(Epoch::is_over) {
             return None;
