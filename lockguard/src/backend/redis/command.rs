@@ -385,6 +385,7 @@ impl Command {
         match request.keep {
             Some(rest) => cmd.arg(millis(rest)),
             None if request.is_open => cmd.arg("open"),
+            None if request.standing.is_none() => return,
             None => cmd.arg(""),
         };
         match &request.standing {

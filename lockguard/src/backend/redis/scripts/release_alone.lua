@@ -3,8 +3,7 @@
 -- the same where this does not end.
 --
 -- Keys, arguments and replies: those of `release.lua`
-local is_plain = ARGV[2] == '' and not ARGV[3]
-if is_plain and (not KEYS[2] or redis.pcall('PTTL', KEYS[2]) == -2) then
+if not ARGV[2] and (not KEYS[2] or redis.pcall('PTTL', KEYS[2]) == -2) then
   if redis.pcall('GET', KEYS[1]) == ARGV[1] then
     local freed = redis.pcall('DEL', KEYS[1])
     return type(freed) == 'table' and freed or 1
