@@ -56,7 +56,9 @@ end
 -- milliseconds; its place, from 0, or -1 where the server forbids it.
 local function enter(line, stamp, number, waiter, life)
   leave(line, stamp, number)
-  waiter = string.gsub(waiter, ' ', string.format(' %.0f ', now() or 0), 1)
+  local is_never_granted = string.find(waiter, '^%x+ %d+ 0 ')
+  local asked = not is_never_granted and now() or 0
+  waiter = string.gsub(waiter, ' ', string.format(' %.0f ', asked), 1)
   if type(redis.pcall('ZADD', line, stamp, waiter)) == 'table' then
     return -1
   end
