@@ -28,7 +28,7 @@ use crate::{
     holding::Holding,
     key::LockKey,
     keys::LockKeys,
-    lease::Lease,
+    lease::{Lease, Since},
     line::InLine,
     live::Candidate,
     observe::Acquiring,
@@ -83,11 +83,7 @@ pub(crate) enum Patience {
 /// Granted keys that nobody owns yet: dropping it gives them back.
 pub(crate) struct Grant {
     undo: Undo,
-    /// What its ttl counts from: before the first byte of the question was sent.
-    asked: Instant,
-    /// Since when it is held; later than the question where the answer was to
-    /// wait, and the grant a message.
-    start: Instant,
+    since: Since,
     fencing_token: Option<FencingToken>,
     /// With what the lease ends.
     epoch: Option<Epoch>,
@@ -100,15 +96,14 @@ pub(crate) struct Grant {
 impl Grant {
     pub(crate) fn new(
         undo: Undo,
-        asked: Instant,
+        since: Since,
         fencing_token: Option<FencingToken>,
         epoch: Option<Epoch>,
         is_awaited: bool,
     ) -> Self {
         Self {
             undo,
-            asked,
-            start: asked,
+            since,
             fencing_token,
             epoch,
             is_awaited,
@@ -184,22 +179,20 @@ pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, Lo
     let places = core.queue.places(&want.keys);
     let Grant {
         mut undo,
-        asked,
-        start,
+        since,
         fencing_token,
         epoch,
         is_awaited,
         // Until the guard has been entered.
         candidate: _candidate,
     } = take(&core, &want, &places).await?;
-    places.hold(&undo.token, asked, want.ttl);
+    places.hold(&undo.token, since.asked, want.ttl);
     let token = undo.token.clone();
     let lease = Lease::new(
         want.keys,
         fencing_token,
         want.point,
-        asked,
-        start,
+        since,
         want.ttl,
         want.terms.max_hold,
     );
@@ -352,8 +345,8 @@ struct Contest<'a> {
     has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
-    /// When the last attempt in line was begun, and in which epoch: what a grant
-    /// that comes after its refusal counts from.
+    /// When the last attempt was begun, and in which epoch, where it may be
+    /// granted after it was refused.
     asked: Option<(Instant, Option<Epoch>)>,
 }
 
@@ -509,7 +502,7 @@ impl<'a> Contest<'a> {
         if let Some(token) = grant.fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        let is_late = grant.asked.elapsed() > longest_attempt(self.want.ttl);
+        let is_late = grant.since.asked.elapsed() > longest_attempt(self.want.ttl);
         (!is_late).then_some(grant)
     }
 
@@ -538,7 +531,9 @@ impl<'a> Contest<'a> {
         } else {
             self.begun
         };
-        self.asked = self.line.is_some().then(|| (start, epoch.clone()));
+        let is_taker = |waiter: &Waiter| waiter.takes_grants;
+        let may_be_granted = request.waiter.as_ref().is_some_and(is_taker);
+        self.asked = may_be_granted.then(|| (start, epoch.clone()));
         let mut undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         // A later grant would be none: no backend is waited for longer,
         // whatever it does, unless it never takes as long.
@@ -620,7 +615,7 @@ impl<'a> Contest<'a> {
         }
         Attempt::Granted(Grant::new(
             undo,
-            start,
+            Since::asked(start),
             fencing_token,
             epoch,
             self.has_met_another,
@@ -656,8 +651,8 @@ impl<'a> Contest<'a> {
     /// What to ask for, with which token.
     fn request(&mut self) -> (OwnerToken, AcquireRequest) {
         let Want { keys, ttl, .. } = self.want;
-        // Not who asks again, and may have been told in vain: one that hangs
-        // keeps a grant for its ttl, and a reservation for less.
+        // Not who was refused in line, and may have been told in vain: one that
+        // hangs keeps a grant for its ttl, and a reservation for less.
         // Fences rise, and several keys are taken, by a question alone.
         let is_to_take_grants = self.busy == 0 && !self.want.is_fenced && !keys.are_several();
         let (token, waiter) = match self.line.as_mut().map(InLine::begin) {
@@ -740,9 +735,8 @@ impl<'a> Contest<'a> {
         let token = self.line.take()?.into_next();
         let undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         self.places.was_in_order();
-        let mut grant = Grant::new(undo, asked, None, epoch, true);
-        grant.start = now;
-        Some(grant)
+        let since = Since { asked, start: now };
+        Some(Grant::new(undo, since, None, epoch, true))
     }
 
     /// Whether a busy key is not worth another attempt.

@@ -58,8 +58,7 @@ pub(crate) fn open(
             2 => OnRestart::Nothing,
             _ => OnRestart::KeepOut(restart_delay),
         },
-        twins: Twins::default(),
-        has_others: parsed.len() > 1,
+        twins: Twins::of(parsed.len()),
     };
     let nodes = parsed
         .into_iter()

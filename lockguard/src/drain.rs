@@ -53,6 +53,8 @@ impl Drained {
     /// stops still runs under them.
     ///
     /// They are free by their ttl.
+    /// A key that was passed on to a waiter at the moment in which it was told of
+    /// the drain, and could not be given back, is not among them.
     pub fn left(&self) -> &[LockKey] {
         &self.left
     }

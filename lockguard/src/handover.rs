@@ -19,7 +19,7 @@ use crate::{
     holding::Holding,
     key::LockKey,
     keys::LockKeys,
-    lease::Lease,
+    lease::{Lease, Since},
     point::Point,
     terms::Terms,
     token::OwnerToken,
@@ -255,7 +255,14 @@ pub(crate) async fn adopt(
         }
     }
     let keys = handover.keys.clone();
-    let lease = Lease::new(keys, handover.fencing_token, point, asked, asked, ttl, None);
+    let lease = Lease::new(
+        keys,
+        handover.fencing_token,
+        point,
+        Since::asked(asked),
+        ttl,
+        None,
+    );
     lease.ends_with(epoch);
     // An answer that comes too late is none.
     lease.check()?;

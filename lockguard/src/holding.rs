@@ -180,7 +180,8 @@ impl Holding {
         let min_hold = self.terms.min_hold;
         let rest = (!min_hold.is_zero()).then(|| self.lease.rest_of(min_hold, Instant::now()));
         let left = rest.as_ref().map_or(Duration::ZERO, |rest| rest.left);
-        // Only where `max_hold` allows a `min_hold` beyond the ttl.
+        // Where `max_hold` allows a `min_hold` beyond the ttl, or one of nearly
+        // the ttl counts from a grant that came after its question.
         let lengthened = rest.as_ref().filter(|rest| rest.is_to_be_lengthened);
         let lengthened = lengthened.map(|rest| {
             self.places.renew(token, rest.until);

@@ -62,6 +62,24 @@ use crate::{
 #[derive(Clone)]
 pub struct Lease(Arc<Inner>);
 
+/// Since when a lease counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Since {
+    /// What its ttl counts from: before the first byte of the question was sent.
+    pub(crate) asked: Instant,
+    /// When it was held, as far as anybody here knew; later than the question
+    /// where the answer was to wait, and the grant a message.
+    pub(crate) start: Instant,
+}
+
+impl Since {
+    /// The answer to a question was the grant.
+    pub(crate) fn asked(asked: Instant) -> Self {
+        let start = asked;
+        Self { asked, start }
+    }
+}
+
 struct Inner {
     keys: LockKeys,
     fencing_token: Option<FencingToken>,
@@ -98,14 +116,12 @@ enum Phase {
 }
 
 impl Lease {
-    /// The lease of these keys that is held since `start`, and whose ttl counts
-    /// from when it was `asked` for.
+    /// The lease of these keys.
     pub(crate) fn new(
         keys: LockKeys,
         fencing_token: Option<FencingToken>,
         point: Point,
-        asked: Instant,
-        start: Instant,
+        Since { asked, start }: Since,
         ttl: Duration,
         max_hold: Option<Duration>,
     ) -> Self {
@@ -488,8 +504,7 @@ mod tests {
             LockKey::new("k").unwrap().into(),
             None,
             point,
-            Instant::now(),
-            Instant::now(),
+            Since::asked(Instant::now()),
             ttl,
             None,
         )

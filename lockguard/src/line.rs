@@ -26,7 +26,7 @@ const SHORTEST_GRACE: Duration = Duration::from_millis(1);
 /// line.
 ///
 /// The token of the next attempt stands in line, and a key that is given back
-/// is reserved for it.
+/// is reserved for it, or granted to it.
 /// So no plain acquire may use that token: it would be granted for as long as
 /// the reservation lasts, and not for the ttl.
 pub(crate) struct InLine {
@@ -36,7 +36,7 @@ pub(crate) struct InLine {
     label: String,
     ttl: Duration,
     next: OwnerToken,
-    /// Resolves when the key has been reserved for the next attempt.
+    /// Resolves when the key has been passed to the next attempt.
     passed: Option<BoxFuture<'static, Pass>>,
     /// Whether servers may know the ticket.
     is_entered: bool,

@@ -425,18 +425,18 @@ impl Schedule {
     /// Takes out what is due now and may go in one batch.
     fn take_due(&mut self, now: Instant) -> Vec<Arc<Renewed>> {
         let mut batch = Vec::new();
-        while batch.is_empty()
-            && let Some(mut first) = self.due.first_entry()
-            && first.key().0 <= now
-        {
-            let due = first.get_mut();
-            let taken = due.split_off(due.len().saturating_sub(MOST_IN_BATCH));
+        let first = self.due.keys().next().map(|(_, class)| *class);
+        let due = self.due.iter_mut().take_while(|((at, _), _)| *at <= now);
+        for (_, due) in due.filter(|((_, class), _)| Some(*class) == first) {
+            let room = MOST_IN_BATCH.saturating_sub(batch.len());
+            let taken = due.split_off(due.len().saturating_sub(room));
             self.entries = self.entries.saturating_sub(taken.len());
             batch.extend(taken.iter().filter_map(Weak::upgrade));
-            if due.is_empty() {
-                first.remove();
+            if batch.len() == MOST_IN_BATCH {
+                break;
             }
         }
+        self.due.retain(|_, due| !due.is_empty());
         batch
     }
 

@@ -12,6 +12,7 @@ use crate::{
     },
     clock::until,
     core::Core,
+    lease::Since,
     queue::Places,
     validity::longest_attempt,
 };
@@ -78,7 +79,7 @@ impl Successor {
                 _ => return TakenOver::Perhaps,
             };
             // Where it has gone, this gives the key back.
-            let granted = Grant::new(undo, start, fencing_token, epoch, true);
+            let granted = Grant::new(undo, Since::asked(start), fencing_token, epoch, true);
             drop(grant.send(granted));
             TakenOver::Yes
         })

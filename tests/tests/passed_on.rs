@@ -186,12 +186,16 @@ async fn grants_are_for_the_first_question_in_line_for_one_unfenced_key() {
 
     let fenced = Line::that_refuses(2);
     let manager = LockManager::new(fenced.clone());
-    let _ = manager.lock("k", TTL).fenced().acquire().await;
+    let refused = manager.lock("k", TTL).fenced().acquire().await;
+    assert!(refused.is_err(), "this store gives no fencing tokens");
+    // Told that it has the key, it asks all the same.
+    assert_eq!(fenced.questions(), 3);
     assert!(!fenced.waiter(2).unwrap().takes_grants);
 
     let several = Line::that_refuses(2);
     let manager = LockManager::new(several.clone());
     drop(manager.lock_all(["a", "b"], TTL).acquire().await.unwrap());
+    assert_eq!(several.questions(), 3);
     assert!(!several.waiter(2).unwrap().takes_grants);
 
     let again = Line::that_refuses(3);

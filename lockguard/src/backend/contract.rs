@@ -54,6 +54,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 ///   It takes the ticket out of the line, and so does a release by which the
 ///   waiter [leaves](Standing::Leaves).
 ///   A reservation that nobody claims runs out, and the next in line has it.
+///   To a waiter that [takes grants](Waiter::takes_grants), and has just asked
+///   for this key alone, it may be granted instead, which `passed` says.
 ///   A key that is left [open](ReleaseRequest::opening) is reserved for nobody,
 ///   and `passed` of the lowest ticket resolves a moment later.
 ///   Whoever waits for several keys is entered into the line of the one that is

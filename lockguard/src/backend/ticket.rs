@@ -102,16 +102,18 @@ pub struct Waiter {
     /// Its place in line.
     pub ticket: Ticket,
     /// The owner token of its next attempt, for which a key that is given back
-    /// is reserved.
+    /// is reserved, or to which it is granted.
     ///
     /// New, and never the token of an attempt that has been made: else the
     /// give-back of that attempt would undo a reservation that it crosses.
     pub next: OwnerToken,
-    /// The ttl that it asks for: it bounds how long a key is reserved.
+    /// The ttl that it asks for: for so long a key is granted, and at most so
+    /// long reserved.
     pub ttl: Duration,
     /// Whether a key that is given back soon after the question may be granted
     /// to `next` at once, which [`Backend::passed`](super::Backend::passed)
-    /// tells; else it is always asked for again.
+    /// tells; else it is always asked for again, as one of several keys and one
+    /// with a fencing token are.
     pub takes_grants: bool,
 }
 

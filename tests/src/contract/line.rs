@@ -227,6 +227,27 @@ pub async fn a_granted_waiter_is_out_of_the_line(on: Fixture) {
     on.assert_free(&key).await;
 }
 
+pub async fn a_waiter_that_takes_grants_has_the_key_as_it_is_told(on: Fixture) {
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let held = on.take(&key, LONG).await;
+    let passed = on.backend.passed(&waiting.next).expect("a line");
+    let asked = AcquireRequest::new(key.clone(), fresh_token(), LONG);
+    let asked = asked.waiting(waiting.waiter().taking_grants());
+    let refused = on.backend.acquire(asked).await;
+    assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+    on.release(&key, &held).await;
+    let held = match timeout(LONG, passed).await.expect("a message") {
+        Pass::Granted => waiting.next.clone(),
+        _ => waiting.assert_granted(&on, &key).await,
+    };
+    assert_eq!(on.extend(&key, &held, LONG).await, ExtendReply::Extended);
+    on.release(&key, &held).await;
+    on.assert_free(&key).await;
+}
+
 pub async fn a_reservation_that_nobody_claims_runs_out(on: Fixture) {
     let key = fresh_key();
     let Some((mut gone, mut next)) = Waiting::two(&on, SHORT) else {

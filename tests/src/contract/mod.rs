@@ -203,6 +203,8 @@ macro_rules! contract_cases {
                 "A release by which a waiter stays leaves it in line, with its next token.";
             line::a_granted_waiter_is_out_of_the_line
                 "A grant takes the ticket out of the line.";
+            line::a_waiter_that_takes_grants_has_the_key_as_it_is_told
+                "A waiter that takes grants has the key when it is told so, and asks for it else.";
             line::a_reservation_that_nobody_claims_runs_out
                 "A reservation that nobody claims runs out, and the next in line has it.";
             line::a_fenced_waiter_gets_a_greater_token

@@ -518,6 +518,9 @@ impl Checker<'_> {
 
     /// Whether a call that ended well, and was not told what became of its
     /// release, may have lost that with its manager's runtime before the next.
+    ///
+    /// It may have been a call of the next manager, made while the runtime was
+    /// still going down: that is not in the journal, and counts for the library.
     fn may_have_lost_its_release(&self, call: &Call, next: &Call) -> bool {
         let released = match call.who.interface {
             // It has waited for the release, whose failure is only a warning.

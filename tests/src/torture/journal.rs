@@ -206,7 +206,7 @@ pub struct RuntimeDrop {
     pub client: u16,
     /// Before its next calls got another manager.
     pub begin: Stamp,
-    /// When nothing ran on the runtime any more.
+    /// When nothing ran on the runtime any more, or it was waited for no longer.
     pub end: Stamp,
 }
 

@@ -357,18 +357,24 @@ impl Command {
             Question::IsItMyTurn => {
                 self.script(cmd, &CLAIM, &[key.as_str(), &line_key(key)]);
                 cmd.arg(token.expose()).arg(ttl);
-                add_waiter(cmd, request.waiter.as_ref(), channel);
+                if let Some(waiter) = &request.waiter {
+                    let is_taker = waiter.takes_grants;
+                    let grant = if is_taker { millis(waiter.ttl) } else { 0 };
+                    add_waiter(cmd, waiter, channel, window(waiter, channel), grant);
+                }
             }
             Question::IsItMyTurnAt(fence) => {
                 self.fenced(cmd, request, fence, Some(&line_key(key)));
-                add_waiter(cmd, request.waiter.as_ref(), channel);
+                if let Some(waiter) = &request.waiter {
+                    add_waiter(cmd, waiter, channel, window(waiter, channel), 0);
+                }
             }
             Question::LetMeWait(nth, _) => {
                 let key = request.keys.as_slice().get(nth).unwrap_or(key);
                 self.script(cmd, &CLAIM, &[key.as_str(), &line_key(key)]);
                 cmd.arg(token.expose()).arg(0);
                 if let Some(waiter) = &request.waiter {
-                    add_waiter_for(cmd, waiter, channel, 0);
+                    add_waiter(cmd, waiter, channel, 0, 0);
                 }
             }
         }
@@ -382,15 +388,20 @@ impl Command {
             self.script(cmd, &RELEASE, &[key]);
         }
         cmd.arg(request.token.expose());
-        match request.keep {
-            Some(rest) => cmd.arg(millis(rest)),
-            None if request.is_open => cmd.arg("open"),
-            None if request.standing.is_none() => return,
-            None => cmd.arg(""),
+        let rest = match request.keep {
+            Some(rest) => millis(rest).to_string(),
+            None if request.is_open => "open".to_owned(),
+            None => String::new(),
         };
+        // Most have nothing to say here, which is not said.
+        if !rest.is_empty() || request.standing.is_some() {
+            cmd.arg(rest);
+        }
         match &request.standing {
             Some(Standing::Leaves(ticket)) => add_ticket(cmd, ticket),
-            Some(Standing::Stays(waiter)) => add_waiter(cmd, Some(waiter), channel),
+            Some(Standing::Stays(waiter)) => {
+                add_waiter(cmd, waiter, channel, window(waiter, channel), 0);
+            }
             None => {}
         }
     }
@@ -560,33 +571,27 @@ fn add_ticket(script: &mut Cmd, ticket: &Ticket) {
     script.arg(ticket.stamp()).arg(hex(ticket));
 }
 
-/// The ticket, the waiter as it stands in a line, and how long the line is
-/// kept.
-///
-/// A lock is reserved for twice what a node is waited for, so that a waiter
-/// that is there has time to claim it on all; for one that nobody can tell, as
-/// long as it takes to ask twice.
-fn add_waiter(script: &mut Cmd, waiter: Option<&Waiter>, channel: Option<&str>) {
-    let Some(waiter) = waiter else { return };
+/// For how many milliseconds a lock is reserved for a waiter: twice what a node
+/// is waited for, so that a waiter that is there has time to claim it on all; for
+/// one that nobody can tell, as long as it takes to ask twice.
+fn window(waiter: &Waiter, channel: Option<&str>) -> u64 {
     let window = node_budget(waiter.ttl).saturating_mul(2);
     let window = match channel {
         Some(_) => window,
         None => window.max(LONGEST_UNTOLD_PAUSE.saturating_mul(2)),
     };
-    add_waiter_for(script, waiter, channel, millis(window.min(waiter.ttl)));
+    millis(window.min(waiter.ttl))
 }
 
-/// The same for whom a lock is reserved for so many milliseconds; none: who is
-/// told only.
-fn add_waiter_for(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>, window: u64) {
+/// The ticket, the waiter as it stands in a line, and how long the line is
+/// kept.
+///
+/// The lock is reserved for it for `window` milliseconds, none: it is told only;
+/// or granted to it for `grant`, none: it is to ask in any case.
+fn add_waiter(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>, window: u64, grant: u64) {
     let entry = format!(
-        "{} {window} {} {} {}",
+        "{} {window} {grant} {} {}",
         hex(&waiter.ticket),
-        if waiter.takes_grants {
-            millis(waiter.ttl)
-        } else {
-            0
-        },
         channel.unwrap_or("-"),
         waiter.next.expose()
     );

@@ -137,8 +137,6 @@ pub(super) struct Link {
     warned: HashSet<String>,
     restarts: Arc<Restarts>,
     twins: Twins,
-    /// Whether other nodes are asked at the same time.
-    has_others: bool,
     /// Every `RedisNode` is gone, or one was closed: nothing comes in any more.
     is_closing: bool,
     /// Who waits until the node is owed nothing.
@@ -291,17 +289,10 @@ impl Link {
             warned: HashSet::new(),
             restarts,
             twins,
-            has_others: false,
             is_closing: false,
             waiting: Vec::new(),
             waker: None,
         }
-    }
-
-    /// The same, where it is known whether other nodes are asked at the same
-    /// time.
-    pub(super) fn beside_others(self, has_others: bool) -> Self {
-        Self { has_others, ..self }
     }
 
     /// Runs until every `RedisNode` is gone, or one was closed, and every
@@ -524,7 +515,7 @@ impl Link {
             channel,
             under_way: 0,
             gathering: Gathering::No,
-            has_others: self.has_others,
+            has_others: self.twins.are_several(),
             cmd: Cmd::new(),
         });
         // Before anything else, so that the node keeps nothing of ours.

@@ -78,7 +78,7 @@ use crate::{
 /// The releases that it missed are the first that it is sent then.
 ///
 /// Who waits for a key stands in a line beside it on the server, and is told by
-/// a message on the same connection when the key is reserved for it, which
+/// a message on the same connection when the key is passed to it, which
 /// takes RESP3 and the right to the channels `lockguard:*`.
 ///
 /// The connection belongs to the tokio runtime that the node was made on; when
@@ -135,8 +135,6 @@ impl Default for Timeouts {
 pub(crate) struct Membership {
     pub(crate) on_restart: OnRestart,
     pub(crate) twins: Twins,
-    /// Whether there are others, which are asked at the same time.
-    pub(crate) has_others: bool,
 }
 
 impl RedisNode {
@@ -174,11 +172,7 @@ impl RedisNode {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (report, contact) = watch::channel(None);
         let name = Arc::clone(address.name());
-        let Membership {
-            on_restart,
-            twins,
-            has_others,
-        } = membership;
+        let Membership { on_restart, twins } = membership;
         let restarts = Arc::new(Restarts::new(on_restart));
         let pushes = Arc::new(Pushes::new());
         let mut shared = SharedLink::none();
@@ -193,7 +187,7 @@ impl RedisNode {
                 Arc::clone(&restarts),
                 twins,
             );
-            shared = SharedLink::new(link.beside_others(has_others));
+            shared = SharedLink::new(link);
             runtime.spawn(unconstrained(shared.clone().run()));
         }
         Self {

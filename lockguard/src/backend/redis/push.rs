@@ -27,8 +27,8 @@ use crate::{
 /// for; with a `+` behind it the lock is open to others, and the waiter asks in
 /// a moment.
 /// Both are hints: whoever forges one makes a waiter ask, and nothing else.
-/// All of the digits say that the token has the lock: only who may read it
-/// beside the lock can send that.
+/// All of the digits say that the token has the lock: before that is told, only
+/// those know them who may read the line.
 pub(super) struct Pushes {
     channel: Arc<str>,
     told: Mutex<Told>,
@@ -39,17 +39,18 @@ struct Told {
     /// `None` before the first connection.
     is_had: Option<bool>,
     /// By the last half of the token's digits, and the number of the question;
-    /// with all of them.
-    waiters: BTreeMap<(u64, u64), (u128, oneshot::Sender<When>)>,
+    /// with all digits.
+    waiters: BTreeMap<(u64, u64), (u128, oneshot::Sender<Message>)>,
     questions: u64,
 }
 
-/// When a waiter is to ask.
-#[derive(Clone, Copy)]
-enum When {
-    Now(Pass),
-    /// After others.
-    Later,
+/// What a waiter is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Message {
+    Granted,
+    Reserved,
+    /// To ask after others.
+    Open,
 }
 
 impl Pushes {
@@ -101,7 +102,7 @@ impl Pushes {
         let mut told = self.told.lock();
         told.is_had = Some(is_had);
         for (_, waiter) in std::mem::take(&mut told.waiters).into_values() {
-            let _ = waiter.send(When::Now(Pass::Reserved));
+            let _ = waiter.send(Message::Reserved);
         }
     }
 
@@ -110,20 +111,17 @@ impl Pushes {
         let (PushKind::Message, Some(Value::BulkString(message))) = (kind, data.get(1)) else {
             return;
         };
-        let Some((digits, when)) = read(message) else {
+        let Some((digits, message)) = read(message) else {
             return;
         };
         let half = last_half(digits);
-        let is_meant = |random: u128| match when {
-            When::Now(Pass::Granted) => random == digits,
-            When::Now(Pass::Reserved) | When::Later => true,
-        };
+        let is_meant = |random: u128| message != Message::Granted || random == digits;
         let mut told = self.told.lock();
         let those = told.waiters.range((half, 0)..=(half, u64::MAX));
         let meant = those.filter(|(_, (random, _))| is_meant(*random));
         for of in meant.map(|(of, _)| *of).collect::<Vec<_>>() {
             if let Some((_, waiter)) = told.waiters.remove(&of) {
-                let _ = waiter.send(when);
+                let _ = waiter.send(message);
             }
         }
     }
@@ -136,17 +134,17 @@ impl fmt::Debug for Pushes {
 }
 
 /// The digits of a token, or its last half, and what its waiter is told.
-fn read(message: &[u8]) -> Option<(u128, When)> {
+fn read(message: &[u8]) -> Option<(u128, Message)> {
     const HALF: usize = 16;
     const ALL: usize = 2 * HALF;
-    let (digits, when) = match message {
-        [half @ .., b'+'] if half.len() == HALF => (half, When::Later),
-        half if half.len() == HALF => (half, When::Now(Pass::Reserved)),
-        all if all.len() == ALL => (all, When::Now(Pass::Granted)),
+    let (digits, message) = match message {
+        [half @ .., b'+'] if half.len() == HALF => (half, Message::Open),
+        half if half.len() == HALF => (half, Message::Reserved),
+        all if all.len() == ALL => (all, Message::Granted),
         _ => return None,
     };
     let digits = std::str::from_utf8(digits).ok()?;
-    Some((u128::from_str_radix(digits, 16).ok()?, when))
+    Some((u128::from_str_radix(digits, 16).ok()?, message))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the half that is meant")]
@@ -158,7 +156,7 @@ fn last_half(random: u128) -> u64 {
 struct Passed {
     pushes: Arc<Pushes>,
     of: (u64, u64),
-    message: oneshot::Receiver<When>,
+    message: oneshot::Receiver<Message>,
     /// Once it is told to ask later.
     pause: Option<BoxFuture<'static, ()>>,
 }
@@ -169,16 +167,16 @@ impl Future for Passed {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Pass> {
         if self.pause.is_none() {
             match ready!(Pin::new(&mut self.message).poll(cx)) {
-                Ok(When::Later) => self.pause = Some(Box::pin(sleep(OPEN))),
-                Ok(When::Now(pass)) => return Poll::Ready(pass),
+                Ok(Message::Granted) => return Poll::Ready(Pass::Granted),
+                Ok(Message::Open) => self.pause = Some(Box::pin(sleep(OPEN))),
                 // A sender that is gone is a wake, too: nobody can be told by it.
-                Err(_) => return Poll::Ready(Pass::Reserved),
+                Ok(Message::Reserved) | Err(_) => return Poll::Ready(Pass::Reserved),
             }
         }
-        let pause = self.pause.as_mut();
-        pause.map_or(Poll::Ready(Pass::Reserved), |pause| {
-            pause.as_mut().poll(cx).map(|()| Pass::Reserved)
-        })
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+        }
+        Poll::Ready(Pass::Reserved)
     }
 }
 

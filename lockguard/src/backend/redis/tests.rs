@@ -163,7 +163,7 @@ impl Server {
 
     async fn connected_beside_others(&self) -> RedisNode {
         let membership = Membership {
-            has_others: true,
+            twins: Twins::of(2),
             ..Membership::default()
         };
         let address = Address::parse(&self.url()).unwrap();

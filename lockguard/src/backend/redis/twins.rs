@@ -7,9 +7,25 @@ use parking_lot::Mutex;
 /// Which run of a server each node of a manager was connected to last, so that
 /// no server votes twice.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Twins(Arc<Mutex<HashMap<Arc<str>, String>>>);
+pub(crate) struct Twins {
+    runs: Arc<Mutex<HashMap<Arc<str>, String>>>,
+    are_several: bool,
+}
 
 impl Twins {
+    /// For so many nodes.
+    pub(crate) fn of(nodes: usize) -> Self {
+        Self {
+            runs: Arc::default(),
+            are_several: nodes > 1,
+        }
+    }
+
+    /// Whether other nodes are asked at the same time.
+    pub(super) fn are_several(&self) -> bool {
+        self.are_several
+    }
+
     /// Notes that the node is connected to this run.
     ///
     /// # Errors
@@ -17,7 +33,7 @@ impl Twins {
     /// The node that was before it, and keeps the vote, also while it is not
     /// connected: what it was granted counts.
     pub(super) fn claim(&self, node: &Arc<str>, run: &str) -> Result<(), Arc<str>> {
-        let mut runs = self.0.lock();
+        let mut runs = self.runs.lock();
         let twin = runs
             .iter()
             .find(|(other, of)| *other != node && *of == run)

@@ -77,7 +77,8 @@ end
 --
 -- That its lock is reserved is told by the last 16 digits of its token, which
 -- give half of its secret away, that it is open by a "+" behind them, and that
--- it is granted by all 32, which only those can send who may read the line.
+-- it is granted by all 32: before they are told, only those know them who may
+-- read the line.
 local function tell(channel, message)
   return channel == '-' and 1 or redis.pcall('PUBLISH', channel, message)
 end
@@ -101,7 +102,8 @@ end
 -- Reserves the lock for the first in line that hears of it, if its ticket is
 -- lower than this one; what the lock holds then, and for how many milliseconds.
 --
--- To one that has just asked it is granted instead: the message is the second
+-- Whoever cannot be told, or have the lock, is out of the line until it asks
+-- again. To one that has just asked it is granted instead: the message is the second
 -- answer to what it asked, and its lease counts from then. So it goes out last,
 -- when nothing can fail any more.
 local function pass(lock, line, stamp, number)
@@ -123,7 +125,6 @@ local function pass(lock, line, stamp, number)
         value, keep, message = token, ttl, string.sub(token, -32)
       end
       if keep ~= '0' and redis.pcall('SET', lock, value, 'PX', keep).err then
-        redis.pcall('ZADD', line, at, waiter)
         return nil
       end
       local told = tell(channel, message)
@@ -134,7 +135,6 @@ local function pass(lock, line, stamp, number)
         redis.pcall('DEL', lock)
       end
       if type(told) == 'table' then
-        redis.pcall('ZADD', line, at, waiter)
         return nil
       end
     end

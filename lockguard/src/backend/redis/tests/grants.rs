@@ -3,7 +3,11 @@
 use std::{future::poll_fn, task::Poll};
 
 use super::*;
-use crate::backend::{Pass, Ticket, Waiter};
+use crate::{
+    backend::{Pass, Ticket, Waiter},
+    fencing_token::FencingToken,
+    keys::LockKeys,
+};
 
 /// The release, as if the first in line had asked `ARGV[2]` milliseconds ago.
 macro_rules! release_later {
@@ -169,8 +173,32 @@ async fn a_grant_that_cannot_be_stored_is_not_told() {
     // Its message would have come before this answer.
     assert!(is_granted(&take(&node, &key("other"), &token()).await));
     assert!(!waiter.has_heard().await);
-    let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
-    assert_eq!(in_line, 1);
+}
+
+/// They are told what they may be told: one key has to be asked for with others,
+/// and one that is fenced for its token.
+#[tokio::test]
+async fn nobody_is_granted_one_of_several_keys_or_one_that_is_fenced() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let waiter = || Waiter::new(Ticket::draw(), token(), TTL).taking_grants();
+    let several = LockKeys::new([key("a"), key("b")]).unwrap();
+    let several = AcquireRequest::new(several, token(), TTL).waiting(waiter());
+    let proposal = FencingToken::new(1).unwrap();
+    let fenced = AcquireRequest::new(key("c"), token(), TTL).waiting(waiter());
+    let fenced = fenced.fenced(proposal, TTL);
+    for (name, request) in [("a", several), ("c", fenced)] {
+        let (key, holder) = (key(name), token());
+        assert!(is_granted(&take(&node, &key, &holder).await));
+        let next = request.waiter.as_ref().unwrap().next.clone();
+        let mut passed = node.passed(&next).unwrap();
+        let refused = node.acquire(request).await;
+        assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+        release(&server, RELEASE_LATER, &key, &holder, 0);
+        let pass = timeout(PATIENCE, &mut passed).await.unwrap();
+        assert_eq!(pass, Pass::Reserved, "{name}");
+        assert_ne!(server.value(&key).as_deref(), Some(next.expose()), "{name}");
+    }
 }
 
 #[tokio::test]
