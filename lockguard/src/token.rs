@@ -58,6 +58,13 @@ impl OwnerToken {
         label_of(&self.0).unwrap_or_default()
     }
 
+    /// What a server stores while a key is reserved for this token: a release by
+    /// it gives a reservation on, and leaves alone what was granted.
+    #[cfg(feature = "redis")]
+    pub(crate) fn reserved(&self) -> Self {
+        Self(format!("{} reserved", self.0).into())
+    }
+
     /// The random part.
     #[cfg(feature = "redis")]
     pub(crate) fn random(&self) -> u128 {

@@ -224,15 +224,28 @@ impl Command {
         Self::new(task, None)
     }
 
-    /// Takes a ticket out of a line that it was entered into after its waiter
-    /// had gone.
+    /// What takes its ticket out of a line that a server has entered it into, or
+    /// may have, and gives on what was reserved for it since.
     ///
-    /// By a token that holds nothing: the one that stands in line may be that
-    /// of a later attempt, which was granted.
-    fn leave(key: &LockKey, waiter: &Waiter) -> Self {
-        let nobody = OwnerToken::with_label(waiter.next.label());
-        let release = ReleaseRequest::new(key.clone(), nobody);
-        Self::owed(release.leaving(waiter.ticket.clone()))
+    /// What was granted stays: the token that stands in line may be that of a
+    /// later attempt.
+    fn departure(&self) -> Option<ReleaseRequest> {
+        let Task::Acquire {
+            request, question, ..
+        } = &self.task
+        else {
+            return None;
+        };
+        let waiter = request.waiter.as_ref().filter(|_| self.sent.is_some())?;
+        let key = question.line_of(request)?.clone();
+        let release = ReleaseRequest::new(key, waiter.next.reserved());
+        Some(release.leaving(waiter.ticket.clone()))
+    }
+
+    /// Whether it is an acquire of a waiter that waits no longer.
+    fn is_of_a_closed_ticket(&self) -> bool {
+        let waiter = self.as_acquire().and_then(|it| it.waiter.as_ref());
+        waiter.is_some_and(|waiter| waiter.ticket.is_closed())
     }
 
     /// Whether its caller has gone, and it is no release: it need not be sent
@@ -244,6 +257,16 @@ impl Command {
             Task::Look { answer } => !answer.is_awaited(),
             Task::Release { .. } => false,
         }
+    }
+
+    /// What is to be sent on another connection: what was asked, or, where its
+    /// caller has gone, what that has left behind.
+    pub(super) fn unless_abandoned(self) -> Option<Self> {
+        if !self.is_abandoned() {
+            return Some(self);
+        }
+        let departure = self.departure().filter(|_| self.is_of_a_closed_ticket());
+        departure.map(Self::owed)
     }
 
     /// Until when its caller waits, if one does.
@@ -512,21 +535,14 @@ impl Command {
 
     /// Answers the caller of an acquire; where its ticket has been entered and
     /// was closed meanwhile, gives back what takes it out.
-    fn settle_acquire(self, reply: Result<AcquireReply, BackendError>) -> Option<Self> {
-        let Task::Acquire {
-            mut answer,
-            request,
-            question,
-        } = self.task
-        else {
-            return None;
-        };
+    fn settle_acquire(mut self, reply: Result<AcquireReply, BackendError>) -> Option<Self> {
         let is_refused = matches!(reply, Ok(AcquireReply::Busy(_)));
         // First the answer: whoever closes the ticket looks for it afterwards.
-        answer.send(reply);
-        let waiter = request.waiter.as_ref();
-        let waiter = waiter.filter(|waiter| is_refused && waiter.ticket.is_closed())?;
-        Some(Self::leave(question.line_of(&request)?, waiter))
+        if let Task::Acquire { answer, .. } = &mut self.task {
+            answer.send(reply);
+        }
+        let is_left = is_refused && self.is_of_a_closed_ticket();
+        self.departure().filter(|_| is_left).map(Self::owed)
     }
 
     /// Asks without the line, which the server does not let us see; whether
@@ -548,12 +564,14 @@ impl Command {
     }
 
     /// Answers the caller that the node gave no answer; a release is given
-    /// back, since it is owed then.
+    /// back, since it is owed then, and so is what takes a waiter out of a line
+    /// that the node may have entered it into.
     pub(super) fn fail(mut self, error: &NodeError) -> Option<ReleaseRequest> {
         self.tell(BackendError::unavailable(error.clone()));
+        let departure = self.departure();
         match self.task {
             Task::Release { request, .. } => Some(without_staying(request)),
-            _ => None,
+            _ => departure,
         }
     }
 }
@@ -963,7 +981,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_entered_too_late_is_taken_out_without_the_token_of_its_next_attempt() {
+    fn who_is_entered_too_late_is_taken_out_and_keeps_what_its_next_attempt_is_granted() {
         let (answer, _gone) = Answer::channel();
         let key = LockKey::new("seat:1").unwrap();
         let ttl = Duration::from_secs(2);
@@ -981,15 +999,16 @@ mod tests {
             Value::Int(1000),
             Value::Int(0),
         ]);
-        let leave = Command::new(task, None).accept(refused, &Arc::from("a:6379"));
+        let mut late = Command::new(task, None);
+        late.sent = Some(Instant::now());
+        let leave = late.accept(refused, &Arc::from("a:6379"));
         let Some(Task::Release { request, .. }) = leave.map(|leave| leave.task) else {
             panic!("the ticket stays in line");
         };
         assert!(
             matches!(&request.standing, Some(Standing::Leaves(left)) if *left == waiter.ticket)
         );
-        // That attempt may have been granted since.
-        assert_ne!(request.token, waiter.next);
+        assert_eq!(request.token, waiter.next.reserved());
     }
 
     #[test]

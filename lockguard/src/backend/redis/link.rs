@@ -523,11 +523,7 @@ impl Link {
         let owes_nothing = queue.is_empty();
         // What has waited for the connection longer than its caller is late.
         let waiting = mem::take(&mut self.queue);
-        queue.extend(
-            waiting
-                .into_iter()
-                .filter(|command| !command.is_abandoned()),
-        );
+        queue.extend(waiting.into_iter().filter_map(Command::unless_abandoned));
         self.queue = queue;
         if self.bad.is_none() {
             metrics::node_is_up(&self.node);
@@ -680,16 +676,17 @@ impl Link {
         );
         let under_way = self.close();
         let unsent = self.queue.split_off(under_way);
-        for mut command in mem::replace(&mut self.queue, unsent).into_iter().rev() {
-            if command.is_abandoned() {
+        for command in mem::replace(&mut self.queue, unsent).into_iter().rev() {
+            if command.is_worn_out() && !command.is_abandoned() {
+                if let Some(owed) = command.fail(&error) {
+                    self.queue.push_front(Command::owed(owed));
+                }
                 continue;
             }
-            if command.is_worn_out() {
-                command.fail(&error);
-                continue;
+            if let Some(mut command) = command.unless_abandoned() {
+                command.repeat();
+                self.queue.push_front(command);
             }
-            command.repeat();
-            self.queue.push_front(command);
         }
     }
 

@@ -214,6 +214,48 @@ async fn a_waiter_that_leaves_gives_back_what_it_was_granted_and_has_not_heard_o
     assert_eq!(server.keys(), 0);
 }
 
+/// Of a ticket that a server has entered late, when nobody stood by it any more.
+#[tokio::test]
+async fn a_late_departure_gives_a_reservation_on_and_leaves_a_grant_alone() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let reserved = InLine::enter(&node, "r", |waiter| waiter).await;
+    reserved.release_later(&server, 0);
+    let granted = InLine::enter(&node, "g", Waiter::taking_grants).await;
+    granted.release_later(&server, 0);
+    let freed = free(&node, &reserved.key, &reserved.next.reserved()).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+    let freed = free(&node, &granted.key, &granted.next.reserved()).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::NotOwner);
+    assert_eq!(server.value(&reserved.key), None);
+    let value = server.value(&granted.key);
+    assert_eq!(value.as_deref(), Some(granted.next.expose()));
+}
+
+/// It is there when the server goes on, and was asked for before the node was
+/// given up.
+#[tokio::test]
+async fn a_ticket_that_a_hung_server_enters_late_is_taken_out() {
+    let server = Server::start();
+    let node = server.impatient().await;
+    let (key, holder) = (key("k"), token());
+    assert!(is_granted(&take(&node, &key, &holder).await));
+    server.stop();
+    let waiter = Waiter::new(Ticket::draw(), token(), TTL);
+    let ticket = waiter.ticket.clone();
+    let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+    assert!(is_unavailable(&node.acquire(request).await));
+    ticket.close();
+    server.go_on();
+    eventually("the node is back", async || {
+        is_granted(&take(&node, &LockKey::new("other").unwrap(), &token()).await)
+            || server.ask::<usize>(&["EXISTS", "other"]) == 1
+    })
+    .await;
+    let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
+    assert_eq!(in_line, 0);
+}
+
 #[tokio::test]
 async fn who_asks_for_what_it_was_granted_has_it_for_a_whole_ttl() {
     let server = Server::start();
