@@ -102,10 +102,10 @@ end
 -- Reserves the lock for the first in line that hears of it, if its ticket is
 -- lower than this one; what the lock holds then, and for how many milliseconds.
 --
--- Whoever cannot be told, or have the lock, is out of the line until it asks
--- again. To one that has just asked it is granted instead: the message is the second
+-- To one that has just asked it is granted instead: the message is the second
 -- answer to what it asked, and its lease counts from then. So it goes out last,
--- when nothing can fail any more.
+-- when nothing can fail any more. Whoever cannot be told, or cannot have the
+-- lock, is out of the line until it asks again.
 local function pass(lock, line, stamp, number)
   for _ = 1, 16 do
     local waiter, at = first_of(line)
