@@ -242,12 +242,6 @@ impl Command {
         Some(release.leaving(waiter.ticket.clone()))
     }
 
-    /// Whether it is an acquire of a waiter that waits no longer.
-    fn is_of_a_closed_ticket(&self) -> bool {
-        let waiter = self.as_acquire().and_then(|it| it.waiter.as_ref());
-        waiter.is_some_and(|waiter| waiter.ticket.is_closed())
-    }
-
     /// Whether its caller has gone, and it is no release: it need not be sent
     /// again.
     pub(super) fn is_abandoned(&self) -> bool {
@@ -265,8 +259,16 @@ impl Command {
         if !self.is_abandoned() {
             return Some(self);
         }
-        let departure = self.departure().filter(|_| self.is_of_a_closed_ticket());
-        departure.map(Self::owed)
+        self.departure_if_closed()
+    }
+
+    /// What takes out a ticket that nobody stands by any more.
+    fn departure_if_closed(&self) -> Option<Self> {
+        let waiter = self.as_acquire()?.waiter.as_ref()?;
+        if !waiter.ticket.is_closed() {
+            return None;
+        }
+        self.departure().map(Self::owed)
     }
 
     /// Until when its caller waits, if one does.
@@ -541,8 +543,7 @@ impl Command {
         if let Task::Acquire { answer, .. } = &mut self.task {
             answer.send(reply);
         }
-        let is_left = is_refused && self.is_of_a_closed_ticket();
-        self.departure().filter(|_| is_left).map(Self::owed)
+        is_refused.then(|| self.departure_if_closed()).flatten()
     }
 
     /// Asks without the line, which the server does not let us see; whether
