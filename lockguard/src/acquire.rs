@@ -502,8 +502,12 @@ impl<'a> Contest<'a> {
         if let Some(token) = grant.fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        let is_late = grant.since.asked.elapsed() > longest_attempt(self.want.ttl);
-        (!is_late).then_some(grant)
+        (!self.is_late(grant.since.asked)).then_some(grant)
+    }
+
+    /// Whether a grant that was asked for then is not worth having any more.
+    fn is_late(&self, asked: Instant) -> bool {
+        asked.elapsed() > longest_attempt(self.want.ttl)
     }
 
     /// What a lease of ours hands the key on to, where that can be done.
@@ -726,16 +730,15 @@ impl<'a> Contest<'a> {
     /// The grant of the key that has been passed on to us: the last attempt's,
     /// which was refused before, if it is worth having; else we ask for it.
     fn passed_on(&mut self) -> Option<Grant> {
-        let now = Instant::now();
+        let start = Instant::now();
         let (asked, epoch) = self.asked.take()?;
-        let is_late = now > asked + longest_attempt(self.want.ttl);
-        if is_late || epoch.as_ref().is_some_and(Epoch::is_over) {
+        if self.is_late(asked) || epoch.as_ref().is_some_and(Epoch::is_over) {
             return None;
         }
         let token = self.line.take()?.into_next();
         let undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         self.places.was_in_order();
-        let since = Since { asked, start: now };
+        let since = Since { asked, start };
         Some(Grant::new(undo, since, None, epoch, true))
     }
 
