@@ -1100,6 +1100,17 @@ async fn a_command_after_a_pause_is_told_that_there_is_no_answer() {
     assert!(said.contains("no answer within 10ms"), "{said}");
 }
 
+/// Asks for another key, and says how many commands are on their way, and how
+/// many wait.
+fn ask_one_more(
+    node: &RedisNode,
+    asked: &mut Vec<BoxFuture<'static, Taken>>,
+) -> Option<(usize, usize)> {
+    let key = key(&format!("k:{}", asked.len()));
+    asked.push(node.acquire(AcquireRequest::new(key, token(), TTL)));
+    node.link.load()
+}
+
 /// Nothing here lets the link's task run between two commands.
 #[tokio::test]
 async fn beyond_a_few_a_quarter_of_those_on_their_way_gather() {
@@ -1107,11 +1118,7 @@ async fn beyond_a_few_a_quarter_of_those_on_their_way_gather() {
     let node = server.connected().await;
     assert!(is_granted(&take(&node, &key("k"), &token()).await));
     let mut asked = Vec::new();
-    let mut ask = || {
-        let key = key(&format!("k:{}", asked.len()));
-        asked.push(node.acquire(AcquireRequest::new(key, token(), TTL)));
-        node.link.load()
-    };
+    let mut ask = || ask_one_more(&node, &mut asked);
     for few in 1..=8 {
         assert_eq!(ask(), Some((few, 0)));
     }
@@ -1133,11 +1140,7 @@ async fn beside_other_nodes_all_but_two_gather_until_the_task_runs() {
     assert!(is_granted(&take(&node, &key("k"), &token()).await));
     server.stop();
     let mut asked = Vec::new();
-    let mut ask = || {
-        let key = key(&format!("k:{}", asked.len()));
-        asked.push(node.acquire(AcquireRequest::new(key, token(), TTL)));
-        node.link.load()
-    };
+    let mut ask = || ask_one_more(&node, &mut asked);
     for few in 1..=2 {
         assert_eq!(ask(), Some((few, 0)));
     }
