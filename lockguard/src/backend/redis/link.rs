@@ -72,7 +72,7 @@ pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 /// More would be cheaper for each of them, and leave the server without work
 /// while they are made, and then us while it does it: each sleeps in turn, and
 /// to be woken costs more than a system call.
-const ENOUGH: usize = 7;
+const ENOUGH: usize = 14;
 
 /// So many on their way keep the server at work while as many are made.
 const MANY: usize = 256;
@@ -84,6 +84,14 @@ const FEW_BESIDE_OTHERS: usize = 2;
 /// How often a poll goes through what there is to do: a server that sends
 /// without end must keep the link neither from the clock nor from other tasks.
 const PASSES: usize = 8;
+
+/// How many replies a poll takes in: a sixteenth of what is on its way, within
+/// these bounds.
+///
+/// Those whose answers came have something to do, which is still in the cache,
+/// and send more meanwhile; while a poll goes on they cannot, and the server has
+/// less and less to do.
+const REPLIES_AT_ONCE: RangeInclusive<usize> = 16..=64;
 
 /// The pauses between attempts to connect to a node that is gone.
 const RECONNECT_PAUSE: RangeInclusive<Duration> =
@@ -308,12 +316,17 @@ impl Link {
                 Gathering::No | Gathering::Over => Gathering::No,
             };
         }
+        let (least, most) = REPLIES_AT_ONCE.into_inner();
+        let mut replies = (self.under_way() / 16).clamp(least, most);
         for _ in 0..PASSES {
             self.receive(cx);
             let has_moved = match self.line {
                 Line::Down { .. } => self.reconnect(cx),
-                Line::Up(_) => self.serve(cx),
+                Line::Up(_) => self.serve(&mut replies, cx),
             };
+            if replies == 0 {
+                break;
+            }
             if has_moved || self.look_at_the_time(cx) {
                 continue;
             }
@@ -561,10 +574,10 @@ impl Link {
         }
     }
 
-    /// Sends what waits and takes in replies; whether something has changed.
-    fn serve(&mut self, cx: &mut Context<'_>) -> bool {
-        // Bounded, as the passes of a poll are.
-        const MOST_AT_ONCE: usize = 2 * MOST_UNDER_WAY;
+    /// Sends what waits and takes in at most so many replies, which it counts
+    /// down; whether something has changed.
+    fn serve(&mut self, replies: &mut usize, cx: &mut Context<'_>) -> bool {
+        let most = *replies;
         let written = self.write(cx);
         let is_broken = written.is_err();
         if let Err(error) = written {
@@ -572,12 +585,11 @@ impl Link {
         }
         // Asked again, in their order, before whatever waits.
         let mut again = Vec::new();
-        let mut replies = 0;
         while let Line::Up(session) = &mut self.line
-            && replies < MOST_AT_ONCE
+            && *replies > 0
             && let Poll::Ready(reply) = session.wire.poll_next(cx)
         {
-            replies += 1;
+            *replies -= 1;
             match reply {
                 Ok(Value::Push { kind, data }) => self.pushes.receive(&kind, &data),
                 Ok(reply) => again.extend(self.answer(reply)),
@@ -591,7 +603,7 @@ impl Link {
                 _ => self.queue.insert(under_way, command),
             }
         }
-        is_broken || replies > 0
+        is_broken || *replies < most
     }
 
     /// Sends what waits; what the node is not to be asked now is answered
@@ -868,7 +880,7 @@ impl Session {
         }
     }
 
-    /// Whether so many are worth a system call: a quarter of those that are on
+    /// Whether so many are worth a system call: a third of those that are on
     /// their way, and [`ENOUGH`] in any case; as many as those where they are
     /// [`MANY`].
     ///
@@ -878,7 +890,7 @@ impl Session {
             return self.under_way < FEW_BESIDE_OTHERS;
         }
         let enough = if self.under_way < MANY {
-            ENOUGH.min(self.under_way / 4)
+            ENOUGH.min(self.under_way / 3)
         } else {
             self.under_way
         };
