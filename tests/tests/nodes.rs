@@ -75,6 +75,37 @@ async fn a_lock_held_while_a_node_hangs_is_gone_from_it_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn who_waited_when_a_node_hung_is_out_of_its_line_when_it_is_back() {
+    let servers = Servers::start(3);
+    let holder = connect(&servers).await;
+    let waiters = [connect(&servers).await, connect(&servers).await];
+    let guard = holder.lock("k", LONG).acquire().await.unwrap();
+    let waiting = waiters.each_ref().map(|manager| {
+        let waiting = manager.lock("k", LONG).wait(LONG).acquire();
+        tokio::spawn(async move { waiting.await.unwrap().release().await })
+    });
+    eventually(Duration::from_secs(10), || {
+        servers[2].cli::<usize>(&["ZCARD", "{k} line"]) == waiters.len()
+    })
+    .await;
+    servers[2].stop();
+    // Until all know that it is bad.
+    let end = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < end {
+        for manager in waiters.iter().chain([&holder]) {
+            let guard = manager.lock("other", TTL).acquire().await.unwrap();
+            guard.release().await.unwrap();
+        }
+    }
+    guard.release().await.unwrap();
+    for released in waiting {
+        released.await.unwrap().unwrap();
+    }
+    servers[2].cont();
+    nothing_is_left(&servers).await;
+}
+
+#[tokio::test]
 async fn a_killed_minority_is_not_waited_for() {
     let servers = Servers::start(5);
     let manager = connect(&servers).await;

@@ -1,7 +1,7 @@
 //! Releases that a node has not confirmed.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -15,11 +15,11 @@ use crate::{
 /// How many releases are remembered for a node that does not answer.
 pub(super) const MOST_OWED: usize = 1 << 15;
 
-/// From how many on it is not remembered that a waiter leaves, nor what its
-/// last attempt may have taken.
+/// From how many on it is not remembered that a waiter leaves, nor what may be
+/// reserved for its attempts.
 ///
-/// Without it, many that give up would push out the releases of leases; a line
-/// forgets its waiters by itself.
+/// Without it, many that wait would push out the releases of leases; a line
+/// forgets its waiters by itself, and reserves nothing for long.
 const MOST_WITH_DEPARTURES: usize = MOST_OWED / 2;
 
 /// The releases that a node is sent first when it is back.
@@ -29,11 +29,20 @@ const MOST_WITH_DEPARTURES: usize = MOST_OWED / 2;
 pub(super) struct Owed {
     node: Arc<str>,
     releases: VecDeque<(ReleaseRequest, OwedRelease)>,
-    /// What acquires were refused here unsent: the node has nothing of theirs,
-    /// unless the caller has repeated one that was sent before.
-    /// Without this set, a busy program would fill the bound with give-backs
-    /// of what it never took, and push out the releases that matter.
-    unsent: HashSet<(LockKey, OwnerToken)>,
+    /// What acquires were refused here unsent, and by whom: the node has taken
+    /// nothing for them.
+    /// Without these, a busy program would fill the bound with give-backs of what
+    /// it never took, and push out the releases that matter.
+    unsent: HashMap<(LockKey, OwnerToken), Asker>,
+}
+
+/// Who asked for a lock.
+#[derive(Clone, Copy)]
+enum Asker {
+    Anybody,
+    /// Its attempt before has left the token of this one in line, for which the
+    /// node may have reserved the lock since.
+    Waiter,
 }
 
 impl Owed {
@@ -49,19 +58,24 @@ impl Owed {
     pub(super) fn acquire_unsent(&mut self, request: &AcquireRequest) {
         // Beyond the bound its release will be owed, which does no harm.
         if self.unsent.len() < MOST_OWED {
-            let keys = request.keys.iter().cloned();
-            self.unsent
-                .extend(keys.map(|key| (key, request.token.clone())));
+            let asker = match request.waiter {
+                None => Asker::Anybody,
+                Some(_) => Asker::Waiter,
+            };
+            let of = |key: &LockKey| ((key.clone(), request.token.clone()), asker);
+            self.unsent.extend(request.keys.iter().map(of));
         }
     }
 
     /// Remembers a release, unless the node has nothing that it could free.
     pub(super) fn push(&mut self, release: ReleaseRequest) {
         let of = (release.key.clone(), release.token.clone());
-        if self.unsent.remove(&of) {
-            return;
-        }
-        if release.standing.is_some() && self.releases.len() >= MOST_WITH_DEPARTURES {
+        let is_departure = match self.unsent.remove(&of) {
+            Some(Asker::Anybody) => return,
+            Some(Asker::Waiter) => true,
+            None => release.standing.is_some(),
+        };
+        if is_departure && self.releases.len() >= MOST_WITH_DEPARTURES {
             return;
         }
         if self.releases.len() >= MOST_OWED {
@@ -73,7 +87,7 @@ impl Owed {
 
     /// Forgets which acquires were unsent: from now on they are sent again.
     pub(super) fn forget_unsent(&mut self) {
-        self.unsent = HashSet::new();
+        self.unsent = HashMap::new();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -90,7 +104,7 @@ impl Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{backend::Ticket, key::LockKey};
+    use crate::backend::{Ticket, Waiter};
 
     fn release(n: usize) -> ReleaseRequest {
         let key = LockKey::new(format!("k:{n}")).unwrap();
@@ -149,6 +163,36 @@ mod tests {
         owed.forget_unsent();
         owed.push(give_back);
         assert_eq!(owed.take().len(), 1);
+    }
+
+    fn waiters_acquire_of(release: &ReleaseRequest) -> AcquireRequest {
+        let request = acquire_of(release);
+        let next = OwnerToken::with_label("");
+        let waiter = Waiter::new(Ticket::draw(), next, request.ttl);
+        request.waiting(waiter)
+    }
+
+    #[test]
+    fn what_may_be_reserved_for_a_waiter_is_owed_though_its_acquire_was_never_sent() {
+        let mut owed = Owed::default();
+        let give_back = release(1);
+        owed.acquire_unsent(&waiters_acquire_of(&give_back));
+        owed.push(give_back);
+        assert_eq!(owed.take().len(), 1);
+    }
+
+    #[test]
+    fn what_may_be_reserved_for_waiters_pushes_out_no_release_of_a_lock() {
+        let mut owed = Owed::default();
+        owed.push(release(0));
+        for n in 1..=MOST_OWED {
+            let give_back = release(n);
+            owed.acquire_unsent(&waiters_acquire_of(&give_back));
+            owed.push(give_back);
+        }
+        let kept = owed.take();
+        assert_eq!(kept.len(), MOST_WITH_DEPARTURES);
+        assert_eq!(kept.front().unwrap().key.as_str(), "k:0");
     }
 
     #[test]

@@ -144,7 +144,8 @@ impl Redlock {
     }
 
     /// Takes the waiter, who has the keys, out of the lines of the nodes that
-    /// had refused it; those that are late are told by themselves.
+    /// have refused it, or had before they were silent; those that are late are
+    /// told by themselves.
     fn leave_lines(&self, round: &mut Round<AcquireReply>, request: &AcquireRequest) {
         let Some(waiter) = &request.waiter else {
             return;
@@ -152,7 +153,8 @@ impl Redlock {
         waiter.ticket.close();
         // A refusal is heard here, or finds the ticket closed.
         round.look();
-        self.release_on(round.nodes(is_refusal), &request.keys, |key| {
+        let may_have_it_in_line = |vote: &_| is_refusal(vote) || *vote == Vote::Silent;
+        self.release_on(round.nodes(may_have_it_in_line), &request.keys, |key| {
             let leave = ReleaseRequest::new(key.clone(), waiter.next.clone());
             leave.leaving(waiter.ticket.clone())
         });
