@@ -175,34 +175,43 @@ impl Drop for Undo {
 /// # Cancel safety
 ///
 /// As [`take`]'s.
-pub(crate) async fn acquire(core: Arc<Core>, want: Want) -> Result<LockGuard, LockError> {
-    let places = core.queue.places(&want.keys);
-    let Grant {
-        mut undo,
-        since,
-        fencing_token,
-        epoch,
-        is_awaited,
-        // Until the guard has been entered.
-        candidate: _candidate,
-    } = take(&core, &want, &places).await?;
-    places.hold(&undo.token, since.asked, want.ttl);
-    let token = undo.token.clone();
-    let lease = Lease::new(
-        want.keys,
-        fencing_token,
-        want.point,
-        since,
-        want.ttl,
-        want.terms.max_hold,
-    );
-    lease.ends_with(epoch);
-    let mut holding = Holding::new(lease, token, want.ttl, want.terms, places);
-    holding.is_awaited = is_awaited;
-    // From here on the guard gives the keys back.
-    undo.disarm();
-    // One that is refused gives them back at once.
-    LockGuard::enter(core, holding).map_err(|refused| LockError::draining(refused.key()))
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async function holds its arguments twice"
+)]
+pub(crate) fn acquire(
+    core: Arc<Core>,
+    want: Want,
+) -> impl Future<Output = Result<LockGuard, LockError>> {
+    async move {
+        let places = core.queue.places(&want.keys);
+        let Grant {
+            mut undo,
+            since,
+            fencing_token,
+            epoch,
+            is_awaited,
+            // Until the guard has been entered.
+            candidate: _candidate,
+        } = take(&core, &want, &places).await?;
+        places.hold(&undo.token, since.asked, want.ttl);
+        let token = undo.token.clone();
+        let lease = Lease::new(
+            want.keys,
+            fencing_token,
+            want.point,
+            since,
+            want.ttl,
+            want.terms.max_hold,
+        );
+        lease.ends_with(epoch);
+        let mut holding = Holding::new(lease, token, want.ttl, want.terms, places);
+        holding.is_awaited = is_awaited;
+        // From here on the guard gives the keys back.
+        undo.disarm();
+        // One that is refused gives them back at once.
+        LockGuard::enter(core, holding).map_err(|refused| LockError::draining(refused.key()))
+    }
 }
 
 /// Takes the keys, or says why not.
@@ -310,6 +319,19 @@ enum Lined<'a> {
     Granted(Grant),
 }
 
+/// An attempt that is sent, and may be granted from here on.
+struct Asked {
+    /// What a lease counts from.
+    start: Instant,
+    epoch: Option<Epoch>,
+    /// Who stands in line if it is refused.
+    waiter: Option<Waiter>,
+    undo: Undo,
+}
+
+/// The answer to an attempt.
+type Answer = BoxFuture<'static, Result<AcquireReply, BackendError>>;
+
 /// What an attempt came to.
 enum Attempt {
     Granted(Grant),
@@ -340,7 +362,7 @@ struct Contest<'a> {
     /// ones are granted, and need none, but for a [contended] key.
     ///
     /// [contended]: crate::contended::Contended
-    line: Option<InLine>,
+    line: Option<Box<InLine>>,
     /// Whether another owner has been met.
     has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
@@ -443,7 +465,7 @@ impl<'a> Contest<'a> {
         }
         // The servers tell us of that release as of any other, and reserve the
         // key for us.
-        let is_entered = self.line.as_ref().is_some_and(InLine::is_entered);
+        let is_entered = self.line.as_deref().is_some_and(InLine::is_entered);
         if is_entered && !self.want.keys.are_several() {
             return false;
         }
@@ -525,6 +547,28 @@ impl<'a> Contest<'a> {
 
     /// One attempt with a token of its own.
     async fn attempt(&mut self) -> Result<Attempt, LockError> {
+        let (asked, acquire) = self.ask();
+        // A later grant would be none: no backend is waited for longer,
+        // whatever it does, unless it never takes as long.
+        let longest = longest_attempt(self.want.ttl);
+        let keeps_time = self.core.backend.keeps_time();
+        let deadline = || (!keeps_time).then(|| asked.start + longest);
+        let reply = match &mut self.line {
+            Some(line) => {
+                let overtaken = Box::pin(line.unless_overtaken(asked.start, acquire));
+                until_if_any(deadline, overtaken).await
+            }
+            None => until_if_any(deadline, acquire).await.map(Some),
+        };
+        match reply {
+            Some(Some(reply)) => self.settle(asked, reply),
+            Some(None) => Ok(self.overtaken(asked)),
+            None => self.settle(asked, Err(self.core.no_answer(longest))),
+        }
+    }
+
+    /// Sends an attempt's question; where the answer comes.
+    fn ask(&mut self) -> (Asked, Answer) {
         let (token, request) = self.request();
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
@@ -538,36 +582,38 @@ impl<'a> Contest<'a> {
         let is_taker = |waiter: &Waiter| waiter.takes_grants;
         let may_be_granted = request.waiter.as_ref().is_some_and(is_taker);
         self.asked = may_be_granted.then(|| (start, epoch.clone()));
-        let mut undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
-        // A later grant would be none: no backend is waited for longer,
-        // whatever it does, unless it never takes as long.
-        let longest = longest_attempt(self.want.ttl);
-        let backend = &self.core.backend;
-        let deadline = || (!backend.keeps_time()).then(|| start + longest);
-        let waiter = request.waiter.clone();
-        let acquire = backend.acquire(request);
-        let reply = match &mut self.line {
-            Some(line) => {
-                let overtaken = Box::pin(line.unless_overtaken(start, acquire));
-                until_if_any(deadline, overtaken).await
-            }
-            None => until_if_any(deadline, acquire).await.map(Some),
+        let asked = Asked {
+            start,
+            epoch,
+            waiter: request.waiter.clone(),
+            undo: Undo::arm(self.core, &self.want.keys, token, self.want.ttl),
         };
-        let reply = match (reply, waiter) {
-            (Some(Some(reply)), _) => Some(reply),
-            // The key is reserved for the next attempt already, where this one
-            // was refused, and other nodes are silent: those may be so for long.
-            (Some(None), waiter) => {
-                undo.waiter = waiter.filter(|_| !self.want.keys.are_several());
-                return Ok(Attempt::Split);
-            }
-            (None, _) => None,
-        };
-        match reply.unwrap_or_else(|| Err(self.core.no_answer(longest))) {
+        (asked, self.core.backend.acquire(request))
+    }
+
+    /// The key is reserved for the next attempt already, where this one was
+    /// refused, and other nodes are silent: those may be so for long.
+    fn overtaken(&self, mut asked: Asked) -> Attempt {
+        let stays = !self.want.keys.are_several();
+        asked.undo.waiter = asked.waiter.filter(|_| stays);
+        Attempt::Split
+    }
+
+    /// What an answer comes to.
+    fn settle(
+        &mut self,
+        asked: Asked,
+        reply: Result<AcquireReply, BackendError>,
+    ) -> Result<Attempt, LockError> {
+        let Asked {
+            start,
+            epoch,
+            mut undo,
+            ..
+        } = asked;
+        match reply {
             // Given back by `undo`, both of them.
-            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
-                if start.elapsed() > longest =>
-            {
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if self.is_late(start) => {
                 Err(self.late_error())
             }
             // Nobody knows on which side of a restart it was granted: it is
@@ -641,7 +687,7 @@ impl<'a> Contest<'a> {
         let Want { keys, ttl, .. } = self.want;
         let is_first = self.may_stand && self.line.is_none();
         if is_first {
-            self.line = Some(InLine::new(self.core, keys, self.label(), *ttl));
+            self.line = Some(Box::new(InLine::new(self.core, keys, self.label(), *ttl)));
         }
         is_first
     }
@@ -659,7 +705,7 @@ impl<'a> Contest<'a> {
         // hangs keeps a grant for its ttl, and a reservation for less.
         // Fences rise, and several keys are taken, by a question alone.
         let is_to_take_grants = self.busy == 0 && !self.want.is_fenced && !keys.are_several();
-        let (token, waiter) = match self.line.as_mut().map(InLine::begin) {
+        let (token, waiter) = match self.line.as_deref_mut().map(InLine::begin) {
             Some((token, waiter)) if is_to_take_grants => (token, Some(waiter.taking_grants())),
             Some((token, waiter)) => (token, Some(waiter)),
             None => (OwnerToken::with_label(self.label()), None),
