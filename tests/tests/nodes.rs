@@ -2,10 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use lockguard::{LockError, LockManager};
-use lockguard_tests::{Flow, Proxy, Servers, eventually};
+use lockguard::{
+    LockError, LockManager,
+    backend::{Backend, Redlock, ReleaseReply},
+};
+use lockguard_tests::{Flow, Proxy, Scripted, Servers, Step, eventually};
 
 const TTL: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(600);
@@ -103,6 +109,23 @@ async fn who_waited_when_a_node_hung_is_out_of_its_line_when_it_is_back() {
     }
     servers[2].cont();
     nothing_is_left(&servers).await;
+}
+
+/// On one node another had been faster, so that those that hold the lock, and
+/// are well, are no quorum.
+#[tokio::test(start_paused = true)]
+async fn a_release_in_doubt_waits_for_a_hung_node_for_a_moment() {
+    let nodes: Vec<_> = (0..3).map(|_| Scripted::new()).collect();
+    nodes[0].on_release([Step::never()]);
+    nodes[1].on_release([Step::reply(ReleaseReply::NotOwner)]);
+    let as_backends = nodes.iter().cloned();
+    let manager = LockManager::new(Redlock::new(
+        as_backends.map(|node| Arc::new(node) as Arc<dyn Backend>),
+    ));
+    let guard = manager.lock("k", LONG).acquire().await.unwrap();
+    let start = tokio::time::Instant::now();
+    guard.release().await.unwrap();
+    assert!(start.elapsed() < Duration::from_millis(60));
 }
 
 #[tokio::test]

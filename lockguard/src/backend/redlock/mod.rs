@@ -52,6 +52,8 @@ use crate::{
 /// what single nodes have granted or may have.
 /// A release goes to every node, those included that did not answer the
 /// acquire.
+/// It is decided by those that answer soon: once a quorum has, the others have
+/// another 50 ms.
 /// Each node is asked when the method is called, so that the order of calls is
 /// the order on every node.
 #[derive(Clone)]
@@ -254,7 +256,8 @@ impl Redlock {
         self,
         mut round: Round<ReleaseReply>,
     ) -> Result<ReleaseReply, BackendError> {
-        let reply = match round.decide(LONGEST_NODE_BUDGET, decide_release).await {
+        let decided = round.decide_without_stragglers(LONGEST_NODE_BUDGET, decide_release);
+        let reply = match decided.await {
             Decision::Reply(reply) => Ok(reply),
             Decision::Open | Decision::Unavailable => Err(round.error()),
         };

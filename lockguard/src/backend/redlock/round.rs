@@ -13,8 +13,14 @@ use crate::{
     backend::{Backend, BackendError, BoxFuture},
     clock::until_if_any,
     error::NodeError,
-    quorum::{Decision, Vote},
+    quorum::{Decision, Vote, quorum},
 };
+
+/// How long the others have to answer a question once a quorum has.
+///
+/// More than nodes that are well are apart, mostly, and less than anybody
+/// notices.
+const STRAGGLERS_HAVE: Duration = Duration::from_millis(50);
 
 /// What one node is doing about a question.
 pub(super) type Answer<R> = BoxFuture<'static, Result<R, BackendError>>;
@@ -74,6 +80,36 @@ impl<R: Send + 'static> Round<R> {
         }
         self.give_up(budget);
         decide(&self.votes)
+    }
+
+    /// As [`decide`](Self::decide), where the votes that are missing once a quorum
+    /// has answered, and could still change the decision, are waited for a
+    /// moment only.
+    pub(super) async fn decide_without_stragglers<D>(
+        &mut self,
+        budget: Duration,
+        decide: impl Fn(&[Vote<R>]) -> Decision<D>,
+    ) -> Decision<D> {
+        let has_quorum = |votes: &[_]| {
+            let answered = votes.iter().filter(|vote| matches!(vote, Vote::Reply(_)));
+            answered.count() >= quorum(votes.len())
+        };
+        let decide_or_doubt = |votes: &[_]| match decide(votes) {
+            Decision::Open if has_quorum(votes) => Decision::Reply(None),
+            Decision::Open => Decision::Open,
+            Decision::Unavailable => Decision::Unavailable,
+            Decision::Reply(reply) => Decision::Reply(Some(reply)),
+        };
+        match self.decide(budget, decide_or_doubt).await {
+            Decision::Open => Decision::Open,
+            Decision::Unavailable => Decision::Unavailable,
+            Decision::Reply(Some(reply)) => Decision::Reply(reply),
+            Decision::Reply(None) => {
+                // No node keeps so little time.
+                self.keeps_time = false;
+                self.decide(STRAGGLERS_HAVE, decide).await
+            }
+        }
     }
 
     /// Takes in what has been answered meanwhile.
