@@ -16,10 +16,10 @@ use tokio::{
 
 use super::{
     address::{Address, Place},
-    command, failure,
+    failure,
     probe::NodeFacts,
     push::Pushes,
-    rights,
+    rights, script,
     wire::Wire,
 };
 use crate::node_status::NodeRole;
@@ -81,7 +81,7 @@ async fn open_unbounded(
     greeting.cmd("INFO");
     greeting.cmd("CLIENT").arg("ID");
     rights::ask(&mut greeting, address.user.as_deref());
-    for script in command::scripts() {
+    for script in script::codes() {
         greeting.cmd("SCRIPT").arg("LOAD").arg(script);
     }
     if resp3_refusal.is_none() {

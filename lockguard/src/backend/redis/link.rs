@@ -13,7 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 use rand::Rng as _;
-use redis::{Cmd, RedisResult, Value};
+use redis::{RedisResult, Value};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, Sleep, sleep_until},
@@ -29,8 +29,8 @@ use super::{
     probe::NodeFacts,
     push::Pushes,
     restarts::Restarts,
+    session::{Session, replies_at_once},
     twins::Twins,
-    wire::Wire,
 };
 use crate::{
     backend::{AcquireRequest, BoxFuture},
@@ -55,43 +55,15 @@ pub(crate) struct NoContact {
 /// How the last attempt to connect went; `None` before the first has ended.
 pub(super) type Contact = Option<Result<NodeFacts, NoContact>>;
 
-/// The most commands that are on their way.
-///
-/// Enough to keep a server busy over a round trip; few, so that little is at
-/// stake when a connection breaks.
-const MOST_UNDER_WAY: usize = 2048;
-
 /// The most commands that wait for an answer, and the most that wait for the
 /// task to take them in, but for releases; more are refused.
 pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
 pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
-/// So many commands are worth a system call, where others are on their way.
-///
-/// More would be cheaper for each of them, and leave the server without work
-/// while they are made, and then us while it does it: each sleeps in turn, and
-/// to be woken costs more than a system call.
-const ENOUGH: usize = 14;
-
-/// So many on their way keep the server at work while as many are made.
-const MANY: usize = 256;
-
-/// How many commands may be on their way for the next to follow by itself where
-/// other nodes are asked at the same time.
-const FEW_BESIDE_OTHERS: usize = 2;
-
 /// How often a poll goes through what there is to do: a server that sends
 /// without end must keep the link neither from the clock nor from other tasks.
 const PASSES: usize = 8;
-
-/// How many replies a poll takes in: a sixteenth of what is on its way, within
-/// these bounds.
-///
-/// Those whose answers came have something to do, which is still in the cache,
-/// and send more meanwhile; while a poll goes on they cannot, and the server has
-/// less and less to do.
-const REPLIES_AT_ONCE: RangeInclusive<usize> = 16..=64;
 
 /// The pauses between attempts to connect to a node that is gone.
 const RECONNECT_PAUSE: RangeInclusive<Duration> =
@@ -235,30 +207,6 @@ enum Next {
     Attempt(BoxFuture<'static, Result<Opened, Refused>>),
 }
 
-/// A connection and what is on its way on it.
-struct Session {
-    wire: Wire,
-    identity: Option<Identity>,
-    /// Where waiters are told; `None` where they cannot be.
-    channel: Option<Arc<str>>,
-    /// How many of the queue are on their way.
-    under_way: usize,
-    gathering: Gathering,
-    has_others: bool,
-    /// Kept for its room.
-    cmd: Cmd,
-}
-
-/// Whether commands wait for those of other tasks, to be sent with them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Gathering {
-    No,
-    /// The task has woken itself, to be polled behind the tasks that are ready.
-    Woken,
-    /// It is that poll now.
-    Over,
-}
-
 impl Link {
     pub(super) fn new(
         address: Address,
@@ -311,13 +259,9 @@ impl Link {
             none => *none = Some(cx.waker().clone()),
         }
         if let Line::Up(session) = &mut self.line {
-            session.gathering = match session.gathering {
-                Gathering::Woken => Gathering::Over,
-                Gathering::No | Gathering::Over => Gathering::No,
-            };
+            session.is_polled();
         }
-        let (least, most) = REPLIES_AT_ONCE.into_inner();
-        let mut replies = (self.under_way() / 16).clamp(least, most);
+        let mut replies = replies_at_once(self.under_way());
         for _ in 0..PASSES {
             self.receive(cx);
             let has_moved = match self.line {
@@ -522,15 +466,8 @@ impl Link {
         self.contact.send_replace(Some(Ok(facts)));
         self.lingering = None;
         let channel = is_told.then(|| self.pushes.channel().into());
-        self.line = Line::Up(Session {
-            wire,
-            identity,
-            channel,
-            under_way: 0,
-            gathering: Gathering::No,
-            has_others: self.twins.are_several(),
-            cmd: Cmd::new(),
-        });
+        let has_others = self.twins.are_several();
+        self.line = Line::Up(Session::new(wire, identity, channel, has_others));
         // Before anything else, so that the node keeps nothing of ours.
         let mut queue: VecDeque<_> = self.owed.take().into_iter().map(Command::owed).collect();
         let owes_nothing = queue.is_empty();
@@ -849,73 +786,6 @@ impl Link {
         self.waiting
             .retain_mut(|waiting| waiting.poll_closed(cx).is_pending());
         !self.waiting.is_empty()
-    }
-}
-
-impl Session {
-    /// Writes what waits, as far as there is room; what the node is not to be
-    /// asked now is answered instead.
-    fn send(
-        &mut self,
-        queue: &mut VecDeque<Command>,
-        is_kept_out: impl Fn(&Command) -> Option<NodeError>,
-    ) {
-        let now = Instant::now();
-        while self.under_way < MOST_UNDER_WAY
-            && let Some(command) = queue.get_mut(self.under_way)
-        {
-            if let Some(reason) = is_kept_out(command) {
-                if let Some(command) = queue.remove(self.under_way) {
-                    command.fail(&reason);
-                }
-                continue;
-            }
-            // Also where the caller has gone: a quorum that has decided
-            // still wants its lock on every node.
-            command.sent = Some(now);
-            self.cmd.clear();
-            command.to_wire(&mut self.cmd, self.channel.as_deref());
-            self.wire.write(&self.cmd);
-            self.under_way += 1;
-        }
-    }
-
-    /// Whether so many are worth a system call: a third of those that are on
-    /// their way, and [`ENOUGH`] in any case; as many as those where they are
-    /// [`MANY`].
-    ///
-    /// Beside other nodes there is enough else to do meanwhile.
-    fn is_worth_sending(&self, unsent: usize) -> bool {
-        if self.has_others {
-            return self.under_way < FEW_BESIDE_OTHERS;
-        }
-        let enough = if self.under_way < MANY {
-            ENOUGH.min(self.under_way / 3)
-        } else {
-            self.under_way
-        };
-        unsent >= enough
-    }
-
-    /// Whether what is not sent yet, of so many commands, is to be sent now.
-    ///
-    /// Where others are on their way, those of tasks that are ready to run are
-    /// waited for: one system call for many costs hardly more than one for
-    /// one, here and at the server.
-    fn is_time_to_send(&mut self, commands: usize, cx: &mut Context<'_>) -> bool {
-        let unsent = commands.saturating_sub(self.under_way);
-        if unsent == 0 || self.under_way >= MOST_UNDER_WAY {
-            return false;
-        }
-        if self.is_worth_sending(unsent) || self.gathering == Gathering::Over {
-            self.gathering = Gathering::No;
-            return true;
-        }
-        if self.gathering == Gathering::No {
-            self.gathering = Gathering::Woken;
-            cx.waker().wake_by_ref();
-        }
-        false
     }
 }
 

@@ -9,8 +9,11 @@ mod link;
 mod owed;
 mod probe;
 mod push;
+mod reply;
 mod restarts;
 mod rights;
+mod script;
+mod session;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]

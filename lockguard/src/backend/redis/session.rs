@@ -1,0 +1,156 @@
+//! What is on its way on a connection, and when more is sent.
+
+use std::{collections::VecDeque, sync::Arc, task::Context};
+
+use redis::Cmd;
+use tokio::time::Instant;
+
+use super::{command::Command, connection::Identity, wire::Wire};
+use crate::error::NodeError;
+
+/// The most commands that are on their way.
+///
+/// Enough to keep a server busy over a round trip; few, so that little is at
+/// stake when a connection breaks.
+const MOST_UNDER_WAY: usize = 2048;
+
+/// So many commands are worth a system call, where others are on their way.
+///
+/// More would be cheaper for each of them, and leave the server without work
+/// while they are made, and then us while it does it: each sleeps in turn, and
+/// to be woken costs more than a system call.
+const ENOUGH: usize = 14;
+
+/// So many on their way keep the server at work while as many are made.
+const MANY: usize = 256;
+
+/// How many commands may be on their way for the next to follow by itself where
+/// other nodes are asked at the same time.
+const FEW_BESIDE_OTHERS: usize = 2;
+
+/// How many replies a poll of the link takes in, of so many that are on their
+/// way: a sixteenth, within 16 and 64.
+///
+/// Those whose answers came have something to do, which is still in the cache,
+/// and send more meanwhile; while a poll goes on they cannot, and the server has
+/// less and less to do.
+pub(super) fn replies_at_once(under_way: usize) -> usize {
+    (under_way / 16).clamp(16, 64)
+}
+
+/// A connection and what is on its way on it.
+pub(super) struct Session {
+    pub(super) wire: Wire,
+    pub(super) identity: Option<Identity>,
+    /// Where waiters are told; `None` where they cannot be.
+    channel: Option<Arc<str>>,
+    /// How many of the queue are on their way.
+    pub(super) under_way: usize,
+    gathering: Gathering,
+    has_others: bool,
+    /// Kept for its room.
+    cmd: Cmd,
+}
+
+/// Whether commands wait for those of other tasks, to be sent with them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gathering {
+    No,
+    /// The task has woken itself, to be polled behind the tasks that are ready.
+    Woken,
+    /// It is that poll now.
+    Over,
+}
+
+impl Session {
+    /// Nothing is on its way yet.
+    pub(super) fn new(
+        wire: Wire,
+        identity: Option<Identity>,
+        channel: Option<Arc<str>>,
+        has_others: bool,
+    ) -> Self {
+        Self {
+            wire,
+            identity,
+            channel,
+            under_way: 0,
+            gathering: Gathering::No,
+            has_others,
+            cmd: Cmd::new(),
+        }
+    }
+
+    /// Notes that the task is polled.
+    pub(super) fn is_polled(&mut self) {
+        self.gathering = match self.gathering {
+            Gathering::Woken => Gathering::Over,
+            Gathering::No | Gathering::Over => Gathering::No,
+        };
+    }
+
+    /// Writes what waits, as far as there is room; what the node is not to be
+    /// asked now is answered instead.
+    pub(super) fn send(
+        &mut self,
+        queue: &mut VecDeque<Command>,
+        is_kept_out: impl Fn(&Command) -> Option<NodeError>,
+    ) {
+        let now = Instant::now();
+        while self.under_way < MOST_UNDER_WAY
+            && let Some(command) = queue.get_mut(self.under_way)
+        {
+            if let Some(reason) = is_kept_out(command) {
+                if let Some(command) = queue.remove(self.under_way) {
+                    command.fail(&reason);
+                }
+                continue;
+            }
+            // Also where the caller has gone: a quorum that has decided
+            // still wants its lock on every node.
+            command.sent = Some(now);
+            self.cmd.clear();
+            command.to_wire(&mut self.cmd, self.channel.as_deref());
+            self.wire.write(&self.cmd);
+            self.under_way += 1;
+        }
+    }
+
+    /// Whether so many are worth a system call: a third of those that are on
+    /// their way, and [`ENOUGH`] in any case; as many as those where they are
+    /// [`MANY`].
+    ///
+    /// Beside other nodes there is enough else to do meanwhile.
+    pub(super) fn is_worth_sending(&self, unsent: usize) -> bool {
+        if self.has_others {
+            return self.under_way < FEW_BESIDE_OTHERS;
+        }
+        let enough = if self.under_way < MANY {
+            ENOUGH.min(self.under_way / 3)
+        } else {
+            self.under_way
+        };
+        unsent >= enough
+    }
+
+    /// Whether what is not sent yet, of so many commands, is to be sent now.
+    ///
+    /// Where others are on their way, those of tasks that are ready to run are
+    /// waited for: one system call for many costs hardly more than one for
+    /// one, here and at the server.
+    pub(super) fn is_time_to_send(&mut self, commands: usize, cx: &mut Context<'_>) -> bool {
+        let unsent = commands.saturating_sub(self.under_way);
+        if unsent == 0 || self.under_way >= MOST_UNDER_WAY {
+            return false;
+        }
+        if self.is_worth_sending(unsent) || self.gathering == Gathering::Over {
+            self.gathering = Gathering::No;
+            return true;
+        }
+        if self.gathering == Gathering::No {
+            self.gathering = Gathering::Woken;
+            cx.waker().wake_by_ref();
+        }
+        false
+    }
+}
