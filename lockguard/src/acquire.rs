@@ -320,7 +320,7 @@ enum Lined<'a> {
 }
 
 /// An attempt that is sent, and may be granted from here on.
-struct Asked {
+struct Sent {
     /// What a lease counts from.
     start: Instant,
     epoch: Option<Epoch>,
@@ -547,28 +547,28 @@ impl<'a> Contest<'a> {
 
     /// One attempt with a token of its own.
     async fn attempt(&mut self) -> Result<Attempt, LockError> {
-        let (asked, acquire) = self.ask();
+        let (sent, acquire) = self.ask();
         // A later grant would be none: no backend is waited for longer,
         // whatever it does, unless it never takes as long.
         let longest = longest_attempt(self.want.ttl);
         let keeps_time = self.core.backend.keeps_time();
-        let deadline = || (!keeps_time).then(|| asked.start + longest);
+        let deadline = || (!keeps_time).then(|| sent.start + longest);
         let reply = match &mut self.line {
             Some(line) => {
-                let overtaken = Box::pin(line.unless_overtaken(asked.start, acquire));
+                let overtaken = Box::pin(line.unless_overtaken(sent.start, acquire));
                 until_if_any(deadline, overtaken).await
             }
             None => until_if_any(deadline, acquire).await.map(Some),
         };
         match reply {
-            Some(Some(reply)) => self.settle(asked, reply),
-            Some(None) => Ok(self.overtaken(asked)),
-            None => self.settle(asked, Err(self.core.no_answer(longest))),
+            Some(Some(reply)) => self.settle(sent, reply),
+            Some(None) => Ok(self.overtaken(sent)),
+            None => self.settle(sent, Err(self.core.no_answer(longest))),
         }
     }
 
     /// Sends an attempt's question; where the answer comes.
-    fn ask(&mut self) -> (Asked, Answer) {
+    fn ask(&mut self) -> (Sent, Answer) {
         let (token, request) = self.request();
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
@@ -582,35 +582,39 @@ impl<'a> Contest<'a> {
         let is_taker = |waiter: &Waiter| waiter.takes_grants;
         let may_be_granted = request.waiter.as_ref().is_some_and(is_taker);
         self.asked = may_be_granted.then(|| (start, epoch.clone()));
-        let asked = Asked {
+        let sent = Sent {
             start,
             epoch,
             waiter: request.waiter.clone(),
             undo: Undo::arm(self.core, &self.want.keys, token, self.want.ttl),
         };
-        (asked, self.core.backend.acquire(request))
+        (sent, self.core.backend.acquire(request))
     }
 
-    /// The key is reserved for the next attempt already, where this one was
-    /// refused, and other nodes are silent: those may be so for long.
-    fn overtaken(&self, mut asked: Asked) -> Attempt {
-        let stays = !self.want.keys.are_several();
-        asked.undo.waiter = asked.waiter.filter(|_| stays);
+    /// An attempt that the next has overtaken is given back, and its waiter stays
+    /// in line.
+    ///
+    /// The key is reserved for the next already, where this one was refused, and
+    /// other nodes are silent: those may be so for long.
+    fn overtaken(&self, mut sent: Sent) -> Attempt {
+        if !self.want.keys.are_several() {
+            sent.undo.waiter = sent.waiter.take();
+        }
         Attempt::Split
     }
 
     /// What an answer comes to.
     fn settle(
         &mut self,
-        asked: Asked,
+        sent: Sent,
         reply: Result<AcquireReply, BackendError>,
     ) -> Result<Attempt, LockError> {
-        let Asked {
+        let Sent {
             start,
             epoch,
             mut undo,
             ..
-        } = asked;
+        } = sent;
         match reply {
             // Given back by `undo`, both of them.
             Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if self.is_late(start) => {

@@ -220,6 +220,12 @@ impl<'a, R> Tally<'a, R> {
     }
 }
 
+/// Whether as many have answered as a quorum takes, whatever they said.
+pub(crate) fn has_quorum<R>(votes: &[Vote<R>]) -> bool {
+    let tally = Tally::of(votes);
+    tally.answered >= tally.quorum
+}
+
 fn count<T>(items: &[T], is: impl Fn(&T) -> bool) -> usize {
     items.iter().filter(|item| is(item)).count()
 }

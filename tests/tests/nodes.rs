@@ -3,13 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 use std::{
-    sync::Arc,
+    array,
+    future::{pending, ready},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use lockguard::{
-    LockError, LockManager,
-    backend::{Backend, Redlock, ReleaseReply},
+    BoxFuture, LockError, LockKey, LockManager, NodeError, OwnerToken,
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
+        Redlock, ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
+    },
 };
 use lockguard_tests::{Flow, Proxy, Scripted, Servers, Step, eventually};
 
@@ -111,21 +116,82 @@ async fn who_waited_when_a_node_hung_is_out_of_its_line_when_it_is_back() {
     nothing_is_left(&servers).await;
 }
 
+fn over(nodes: &[Scripted; 3]) -> LockManager {
+    let nodes = nodes.iter().cloned();
+    LockManager::new(Redlock::new(
+        nodes.map(|node| Arc::new(node) as Arc<dyn Backend>),
+    ))
+}
+
 /// On one node another had been faster, so that those that hold the lock, and
 /// are well, are no quorum.
 #[tokio::test(start_paused = true)]
 async fn a_release_in_doubt_waits_for_a_hung_node_for_a_moment() {
-    let nodes: Vec<_> = (0..3).map(|_| Scripted::new()).collect();
+    let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
     nodes[0].on_release([Step::never()]);
     nodes[1].on_release([Step::reply(ReleaseReply::NotOwner)]);
-    let as_backends = nodes.iter().cloned();
-    let manager = LockManager::new(Redlock::new(
-        as_backends.map(|node| Arc::new(node) as Arc<dyn Backend>),
-    ));
-    let guard = manager.lock("k", LONG).acquire().await.unwrap();
+    let guard = over(&nodes).lock("k", LONG).acquire().await.unwrap();
     let start = tokio::time::Instant::now();
     guard.release().await.unwrap();
-    assert!(start.elapsed() < Duration::from_millis(60));
+    assert!((50..60).contains(&start.elapsed().as_millis()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_in_doubt_hears_a_node_that_answers_within_that_moment() {
+    let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
+    let late = Duration::from_millis(30);
+    nodes[0].on_release([Step::reply(ReleaseReply::NotOwner).answering_after(late)]);
+    nodes[1].on_release([Step::reply(ReleaseReply::NotOwner)]);
+    let guard = over(&nodes).lock("k", LONG).acquire().await.unwrap();
+    assert!(guard.release().await.unwrap_err().is_not_owner());
+}
+
+/// A node that answers nothing, and notes which tickets leave its line.
+#[derive(Default)]
+struct Silent {
+    left: Mutex<Vec<Ticket>>,
+}
+
+impl Backend for Silent {
+    fn acquire(&self, _: AcquireRequest) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        Box::pin(ready(Err(BackendError::unavailable(NodeError::new(
+            "silent",
+            "is silent",
+        )))))
+    }
+
+    fn extend(
+        &self,
+        _: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        Box::pin(pending())
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        if let Some(Standing::Leaves(ticket)) = request.standing {
+            self.left.lock().unwrap().push(ticket);
+        }
+        Box::pin(pending())
+    }
+}
+
+#[tokio::test]
+async fn a_waiter_that_is_served_leaves_the_lines_of_silent_nodes() {
+    let silent = Arc::new(Silent::default());
+    let redlock = Redlock::new([
+        Arc::new(Memory::new()) as Arc<dyn Backend>,
+        Arc::new(Memory::new()),
+        Arc::clone(&silent) as Arc<dyn Backend>,
+    ]);
+    let token = || OwnerToken::with_label("");
+    let waiter = Waiter::new(Ticket::draw(), token(), LONG);
+    let request = AcquireRequest::new(LockKey::new("k").unwrap(), token(), LONG);
+    let acquired = redlock.acquire(request.waiting(waiter.clone())).await;
+    assert!(matches!(acquired, Ok(AcquireReply::Granted)));
+    assert_eq!(*silent.left.lock().unwrap(), [waiter.ticket]);
 }
 
 #[tokio::test]

@@ -576,8 +576,8 @@ impl Command {
     }
 }
 
-/// A release that is owed: by the time that it is sent, whoever stayed in line
-/// has entered it again, or has gone.
+/// A release that is owed: what stands in line by the time that it is sent may be
+/// the token of an attempt before, and whoever still waits enters by its next.
 fn without_staying(mut release: ReleaseRequest) -> ReleaseRequest {
     if let Some(Standing::Stays(waiter)) = release.standing {
         release.standing = Some(Standing::Leaves(waiter.ticket));

@@ -29,7 +29,7 @@ use super::{
     probe::NodeFacts,
     push::Pushes,
     restarts::Restarts,
-    session::{Session, replies_at_once},
+    session::{MOST_UNDER_WAY, Session, replies_at_once},
     twins::Twins,
 };
 use crate::{
@@ -61,8 +61,9 @@ pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
 pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
-/// How often a poll goes through what there is to do: a server that sends
-/// without end must keep the link neither from the clock nor from other tasks.
+/// How often a poll goes through what there is to do: connections that come and
+/// break, and a server that sends without end where the clock is to be looked
+/// at, must keep the link neither from that nor from other tasks.
 const PASSES: usize = 8;
 
 /// The pauses between attempts to connect to a node that is gone.
@@ -261,15 +262,21 @@ impl Link {
         if let Line::Up(session) = &mut self.line {
             session.is_polled();
         }
-        let mut replies = replies_at_once(self.under_way());
+        let mut replies_left = replies_at_once(self.under_way());
         for _ in 0..PASSES {
             self.receive(cx);
             let has_moved = match self.line {
                 Line::Down { .. } => self.reconnect(cx),
-                Line::Up(_) => self.serve(&mut replies, cx),
+                Line::Up(_) => self.serve(&mut replies_left, cx),
             };
-            if replies == 0 {
-                break;
+            if replies_left == 0 {
+                if !self.is_to_look_at_the_time() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                // Nobody is told that there is no answer while one is unread.
+                replies_left = MOST_UNDER_WAY;
+                continue;
             }
             if has_moved || self.look_at_the_time(cx) {
                 continue;
@@ -513,8 +520,8 @@ impl Link {
 
     /// Sends what waits and takes in at most so many replies, which it counts
     /// down; whether something has changed.
-    fn serve(&mut self, replies: &mut usize, cx: &mut Context<'_>) -> bool {
-        let most = *replies;
+    fn serve(&mut self, replies_left: &mut usize, cx: &mut Context<'_>) -> bool {
+        let most = *replies_left;
         let written = self.write(cx);
         let is_broken = written.is_err();
         if let Err(error) = written {
@@ -523,10 +530,10 @@ impl Link {
         // Asked again, in their order, before whatever waits.
         let mut again = Vec::new();
         while let Line::Up(session) = &mut self.line
-            && *replies > 0
+            && *replies_left > 0
             && let Poll::Ready(reply) = session.wire.poll_next(cx)
         {
-            *replies -= 1;
+            *replies_left -= 1;
             match reply {
                 Ok(Value::Push { kind, data }) => self.pushes.receive(&kind, &data),
                 Ok(reply) => again.extend(self.answer(reply)),
@@ -540,7 +547,7 @@ impl Link {
                 _ => self.queue.insert(under_way, command),
             }
         }
-        is_broken || *replies < most
+        is_broken || *replies_left < most
     }
 
     /// Sends what waits; what the node is not to be asked now is answered
@@ -685,6 +692,12 @@ impl Link {
             Line::Down { .. } => 0,
             Line::Up(session) => session.under_way,
         }
+    }
+
+    /// Whether the alarm is to ring, or to be set.
+    fn is_to_look_at_the_time(&self) -> bool {
+        let rings = |alarm: &Pin<Box<Sleep>>| alarm.deadline() <= Instant::now();
+        self.alarm.as_ref().is_none_or(rings)
     }
 
     /// Tells callers whose time is over, and gives the node up if it has kept

@@ -40,8 +40,8 @@ pub(super) struct Owed {
 #[derive(Clone, Copy)]
 enum Asker {
     Anybody,
-    /// Its attempt before has left the token of this one in line, for which the
-    /// node may have reserved the lock since.
+    /// Its attempt before may have left the token of this one in line, and the
+    /// node have reserved the lock for it since.
     Waiter,
 }
 
@@ -59,8 +59,9 @@ impl Owed {
         // Beyond the bound its release will be owed, which does no harm.
         if self.unsent.len() < MOST_OWED {
             let asker = match request.waiter {
-                None => Asker::Anybody,
-                Some(_) => Asker::Waiter,
+                // For one of several keys nothing is reserved.
+                Some(_) if !request.keys.are_several() => Asker::Waiter,
+                _ => Asker::Anybody,
             };
             let of = |key: &LockKey| ((key.clone(), request.token.clone()), asker);
             self.unsent.extend(request.keys.iter().map(of));

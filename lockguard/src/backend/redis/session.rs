@@ -12,7 +12,7 @@ use crate::error::NodeError;
 ///
 /// Enough to keep a server busy over a round trip; few, so that little is at
 /// stake when a connection breaks.
-const MOST_UNDER_WAY: usize = 2048;
+pub(super) const MOST_UNDER_WAY: usize = 2048;
 
 /// So many commands are worth a system call, where others are on their way.
 ///

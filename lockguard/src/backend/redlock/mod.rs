@@ -52,8 +52,8 @@ use crate::{
 /// what single nodes have granted or may have.
 /// A release goes to every node, those included that did not answer the
 /// acquire.
-/// It is decided by those that answer soon: once a quorum has, the others have
-/// another 50 ms.
+/// Where a quorum has answered it and is of two minds, the others have another
+/// 50 ms; those that are silent then count as having freed the key.
 /// Each node is asked when the method is called, so that the order of calls is
 /// the order on every node.
 #[derive(Clone)]

@@ -13,13 +13,13 @@ use crate::{
     backend::{Backend, BackendError, BoxFuture},
     clock::until_if_any,
     error::NodeError,
-    quorum::{Decision, Vote, quorum},
+    quorum::{Decision, Vote, has_quorum},
 };
 
 /// How long the others have to answer a question once a quorum has.
 ///
 /// More than nodes that are well are apart, mostly, and less than anybody
-/// notices.
+/// notices; who has a ttl of 200 ms or less waits for no longer in all.
 const STRAGGLERS_HAVE: Duration = Duration::from_millis(50);
 
 /// What one node is doing about a question.
@@ -90,26 +90,14 @@ impl<R: Send + 'static> Round<R> {
         budget: Duration,
         decide: impl Fn(&[Vote<R>]) -> Decision<D>,
     ) -> Decision<D> {
-        let has_quorum = |votes: &[_]| {
-            let answered = votes.iter().filter(|vote| matches!(vote, Vote::Reply(_)));
-            answered.count() >= quorum(votes.len())
+        let is_answered = |votes: &[_]| match decide(votes) {
+            Decision::Open if !has_quorum(votes) => Decision::Open,
+            _ => Decision::Reply(()),
         };
-        let decide_or_doubt = |votes: &[_]| match decide(votes) {
-            Decision::Open if has_quorum(votes) => Decision::Reply(None),
-            Decision::Open => Decision::Open,
-            Decision::Unavailable => Decision::Unavailable,
-            Decision::Reply(reply) => Decision::Reply(Some(reply)),
-        };
-        match self.decide(budget, decide_or_doubt).await {
-            Decision::Open => Decision::Open,
-            Decision::Unavailable => Decision::Unavailable,
-            Decision::Reply(Some(reply)) => Decision::Reply(reply),
-            Decision::Reply(None) => {
-                // No node keeps so little time.
-                self.keeps_time = false;
-                self.decide(STRAGGLERS_HAVE, decide).await
-            }
-        }
+        self.decide(budget, is_answered).await;
+        // No node keeps so little time.
+        self.keeps_time = false;
+        self.decide(STRAGGLERS_HAVE, decide).await
     }
 
     /// Takes in what has been answered meanwhile.
