@@ -133,13 +133,13 @@ async fn a_release_in_doubt_waits_for_a_hung_node_for_a_moment() {
     let guard = over(&nodes).lock("k", LONG).acquire().await.unwrap();
     let start = tokio::time::Instant::now();
     guard.release().await.unwrap();
-    assert!((50..60).contains(&start.elapsed().as_millis()));
+    assert!((100..110).contains(&start.elapsed().as_millis()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_release_in_doubt_hears_a_node_that_answers_within_that_moment() {
     let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
-    let late = Duration::from_millis(30);
+    let late = Duration::from_millis(80);
     nodes[0].on_release([Step::reply(ReleaseReply::NotOwner).answering_after(late)]);
     nodes[1].on_release([Step::reply(ReleaseReply::NotOwner)]);
     let guard = over(&nodes).lock("k", LONG).acquire().await.unwrap();

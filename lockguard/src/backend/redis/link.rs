@@ -29,7 +29,7 @@ use super::{
     probe::NodeFacts,
     push::Pushes,
     restarts::Restarts,
-    session::{MOST_UNDER_WAY, Session, replies_at_once},
+    session::{MOST_UNDER_WAY, Session},
     twins::Twins,
 };
 use crate::{
@@ -259,23 +259,35 @@ impl Link {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        if let Line::Up(session) = &mut self.line {
-            session.is_polled();
+        let most = match &mut self.line {
+            Line::Down { .. } => MOST_UNDER_WAY,
+            Line::Up(session) => session.begin_poll(),
+        };
+        let mut replies = 0;
+        let is_over = self.advance(&mut replies, most, cx);
+        if let Line::Up(session) = &mut self.line
+            && is_over.is_pending()
+        {
+            session.end_poll(replies, cx);
         }
-        let mut replies_left = replies_at_once(self.under_way());
+        is_over
+    }
+
+    /// Goes on until nothing is to be done, or as many replies have been taken in
+    /// as are allowed.
+    fn advance(&mut self, replies: &mut usize, mut most: usize, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..PASSES {
             self.receive(cx);
             let has_moved = match self.line {
                 Line::Down { .. } => self.reconnect(cx),
-                Line::Up(_) => self.serve(&mut replies_left, cx),
+                Line::Up(_) => self.serve(replies, most, cx),
             };
-            if replies_left == 0 {
+            if *replies >= most && matches!(self.line, Line::Up(_)) {
                 if !self.is_to_look_at_the_time() {
-                    cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 // Nobody is told that there is no answer while one is unread.
-                replies_left = MOST_UNDER_WAY;
+                most = most.saturating_add(MOST_UNDER_WAY);
                 continue;
             }
             if has_moved || self.look_at_the_time(cx) {
@@ -518,10 +530,10 @@ impl Link {
         }
     }
 
-    /// Sends what waits and takes in at most so many replies, which it counts
-    /// down; whether something has changed.
-    fn serve(&mut self, replies_left: &mut usize, cx: &mut Context<'_>) -> bool {
-        let most = *replies_left;
+    /// Sends what waits and takes in replies, until they are so many; whether
+    /// something has changed.
+    fn serve(&mut self, replies: &mut usize, most: usize, cx: &mut Context<'_>) -> bool {
+        let before = *replies;
         let written = self.write(cx);
         let is_broken = written.is_err();
         if let Err(error) = written {
@@ -530,10 +542,10 @@ impl Link {
         // Asked again, in their order, before whatever waits.
         let mut again = Vec::new();
         while let Line::Up(session) = &mut self.line
-            && *replies_left > 0
+            && *replies < most
             && let Poll::Ready(reply) = session.wire.poll_next(cx)
         {
-            *replies_left -= 1;
+            *replies = replies.saturating_add(1);
             match reply {
                 Ok(Value::Push { kind, data }) => self.pushes.receive(&kind, &data),
                 Ok(reply) => again.extend(self.answer(reply)),
@@ -547,7 +559,7 @@ impl Link {
                 _ => self.queue.insert(under_way, command),
             }
         }
-        is_broken || *replies_left < most
+        is_broken || *replies > before
     }
 
     /// Sends what waits; what the node is not to be asked now is answered

@@ -1,6 +1,6 @@
 //! What is on its way on a connection, and when more is sent.
 
-use std::{collections::VecDeque, sync::Arc, task::Context};
+use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc, task::Context, time::Duration};
 
 use redis::Cmd;
 use tokio::time::Instant;
@@ -28,15 +28,17 @@ const MANY: usize = 256;
 /// other nodes are asked at the same time.
 const FEW_BESIDE_OTHERS: usize = 2;
 
-/// How many replies a poll of the link takes in, of so many that are on their
-/// way: a sixteenth, within 16 and 64.
+/// How many replies a poll of the link takes in at least and at most: a
+/// sixteenth of what is on its way.
 ///
 /// Those whose answers came have something to do, which is still in the cache,
 /// and send more meanwhile; while a poll goes on they cannot, and the server has
 /// less and less to do.
-pub(super) fn replies_at_once(under_way: usize) -> usize {
-    (under_way / 16).clamp(16, 64)
-}
+const REPLIES_AT_ONCE: RangeInclusive<usize> = 16..=64;
+
+/// What those whose answers came need of a turn of the runtime, each, where they
+/// do nothing but lock: a turn that takes longer has other tasks in it.
+const CALLERS_NEED: Duration = Duration::from_micros(3);
 
 /// A connection and what is on its way on it.
 pub(super) struct Session {
@@ -47,6 +49,8 @@ pub(super) struct Session {
     /// How many of the queue are on their way.
     pub(super) under_way: usize,
     gathering: Gathering,
+    /// When the task last let others run, and after how many replies.
+    turn: Option<(Instant, u32)>,
     has_others: bool,
     /// Kept for its room.
     cmd: Cmd,
@@ -76,17 +80,37 @@ impl Session {
             channel,
             under_way: 0,
             gathering: Gathering::No,
+            turn: None,
             has_others,
             cmd: Cmd::new(),
         }
     }
 
-    /// Notes that the task is polled.
-    pub(super) fn is_polled(&mut self) {
+    /// The task is polled: how many replies it takes in.
+    ///
+    /// All that have come, where the turn before was long: with a few a turn, a
+    /// runtime that has much else to do would hold up everybody who locks.
+    pub(super) fn begin_poll(&mut self) -> usize {
         self.gathering = match self.gathering {
             Gathering::Woken => Gathering::Over,
             Gathering::No | Gathering::Over => Gathering::No,
         };
+        let is_long = |(since, replies): (Instant, u32)| since.elapsed() > CALLERS_NEED * replies;
+        if self.turn.take().is_some_and(is_long) {
+            return MOST_UNDER_WAY;
+        }
+        let (least, most) = REPLIES_AT_ONCE.into_inner();
+        (self.under_way / 16).clamp(least, most)
+    }
+
+    /// The poll took in so many replies: where that is worth a poll, there is
+    /// another behind those whose answers came, and all that are ready.
+    pub(super) fn end_poll(&mut self, replies: usize, cx: &Context<'_>) {
+        if replies >= *REPLIES_AT_ONCE.start() {
+            let replies = u32::try_from(replies).unwrap_or(u32::MAX);
+            self.turn = Some((Instant::now(), replies));
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// Writes what waits, as far as there is room; what the node is not to be

@@ -2,11 +2,13 @@
 
 use std::{
     env, fs,
+    future::poll_fn,
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command as Process, Stdio},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    task::Poll,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -14,6 +16,7 @@ use std::{
 use redis::{FromRedisValue, RedisResult};
 use tokio::{
     runtime::Runtime,
+    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
@@ -1091,14 +1094,9 @@ async fn callers_send_by_themselves_while_few_commands_are_on_their_way() {
 async fn a_program_that_was_blocked_hears_every_answer_that_has_come() {
     let server = Server::start();
     let node = server.connected().await;
-    let ttl = Duration::from_secs(1);
-    server.stop();
-    let asked: Vec<_> = (0..64)
-        .map(|n| node.acquire(AcquireRequest::new(key(&format!("k:{n}")), token(), ttl)))
-        .collect();
-    eventually("all are sent", async || node.link.load() == Some((64, 0))).await;
+    let asked = ask_while_stopped(&server, &node, 64).await;
     server.go_on();
-    thread::sleep(ttl / 2);
+    thread::sleep(node_budget(TTL) * 2);
     for reply in asked {
         assert!(is_granted(&reply.await));
     }
@@ -1188,29 +1186,65 @@ async fn commands_wait_for_no_answer_to_be_sent() {
     }
 }
 
-/// However many answers have come.
+/// Asks for so many keys, which are answered when the server goes on.
+async fn ask_while_stopped(
+    server: &Server,
+    node: &RedisNode,
+    keys: usize,
+) -> Vec<BoxFuture<'static, Taken>> {
+    server.stop();
+    let mut asked = Vec::new();
+    for _ in 0..keys {
+        ask_one_more(node, &mut asked);
+    }
+    eventually("all are sent", async || node.link.load() == Some((keys, 0))).await;
+    asked
+}
+
 #[tokio::test]
 async fn whoever_is_answered_first_goes_on_before_most_answers_are_read() {
     let server = Server::start();
     let node = server.connected().await;
-    server.stop();
-    let waiting: Vec<_> = (0..64)
-        .map(|n| {
-            let taking = node.acquire(AcquireRequest::new(key(&format!("k:{n}")), token(), TTL));
-            let node = node.clone();
-            tokio::spawn(async move {
-                assert!(is_granted(&taking.await));
-                node.link.load()
-            })
-        })
-        .collect();
-    eventually("all are sent", async || node.link.load() == Some((64, 0))).await;
+    let mut asked = ask_while_stopped(&server, &node, 64).await.into_iter();
+    let (first, link) = (asked.next().unwrap(), node.link.clone());
+    let first = tokio::spawn(async move {
+        assert!(is_granted(&first.await));
+        link.load()
+    });
     server.go_on();
-    let mut loads = Vec::new();
-    for waiting in waiting {
-        loads.push(waiting.await.unwrap());
+    for reply in asked {
+        assert!(is_granted(&reply.await));
     }
-    assert!(matches!(loads[0], Some((48.., _))), "{loads:?}");
+    let load = first.await.unwrap();
+    assert!(matches!(load, Some((48.., _))), "{load:?}");
+}
+
+#[tokio::test]
+async fn a_runtime_that_has_much_else_to_do_reads_every_answer_in_a_few_turns() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let asked = ask_while_stopped(&server, &node, 256).await;
+    let turns = Arc::new(AtomicUsize::new(0));
+    let mut heard = JoinSet::new();
+    for reply in asked {
+        let turns = Arc::clone(&turns);
+        heard.spawn(async move {
+            assert!(is_granted(&reply.await));
+            turns.load(Ordering::Relaxed)
+        });
+    }
+    server.go_on();
+    thread::sleep(Duration::from_millis(100));
+    let busy = tokio::spawn(poll_fn(move |cx| {
+        turns.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(2));
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    }));
+    let heard = heard.join_all().await;
+    busy.abort();
+    let (first, last) = (heard.iter().min().unwrap(), heard.iter().max().unwrap());
+    assert!(last - first < 4, "{first} to {last}");
 }
 
 #[test]

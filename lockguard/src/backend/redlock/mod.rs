@@ -53,7 +53,7 @@ use crate::{
 /// A release goes to every node, those included that did not answer the
 /// acquire.
 /// Where a quorum has answered it and is of two minds, the others have another
-/// 50 ms; those that are silent then count as having freed the key.
+/// 100 ms; those that are silent then count as having freed the key.
 /// Each node is asked when the method is called, so that the order of calls is
 /// the order on every node.
 #[derive(Clone)]

@@ -19,8 +19,8 @@ use crate::{
 /// How long the others have to answer a question once a quorum has.
 ///
 /// More than nodes that are well are apart, mostly, and less than anybody
-/// notices; who has a ttl of 200 ms or less waits for no longer in all.
-const STRAGGLERS_HAVE: Duration = Duration::from_millis(50);
+/// notices; who has a ttl of 400 ms or less waits for no longer in all.
+const STRAGGLERS_HAVE: Duration = Duration::from_millis(100);
 
 /// What one node is doing about a question.
 pub(super) type Answer<R> = BoxFuture<'static, Result<R, BackendError>>;
