@@ -66,6 +66,10 @@ pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 /// at, must keep the link neither from that nor from other tasks.
 const PASSES: usize = 8;
 
+/// How many messages are taken in at once beside the replies, which are not to
+/// wait behind them for a turn of the runtime after every few.
+const MOST_UNASKED: usize = 4096;
+
 /// The pauses between attempts to connect to a node that is gone.
 const RECONNECT_PAUSE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(1);
@@ -530,25 +534,32 @@ impl Link {
         }
     }
 
-    /// Sends what waits and takes in replies, until they are so many; whether
-    /// something has changed.
+    /// Sends what waits and takes in what has come, until the replies are so many;
+    /// whether something has changed.
     fn serve(&mut self, replies: &mut usize, most: usize, cx: &mut Context<'_>) -> bool {
-        let before = *replies;
         let written = self.write(cx);
-        let is_broken = written.is_err();
+        let mut has_moved = written.is_err();
         if let Err(error) = written {
             self.break_off(failure::of_connection(&error));
         }
         // Asked again, in their order, before whatever waits.
         let mut again = Vec::new();
+        let mut unasked = 0_usize;
         while let Line::Up(session) = &mut self.line
             && *replies < most
+            && unasked < MOST_UNASKED
             && let Poll::Ready(reply) = session.wire.poll_next(cx)
         {
-            *replies = replies.saturating_add(1);
+            has_moved = true;
             match reply {
-                Ok(Value::Push { kind, data }) => self.pushes.receive(&kind, &data),
-                Ok(reply) => again.extend(self.answer(reply)),
+                Ok(Value::Push { kind, data }) => {
+                    unasked = unasked.saturating_add(1);
+                    self.pushes.receive(&kind, &data);
+                }
+                Ok(reply) => {
+                    *replies = replies.saturating_add(1);
+                    again.extend(self.answer(reply));
+                }
                 Err(error) => self.break_off(failure::of_connection(&error)),
             }
         }
@@ -559,7 +570,7 @@ impl Link {
                 _ => self.queue.insert(under_way, command),
             }
         }
-        is_broken || *replies > before
+        has_moved
     }
 
     /// Sends what waits; what the node is not to be asked now is answered
