@@ -857,10 +857,16 @@ fn pause_after(attempts: u32) -> Next {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
     use super::*;
     use crate::{
-        backend::ReleaseRequest,
-        backend::redis::command::{Answer, Question},
+        backend::redis::{
+            OnRestart,
+            command::{Answer, Question},
+            wire::Wire,
+        },
+        backend::{AcquireReply, ReleaseRequest},
         fencing_token::FencingToken,
         key::LockKey,
         token::OwnerToken,
@@ -882,6 +888,44 @@ mod tests {
         refuse(Command::new(task, None), &error, &mut owed);
         refuse(Command::owed(release), &error, &mut owed);
         owed.take().len()
+    }
+
+    #[tokio::test]
+    async fn an_answer_behind_many_messages_is_heard_in_one_poll() {
+        let messages = ">3\r\n+message\r\n+channel\r\n+text\r\n".repeat(10_000);
+        let (ours, mut theirs) = duplex(1 << 20);
+        theirs.write_all(messages.as_bytes()).await.unwrap();
+        theirs.write_all(b"+OK\r\n").await.unwrap();
+        let (_commands, inbox) = mpsc::unbounded_channel();
+        let mut link = Link::new(
+            Address::parse("redis://127.0.0.1:1").unwrap(),
+            Timeouts::default(),
+            inbox,
+            watch::channel(None).0,
+            Arc::new(Pushes::new()),
+            Arc::new(Restarts::new(OnRestart::default())),
+            Twins::default(),
+        );
+        let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+        let request = AcquireRequest::new(key, token, Duration::from_secs(1));
+        let (answer, mut reply) = Answer::channel();
+        let question = Question::first(&request);
+        let task = Task::Acquire {
+            request,
+            answer,
+            question,
+        };
+        let mut command = Command::new(task, None);
+        command.sent = Some(Instant::now());
+        link.queue.push_back(command);
+        let mut session = Session::new(Wire::new(ours), None, None, false);
+        session.under_way = 1;
+        link.line = Line::Up(session);
+        // Where the clock is to be looked at, all is read.
+        link.alarm = Some(Box::pin(sleep_until(Instant::now() + LONGEST_TIMEOUT)));
+        let is_pending = poll_fn(|cx| Poll::Ready(link.poll(cx).is_pending())).await;
+        assert!(is_pending);
+        assert!(matches!(reply.try_recv(), Ok(Ok(AcquireReply::Granted))));
     }
 
     #[test]
