@@ -123,6 +123,18 @@ pub(super) enum Task {
     Look { answer: Answer<NodeFacts> },
 }
 
+impl Task {
+    /// Asks for a lock, by what is to be asked first.
+    pub(super) fn acquire(request: AcquireRequest, answer: Answer<AcquireReply>) -> Self {
+        let question = Question::first(&request);
+        Self::Acquire {
+            request,
+            answer,
+            question,
+        }
+    }
+}
+
 /// One answer for each request.
 pub(super) type Extended = Vec<Result<ExtendReply, BackendError>>;
 
@@ -635,13 +647,6 @@ mod tests {
         OwnerToken::with_label("me")
     }
 
-    fn held(value: &str, left: i64) -> Value {
-        Value::Array(vec![
-            Value::BulkString(value.as_bytes().to_vec()),
-            Value::Int(left),
-        ])
-    }
-
     #[test]
     fn a_ttl_is_rounded_up_to_whole_milliseconds() {
         assert_eq!(millis(Duration::ZERO), 1);
@@ -656,13 +661,8 @@ mod tests {
         let token = token();
         let key = LockKey::new("seat:1").unwrap();
         let request = AcquireRequest::new(key, token.clone(), Duration::from_secs(2));
-        let task = Task::Acquire {
-            request,
-            answer,
-            question: Question::IsItMine,
-        };
         let mut wire = Cmd::new();
-        Command::new(task, None).to_wire(&mut wire, None);
+        Command::new(Task::acquire(request, answer), None).to_wire(&mut wire, None);
         let mut expected = redis::cmd("SET");
         expected.arg(&["seat:1", token.expose(), "NX", "PX", "2000"]);
         assert_eq!(wire.get_packed_command(), expected.get_packed_command());
@@ -674,19 +674,15 @@ mod tests {
         let (key, token) = (LockKey::new("seat:1").unwrap(), token());
         let request = AcquireRequest::new(key, token.clone(), Duration::from_secs(2));
         let request = request.curt();
-        let question = Question::first(&request);
-        let task = Task::Acquire {
-            request,
-            answer,
-            question,
-        };
-        let mut command = Command::new(task, None);
+        let mut command = Command::new(Task::acquire(request, answer), None);
         command.repeat();
         let node = Arc::from("a:6379");
         let next = command
             .accept(Value::Nil, &node)
             .expect("refused by its own token");
-        assert!(next.accept(held(token.expose(), 1000), &node).is_none());
+        let its_own = Value::BulkString(token.expose().as_bytes().to_vec());
+        let held = Value::Array(vec![its_own, Value::Int(1000)]);
+        assert!(next.accept(held, &node).is_none());
         assert!(matches!(reply.try_recv(), Ok(Ok(AcquireReply::Granted))));
     }
 
@@ -697,19 +693,13 @@ mod tests {
         let ttl = Duration::from_secs(2);
         let waiter = Waiter::new(Ticket::draw(), token(), ttl);
         let request = AcquireRequest::new(key, token(), ttl).waiting(waiter.clone());
-        let question = Question::first(&request);
-        let task = Task::Acquire {
-            request,
-            answer,
-            question,
-        };
         waiter.ticket.close();
         let refused = Value::Array(vec![
             Value::BulkString(b"lg1:them:00000000000000000000000000000000".to_vec()),
             Value::Int(1000),
             Value::Int(0),
         ]);
-        let mut late = Command::new(task, None);
+        let mut late = Command::new(Task::acquire(request, answer), None);
         late.sent = Some(Instant::now());
         let leave = late.accept(refused, &Arc::from("a:6379"));
         let Some(Task::Release { request, .. }) = leave.map(|leave| leave.task) else {

@@ -861,11 +861,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        backend::redis::{
-            OnRestart,
-            command::{Answer, Question},
-            wire::Wire,
-        },
+        backend::redis::{OnRestart, command::Answer, wire::Wire},
         backend::{AcquireReply, ReleaseRequest},
         fencing_token::FencingToken,
         key::LockKey,
@@ -879,13 +875,11 @@ mod tests {
         let error = NodeError::new("a:6379", "connection refused");
         let mut owed = Owed::default();
         let (answer, _reply) = Answer::channel();
-        let question = Question::first(&acquire);
-        let task = Task::Acquire {
-            request: acquire,
-            answer,
-            question,
-        };
-        refuse(Command::new(task, None), &error, &mut owed);
+        refuse(
+            Command::new(Task::acquire(acquire, answer), None),
+            &error,
+            &mut owed,
+        );
         refuse(Command::owed(release), &error, &mut owed);
         owed.take().len()
     }
@@ -909,13 +903,7 @@ mod tests {
         let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
         let request = AcquireRequest::new(key, token, Duration::from_secs(1));
         let (answer, mut reply) = Answer::channel();
-        let question = Question::first(&request);
-        let task = Task::Acquire {
-            request,
-            answer,
-            question,
-        };
-        let mut command = Command::new(task, None);
+        let mut command = Command::new(Task::acquire(request, answer), None);
         command.sent = Some(Instant::now());
         link.queue.push_back(command);
         let mut session = Session::new(Wire::new(ours), None, None, false);

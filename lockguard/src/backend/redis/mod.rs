@@ -42,7 +42,7 @@ pub(crate) use self::{
     address::Address, link::NoContact, probe::NodeFacts, restarts::OnRestart, twins::Twins,
 };
 use self::{
-    command::{Answer, Command, Extended, Limit, MOST_EXTENDED, Question, Task},
+    command::{Answer, Command, Extended, Limit, MOST_EXTENDED, Task},
     link::{Contact, Link, MOST_UNANSWERED, Message, SharedLink, TOO_MANY},
     push::Pushes,
     restarts::Restarts,
@@ -313,13 +313,8 @@ impl Backend for RedisNode {
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let budget = node_budget(request.ttl);
-        let question = Question::first(&request);
         self.restarts.used(request.ttl);
-        let reply = self.send(budget, |answer| Task::Acquire {
-            request,
-            answer,
-            question,
-        });
+        let reply = self.send(budget, |answer| Task::acquire(request, answer));
         Box::pin(answer_to(reply))
     }
 

@@ -95,9 +95,14 @@ impl<R: Send + 'static> Round<R> {
             _ => Decision::Reply(()),
         };
         self.decide(budget, is_answered).await;
-        // No node keeps so little time.
-        self.keeps_time = false;
-        self.decide(STRAGGLERS_HAVE, decide).await
+        match decide(&self.votes) {
+            Decision::Open => {
+                // No node keeps so little time.
+                self.keeps_time = false;
+                self.decide(STRAGGLERS_HAVE, decide).await
+            }
+            decision => decision,
+        }
     }
 
     /// Takes in what has been answered meanwhile.
