@@ -205,12 +205,12 @@ pub(crate) fn acquire(
             want.terms.max_hold,
         );
         lease.ends_with(epoch);
-        let mut holding = Holding::new(lease, token, want.ttl, want.terms, places);
+        let mut holding = Holding::new(core, lease, token, want.ttl, want.terms, places);
         holding.is_awaited = is_awaited;
         // From here on the guard gives the keys back.
         undo.disarm();
         // One that is refused gives them back at once.
-        LockGuard::enter(core, holding).map_err(|refused| LockError::draining(refused.key()))
+        LockGuard::enter(holding).map_err(|refused| LockError::draining(refused.key()))
     }
 }
 

@@ -218,6 +218,13 @@ pub(crate) struct Uncancelled<F: Finished> {
     background: Background,
 }
 
+impl<F: Finished> Uncancelled<F> {
+    /// The future, until it has ended.
+    pub(crate) fn future(&self) -> Option<&F> {
+        self.future.as_ref()
+    }
+}
+
 /// What [`Uncancelled`] may wrap; boxed only when its caller drops it.
 pub(crate) trait Finished: Future<Output: Send> + Send + Unpin + 'static {}
 

@@ -24,14 +24,6 @@ pub(crate) fn until<T>(
     until_if_any(move || Some(deadline), future)
 }
 
-/// As [`until`], from now; what is ready costs no look at the clock.
-pub(crate) fn within<T>(
-    limit: Duration,
-    future: impl Future<Output = T>,
-) -> impl Future<Output = Option<T>> {
-    until_if_any(move || Some(Instant::now() + limit), future)
-}
-
 /// As [`until`], by the deadline that is given where the future is not ready;
 /// without one, which costs no timer, until it is.
 pub(crate) async fn until_if_any<T>(
@@ -39,7 +31,8 @@ pub(crate) async fn until_if_any<T>(
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let mut future = pin!(future);
-    let (mut deadline, mut timer) = (Some(deadline), pin!(None));
+    // Boxed where it is needed: most futures of ours never make one.
+    let (mut deadline, mut timer) = (Some(deadline), None);
     poll_fn(|cx| {
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(value));
@@ -47,10 +40,10 @@ pub(crate) async fn until_if_any<T>(
         if let Some(deadline) = deadline.take().and_then(|deadline| deadline()) {
             // A future that uses up the task's budget must not keep it from
             // ringing.
-            timer.set(Some(unconstrained(sleep_until(deadline))));
+            timer = Some(Box::pin(unconstrained(sleep_until(deadline))));
         }
-        match timer.as_mut().as_pin_mut() {
-            Some(timer) => timer.poll(cx).map(|()| None),
+        match &mut timer {
+            Some(timer) => timer.as_mut().poll(cx).map(|()| None),
             None => Poll::Pending,
         }
     })

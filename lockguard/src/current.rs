@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Poll};
 use tokio::time::Instant;
 use tracing::{Span, debug_span};
 
-use crate::{core::Core, key::LockKey, lease::Lease, metrics::Polls};
+use crate::{core::Core, holding::Holding, key::LockKey, lease::Lease, metrics::Polls};
 
 tokio::task_local! {
     /// The innermost body that is being polled; its outer ones hang on it.
@@ -14,8 +14,7 @@ tokio::task_local! {
 
 /// A running body, and the one that called it.
 pub(crate) struct Body {
-    core: Arc<Core>,
-    lease: Lease,
+    holding: Arc<Holding>,
     outer: Option<Arc<Body>>,
     span: Span,
     polls: Polls,
@@ -23,13 +22,13 @@ pub(crate) struct Body {
 
 impl Body {
     /// A body that starts inside those of the task that calls this.
-    pub(crate) fn new(core: &Arc<Core>, lease: &Lease) -> Arc<Self> {
+    pub(crate) fn new(holding: Arc<Holding>) -> Arc<Self> {
+        let lease = &holding.lease;
         Arc::new(Self {
-            core: Arc::clone(core),
-            lease: lease.clone(),
             outer: BODY.try_with(Arc::clone).ok(),
             span: debug_span!("lock.body", key = %lease.key(), point = %lease.point()),
             polls: Polls::at(lease.point()),
+            holding,
         })
     }
 
@@ -74,18 +73,21 @@ impl Body {
 /// # }
 /// ```
 pub fn current() -> Option<Lease> {
-    BODY.try_with(|body| body.lease.clone()).ok()
+    BODY.try_with(|body| body.holding.lease.clone()).ok()
 }
 
 /// The lease of this task's bodies that holds the key under this manager.
 pub(crate) fn held_in_this_task(core: &Arc<Core>, key: &LockKey) -> Option<Lease> {
     let mut next = BODY.try_with(Arc::clone).ok();
     while let Some(body) = next.clone() {
-        let is_same = Arc::ptr_eq(&body.core, core) && body.lease.keys().contains(key);
+        let Holding {
+            core: its, lease, ..
+        } = &*body.holding;
+        let is_same = Arc::ptr_eq(its, core) && lease.keys().contains(key);
         // A body that has ended may still be the outer one of a task that it
         // left behind.
-        if is_same && body.lease.is_held() {
-            return Some(body.lease.clone());
+        if is_same && lease.is_held() {
+            return Some(lease.clone());
         }
         next.clone_from(&body.outer);
     }

@@ -137,8 +137,9 @@ fn end_all(core: &Core) {
             holding.lease.lose(LostCause::Drained);
         }
         if holding.leave_if_bare() {
+            let _ = holding.lease.end();
             // Dropping a release hands it to the background.
-            drop(holding.release(core));
+            drop(holding.release());
         }
     }
 }

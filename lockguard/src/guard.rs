@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::{
     acquire::{check_ttl, lock_error},
     backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply},
-    clock::{until, within},
+    clock::{until, until_if_any},
     core::Core,
     error::{LockError, LostCause, NodeError, ReleaseError},
     handover::Handover,
@@ -52,7 +52,6 @@ use crate::{
 #[must_use = "a lock that is dropped at once protects nothing; bind it: `let guard = …`"]
 pub struct LockGuard {
     holding: Arc<Holding>,
-    core: Arc<Core>,
 }
 
 impl LockGuard {
@@ -61,14 +60,13 @@ impl LockGuard {
     /// # Errors
     ///
     /// The guard itself, while the manager is being drained.
-    pub(crate) fn enter(core: Arc<Core>, holding: Holding) -> Result<Self, Self> {
+    pub(crate) fn enter(holding: Holding) -> Result<Self, Self> {
         let guard = Self {
             holding: Arc::new(holding),
-            core,
         };
-        guard.holding.begin_renewal(&guard.core);
+        guard.holding.begin_renewal();
         // Last: a drain that finds it gives back whatever there is.
-        if guard.core.live.enter(&guard.holding) {
+        if guard.holding.core.live.enter(&guard.holding) {
             Ok(guard)
         } else {
             Err(guard)
@@ -111,7 +109,7 @@ impl LockGuard {
         lease.check()?;
         let asked = Instant::now();
         let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), ttl);
-        let replies = extend_all(&self.core, lease.keys().iter().map(request), ttl).await;
+        let replies = extend_all(&self.holding.core, lease.keys().iter().map(request), ttl).await;
         // Whatever was answered: a deadline that has passed meanwhile is lost.
         lease.check()?;
         match replies {
@@ -157,9 +155,9 @@ impl LockGuard {
             return Err(ReleaseError::lost(self.lease().lost_key(), cause));
         }
         match self.begin_release() {
-            Some((release, budget)) => {
-                let reply = within(budget, release).await;
-                self.outcome(reply, budget)
+            Some(release) => {
+                let reply = self.reply(release).await;
+                self.outcome(reply)
             }
             // A drain gives it back, and has ended the lease.
             None => Err(ReleaseError::lost(self.key(), LostCause::Drained)),
@@ -188,7 +186,7 @@ impl LockGuard {
         let is_ours = self.holding.leave();
         let _ = self.end();
         if is_ours {
-            self.holding.hand_over(&self.core);
+            self.holding.hand_over();
         }
         Handover::new(&self.holding)
     }
@@ -196,7 +194,8 @@ impl LockGuard {
     /// Leaves the lease to somebody else, who gives it back.
     pub(crate) fn forget(self) {
         if self.holding.leave() {
-            self.holding.forget(&self.core);
+            let _ = self.end();
+            self.holding.forget();
         }
     }
 
@@ -206,8 +205,8 @@ impl LockGuard {
     /// the caller by one node budget at most.
     /// Cancel safety is that of [`release`](Self::release).
     pub(crate) async fn release_after_body(self) {
-        if let Some((release, budget)) = self.begin_release_after_body() {
-            self.finish_release(release, budget).await;
+        if let Some(release) = self.begin_release_after_body() {
+            self.finish_release(release).await;
         }
     }
 
@@ -217,23 +216,30 @@ impl LockGuard {
         self,
         cx: &mut Context<'_>,
     ) -> Option<BoxFuture<'static, ()>> {
-        let (mut release, budget) = self.begin_release_after_body()?;
+        let mut release = self.begin_release_after_body()?;
         if let Poll::Ready(reply) = Pin::new(&mut release).poll(cx) {
-            self.warn_unless_released(self.outcome(Some(reply), budget));
+            self.warn_unless_released(self.outcome(Some(reply)));
             return None;
         }
-        Some(Box::pin(self.finish_release(release, budget)))
+        Some(Box::pin(self.finish_release(release)))
     }
 
-    async fn finish_release(self, release: Release, budget: Duration) {
-        let reply = within(budget, release).await;
-        self.warn_unless_released(self.outcome(reply, budget));
+    async fn finish_release(self, release: Release) {
+        let reply = self.reply(release).await;
+        self.warn_unless_released(self.outcome(reply));
+    }
+
+    /// What a release comes to within its budget; `None`: no answer.
+    async fn reply(&self, release: Release) -> Option<(usize, Reply)> {
+        let keeps_time = release.future().is_some_and(|release| release.keeps_time);
+        let deadline = || (!keeps_time).then(|| Instant::now() + self.holding.budget());
+        until_if_any(deadline, release).await
     }
 
     /// `None` where nobody waits for it.
-    fn begin_release_after_body(&self) -> Option<(Release, Duration)> {
+    fn begin_release_after_body(&self) -> Option<Release> {
         let is_lost = self.end().is_err();
-        if is_lost || self.core.settings.background_release {
+        if is_lost || self.holding.core.settings.background_release {
             // The caller is told at once; dropping hands it to the background.
             return None;
         }
@@ -260,19 +266,24 @@ impl LockGuard {
         self.holding.begin_body()
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
+    pub(crate) fn core(&self) -> &Core {
+        &self.holding.core
     }
 
-    /// Sends the release, once, and says how long it may be waited for.
-    fn begin_release(&self) -> Option<(Release, Duration)> {
+    pub(crate) fn holding(&self) -> &Arc<Holding> {
+        &self.holding
+    }
+
+    /// Sends the release, once.
+    fn begin_release(&self) -> Option<Release> {
         let is_ours = self.holding.leave();
-        is_ours.then(|| self.holding.release(&self.core))
+        is_ours.then(|| self.holding.release())
     }
 
-    /// What a release came to within its budget.
-    fn outcome(&self, reply: Option<(usize, Reply)>, budget: Duration) -> Result<(), ReleaseError> {
-        let (nth, reply) = reply.unwrap_or_else(|| (0, Err(self.core.no_answer(budget))));
+    /// What a reply says to the owner.
+    fn outcome(&self, reply: Option<(usize, Reply)>) -> Result<(), ReleaseError> {
+        let no_answer = || self.core().no_answer(self.holding.budget());
+        let (nth, reply) = reply.unwrap_or_else(|| (0, Err(no_answer())));
         let key = self.keys().get(nth).unwrap_or(self.key());
         match reply {
             Ok(ReleaseReply::Freed) => Ok(()),
@@ -328,8 +339,10 @@ pub(crate) async fn extend_all(
 
 impl Drop for LockGuard {
     fn drop(&mut self) {
-        let _ = self.end();
-        drop(self.begin_release());
+        if !self.holding.is_left() {
+            let _ = self.end();
+            drop(self.begin_release());
+        }
     }
 }
 

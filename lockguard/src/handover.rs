@@ -270,8 +270,15 @@ pub(crate) async fn adopt(
     if let Some(fence) = handover.fencing_token {
         core.fences.saw(&handover.keys, fence);
     }
-    let holding = Holding::new(lease, token.clone(), ttl, Terms::default(), places);
-    match LockGuard::enter(Arc::clone(core), holding) {
+    let holding = Holding::new(
+        Arc::clone(core),
+        lease,
+        token.clone(),
+        ttl,
+        Terms::default(),
+        places,
+    );
+    match LockGuard::enter(holding) {
         Ok(guard) => {
             undo.is_armed = false;
             Ok(guard)

@@ -22,12 +22,11 @@ use crate::{
     core::Core,
     key::LockKey,
     lease::Lease,
-    live::{Live, Slot},
+    live::Slot,
     observe::Ending,
     opening::{OPEN, is_opened},
     queue::Places,
     renewal::Renewed,
-    successor::give_back,
     terms::Terms,
     token::OwnerToken,
     validity::node_budget,
@@ -39,6 +38,7 @@ use crate::{
 /// instead.
 /// It is given back once.
 pub(crate) struct Holding {
+    pub(crate) core: Arc<Core>,
     pub(crate) lease: Lease,
     pub(crate) token: OwnerToken,
     pub(crate) ttl: Duration,
@@ -70,6 +70,7 @@ pub(crate) type Reply = Result<ReleaseReply, BackendError>;
 
 impl Holding {
     pub(crate) fn new(
+        core: Arc<Core>,
         lease: Lease,
         token: OwnerToken,
         ttl: Duration,
@@ -77,6 +78,7 @@ impl Holding {
         places: Places,
     ) -> Self {
         Self {
+            core,
             lease,
             token,
             ttl,
@@ -90,11 +92,12 @@ impl Holding {
     }
 
     /// Renews the lease from now on, if it has a `max_hold`.
-    pub(crate) fn begin_renewal(&self, core: &Core) {
+    pub(crate) fn begin_renewal(&self) {
         if self.terms.max_hold.is_none() {
             return;
         }
-        let places = self.lease.keys().iter().map(|key| core.queue.place(key));
+        let queue = &self.core.queue;
+        let places = self.lease.keys().iter().map(|key| queue.place(key));
         let renewed = Renewed::new(
             self.lease.clone(),
             self.token.clone(),
@@ -102,7 +105,8 @@ impl Holding {
             self.terms.min_hold,
             places.collect(),
         );
-        self.renewed.get_or_init(|| core.renewal.start(renewed));
+        self.renewed
+            .get_or_init(|| self.core.renewal.start(renewed));
     }
 
     /// What is being renewed, if the lease is.
@@ -125,6 +129,11 @@ impl Holding {
         self.stage.swap(LEFT, Ordering::AcqRel) != LEFT
     }
 
+    /// Whether somebody has taken over what the guard would give back.
+    pub(crate) fn is_left(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == LEFT
+    }
+
     /// As [`leave`](Self::leave), where no body runs under the lease.
     pub(crate) fn leave_if_bare(&self) -> bool {
         let left = self
@@ -144,8 +153,9 @@ impl Holding {
 
     /// Leaves the keys to whoever knows the token, which whoever has
     /// [left](Self::leave) the lease does once.
-    pub(crate) fn hand_over(&self, core: &Core) {
-        self.forget(core);
+    pub(crate) fn hand_over(&self) {
+        let core = &self.core;
+        self.forget();
         if self.renewed().is_some() && core.backend.is_immediate() {
             // Renewed up to the limit in advance, and kept for no longer now
             // than on servers.
@@ -159,7 +169,8 @@ impl Holding {
 
     /// As [`hand_over`](Self::hand_over), whatever somebody else does about
     /// the keys.
-    pub(crate) fn forget(&self, core: &Core) {
+    pub(crate) fn forget(&self) {
+        let core = &self.core;
         if let Some(renewed) = self.renewed() {
             renewed.leave();
             core.renewal.stop(renewed);
@@ -170,8 +181,9 @@ impl Holding {
     }
 
     /// Sends the release, which whoever has [left](Self::leave) the lease does
-    /// once, and says how long it may be waited for.
-    pub(crate) fn release(self: &Arc<Self>, core: &Core) -> (Release, Duration) {
+    /// once.
+    pub(crate) fn release(self: &Arc<Self>) -> Release {
+        let core = &self.core;
         let ending = Ending::begin(&self.lease);
         if let Some(renewed) = self.renewed() {
             core.renewal.stop(renewed);
@@ -190,15 +202,23 @@ impl Holding {
             backend.extend(keys.map(request).collect())
         });
         // All are asked for now, in one go.
-        let request = |key: &LockKey| ReleaseRequest::new(key.clone(), token.clone()).keeping(left);
+        let request = |key: &LockKey| {
+            let release = ReleaseRequest::new(key.clone(), token.clone());
+            release.keeping(left).within(self.budget())
+        };
         if self.is_awaited && core.backend.has_line() {
             core.contended.note(self.lease.key());
         }
-        let is_open = left.is_zero() && self.is_to_be_open();
-        let first = if is_open {
-            backend.release(request(self.lease.key()).opening())
-        } else {
-            give_back(backend, &self.places, request(self.lease.key()))
+        let is_free = left.is_zero();
+        let is_open = is_free && self.is_to_be_open();
+        let is_for_successors = is_free && !is_open;
+        let successor = is_for_successors.then(|| self.places.successor()).flatten();
+        let is_handed_on = successor.is_some();
+        let first = request(self.lease.key());
+        let first = match successor {
+            Some(successor) => successor.hand_on(first),
+            None if is_open => backend.release(first.opening()),
+            None => backend.release(first),
         };
         let replies = if self.lease.all_keys().are_several() {
             let others = self.lease.keys().iter().skip(1);
@@ -207,9 +227,12 @@ impl Holding {
         } else {
             Replies::One(first)
         };
+        if is_for_successors && !is_handed_on && !backend.is_immediate() {
+            // Whoever comes now asks behind the release.
+            self.places.leave(token);
+        }
         let freeing = Freeing {
             holding: Arc::clone(self),
-            live: Arc::clone(&core.live),
             leaves: match rest {
                 Some(rest) if !left.is_zero() => Leaves::Rest(rest.until),
                 // Those who wait here ask after the first in line.
@@ -218,13 +241,18 @@ impl Holding {
             },
             unreleased: None,
         };
-        let release = core.background.uncancelled(Releasing {
+        core.background.uncancelled(Releasing {
+            keeps_time: backend.keeps_time() && lengthened.is_none() && !is_handed_on,
             lengthened,
             replies,
             ending,
             freeing,
-        });
-        (release, node_budget(self.ttl))
+        })
+    }
+
+    /// How long a release is waited for.
+    pub(crate) fn budget(&self) -> Duration {
+        node_budget(self.ttl)
     }
 
     /// Whether the key is to be left to clients that stand in no line.
@@ -246,6 +274,8 @@ pub(crate) struct Releasing {
     replies: Replies,
     ending: Ending,
     freeing: Freeing,
+    /// Whether it ends within its budget by itself.
+    pub(crate) keeps_time: bool,
 }
 
 enum Replies {
@@ -283,7 +313,6 @@ impl Future for Releasing {
 /// ends, and tells a drain.
 struct Freeing {
     holding: Arc<Holding>,
-    live: Arc<Live>,
     leaves: Leaves,
     /// Which of the keys nobody said to be released; `None`: nothing is known.
     unreleased: Option<Vec<usize>>,
@@ -311,14 +340,15 @@ impl Drop for Freeing {
     fn drop(&mut self) {
         let holding = &self.holding;
         let (places, token) = (&holding.places, &holding.token);
+        let live = &holding.core.live;
         match self.leaves {
             Leaves::Nothing => places.free(token),
             Leaves::Rest(until) => places.keep(token, until),
             Leaves::Open(until) => places.open(token, until),
         }
         match self.unreleased.take() {
-            Some(unreleased) => self.live.released(holding, unreleased.into_iter()),
-            None => self.live.released(holding, 0..holding.lease.keys().len()),
+            Some(unreleased) => live.released(holding, unreleased.into_iter()),
+            None => live.released(holding, 0..holding.lease.keys().len()),
         }
     }
 }

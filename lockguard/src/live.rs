@@ -209,12 +209,13 @@ impl Live {
         &self,
         mut future: Pin<&mut F>,
     ) -> Option<F::Output> {
-        let mut begins = pin!(self.begins());
+        let mut begins = None;
         poll_fn(|cx| {
             // In this order: what is ready at once registers nowhere.
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
             }
+            let begins = begins.get_or_insert_with(|| Box::pin(self.begins()));
             begins.as_mut().poll(cx).map(|()| None)
         })
         .await

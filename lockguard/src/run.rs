@@ -91,7 +91,7 @@ impl Watch {
             None if !guard.begin_body() => {
                 return Poll::Ready(Err(lose(guard, LostCause::Drained)));
             }
-            begins => begins.insert(Body::new(guard.core(), lease)),
+            begins => begins.insert(Body::new(Arc::clone(guard.holding()))),
         };
         if let Poll::Ready(value) = chain.poll(now, || body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {

@@ -7,13 +7,11 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     acquire::{Grant, Undo},
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, Epoch, ReleaseReply,
-        ReleaseRequest,
+        AcquireReply, AcquireRequest, BackendError, BoxFuture, Epoch, ReleaseReply, ReleaseRequest,
     },
-    clock::until,
+    clock::until_if_any,
     core::Core,
     lease::Since,
-    queue::Places,
     validity::longest_attempt,
 };
 
@@ -47,6 +45,28 @@ impl Successor {
         !self.grant.is_closed()
     }
 
+    /// Gives the key on to it, or where that cannot be done, to the servers.
+    ///
+    /// Asked for now, as every release is.
+    pub(crate) fn hand_on(
+        self,
+        release: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        let core = Arc::clone(&self.core);
+        let taken_over = self.take_over(&release);
+        Box::pin(async move {
+            let taken_over = taken_over.await;
+            if taken_over == TakenOver::Yes {
+                return Ok(ReleaseReply::Freed);
+            }
+            // It says why, if the key is not ours.
+            match core.backend.release(release).await {
+                Ok(_) if taken_over == TakenOver::Perhaps => Ok(ReleaseReply::Freed),
+                reply => reply,
+            }
+        })
+    }
+
     /// Puts its token in the place of the one that is given back.
     ///
     /// A successor that has gone meanwhile gives the key back.
@@ -56,6 +76,7 @@ impl Successor {
             request,
             grant,
         } = self;
+        let keeps_time = core.backend.keeps_time();
         let longest = longest_attempt(request.ttl);
         let is_fenced = request.fence.is_some();
         let mut undo = Undo::arm(&core, &request.keys, request.token.clone(), request.ttl);
@@ -65,7 +86,8 @@ impl Successor {
         let replacing = request.replacing(release.token.clone());
         let acquire = core.backend.acquire(replacing);
         Box::pin(async move {
-            let fencing_token = match until(start + longest, acquire).await {
+            let deadline = || (!keeps_time).then(|| start + longest);
+            let fencing_token = match until_if_any(deadline, acquire).await {
                 // Nobody knows on which side of a restart it was granted.
                 Some(Ok(_)) if epoch.as_ref().is_some_and(Epoch::is_over) => {
                     return TakenOver::Perhaps;
@@ -93,42 +115,4 @@ enum TakenOver {
     No,
     /// It is given back in its name, whatever there is of it.
     Perhaps,
-}
-
-/// Gives a key back: to a successor in this process, if there is one and it is
-/// its turn, or else to the servers.
-///
-/// Asked for now, as every release is.
-pub(crate) fn give_back(
-    backend: &Arc<dyn Backend>,
-    places: &Places,
-    release: ReleaseRequest,
-) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-    let successor = match release.keep {
-        None => places.successor(),
-        Some(_) => None,
-    };
-    let Some(successor) = successor else {
-        let left =
-            (release.keep.is_none() && !backend.is_immediate()).then(|| release.token.clone());
-        let released = backend.release(release);
-        if let Some(token) = left {
-            // Whoever comes now asks behind the release.
-            places.leave(&token);
-        }
-        return released;
-    };
-    let taken_over = successor.take_over(&release);
-    let backend = Arc::clone(backend);
-    Box::pin(async move {
-        let taken_over = taken_over.await;
-        if taken_over == TakenOver::Yes {
-            return Ok(ReleaseReply::Freed);
-        }
-        // It says why, if the key is not ours.
-        match backend.release(release).await {
-            Ok(_) if taken_over == TakenOver::Perhaps => Ok(ReleaseReply::Freed),
-            reply => reply,
-        }
-    })
 }

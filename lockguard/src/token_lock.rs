@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     acquire::{Patience, Want, take},
     backend::{BoxFuture, ReleaseReply},
-    clock::until,
+    clock::until_if_any,
     error::{LockError, ReleaseError},
     guard::release_error,
     manager::LockManager,
@@ -234,7 +234,9 @@ impl LockManager {
             return Ok(Released::NotHeld);
         };
         let release = core.release(key.clone(), token.clone());
-        let reply = until(Instant::now() + LONGEST_NODE_BUDGET, release).await;
+        let keeps_time = core.backend.keeps_time();
+        let deadline = || (!keeps_time).then(|| Instant::now() + LONGEST_NODE_BUDGET);
+        let reply = until_if_any(deadline, release).await;
         let reply = reply.unwrap_or_else(|| Err(core.no_answer(LONGEST_NODE_BUDGET)));
         if matches!(reply, Ok(ReleaseReply::Freed | ReleaseReply::NotHeld)) {
             // Those who wait in this process need not wait for their next look.

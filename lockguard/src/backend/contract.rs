@@ -10,6 +10,7 @@ use crate::{
     keys::LockKeys,
     node_status::{NodeRole, NodeStatus},
     token::OwnerToken,
+    validity::LONGEST_NODE_BUDGET,
 };
 
 /// A boxed future, as the object-safe traits of this crate return it.
@@ -243,9 +244,11 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Whether every acquire resolves within the node budget of its ttl, a
-    /// quarter within 10 ms and 1 s, and every release within 1 s, by
-    /// themselves.
+    /// quarter within 10 ms and 1 s, and every release within its
+    /// [budget](ReleaseRequest::budget), by themselves.
     ///
+    /// A lock store that has to ask its servers again for a fencing token may
+    /// take a node budget each time.
     /// Where they do not, whoever waits for one sets a timer for it.
     fn keeps_time(&self) -> bool {
         false
@@ -476,6 +479,8 @@ pub struct ReleaseRequest {
     pub key: LockKey,
     /// The owner token that holds it.
     pub token: OwnerToken,
+    /// How long its caller waits for the reply; the release itself goes on.
+    pub budget: Duration,
     /// What is kept of its ttl, from now on; `None`: the key is free at once.
     pub keep: Option<Duration>,
     /// Whose ticket leaves the key's line, or stays, if somebody waited.
@@ -486,15 +491,23 @@ pub struct ReleaseRequest {
 }
 
 impl ReleaseRequest {
-    /// Gives back `key`, held by `token`.
+    /// Gives back `key`, held by `token`; its caller waits for 1 s.
     pub fn new(key: LockKey, token: OwnerToken) -> Self {
         Self {
             key,
             token,
+            budget: LONGEST_NODE_BUDGET,
             keep: None,
             standing: None,
             is_open: false,
         }
+    }
+
+    /// Waits no longer than this for the reply, and 1 s at most.
+    #[must_use]
+    pub fn within(mut self, budget: Duration) -> Self {
+        self.budget = budget.min(LONGEST_NODE_BUDGET);
+        self
     }
 
     /// Takes this ticket out of the key's line as well.

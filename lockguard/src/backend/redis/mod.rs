@@ -340,10 +340,7 @@ impl Backend for RedisNode {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        let reply = self.send(LONGEST_NODE_BUDGET, |answer| Task::Release {
-            request,
-            answer,
-        });
+        let reply = self.send(request.budget, |answer| Task::Release { request, answer });
         Box::pin(answer_to(reply))
     }
 

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use self::round::{Answer, Round, summary};
 use crate::{
     backend::{
@@ -29,7 +31,7 @@ use crate::{
         quorum,
     },
     token::OwnerToken,
-    validity::{LONGEST_NODE_BUDGET, node_budget},
+    validity::{LONGEST_NODE_BUDGET, longest_attempt, node_budget},
 };
 
 /// Keeps locks on a majority of independent backends, after the Redlock
@@ -113,7 +115,11 @@ impl Redlock {
         mut round: Round<AcquireReply>,
         request: AcquireRequest,
     ) -> Result<AcquireReply, BackendError> {
+        let asked = Instant::now();
         for _ in 0..=MOST_RAISES {
+            if asked.elapsed() > longest_attempt(request.ttl) {
+                break;
+            }
             match round.decide(node_budget(request.ttl), decide_fenced).await {
                 Decision::Reply(Fenced::Agreed(token)) => {
                     self.leave_lines(&mut round, &request);
@@ -255,8 +261,9 @@ impl Redlock {
     async fn release_round(
         self,
         mut round: Round<ReleaseReply>,
+        budget: Duration,
     ) -> Result<ReleaseReply, BackendError> {
-        let decided = round.decide_without_stragglers(LONGEST_NODE_BUDGET, decide_release);
+        let decided = round.decide_without_stragglers(budget, decide_release);
         let reply = match decided.await {
             Decision::Reply(reply) => Ok(reply),
             Decision::Open | Decision::Unavailable => Err(round.error()),
@@ -340,7 +347,7 @@ impl Backend for Redlock {
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
         let round = Round::ask(&self.nodes, |node| node.release(request.clone()));
-        Box::pin(self.clone().release_round(round))
+        Box::pin(self.clone().release_round(round, request.budget))
     }
 
     /// Wakes as soon as one node does; `None` unless all nodes can tell.
@@ -381,6 +388,10 @@ impl Backend for Redlock {
 
     fn is_immediate(&self) -> bool {
         self.nodes.iter().all(Backend::is_immediate)
+    }
+
+    fn keeps_time(&self) -> bool {
+        self.nodes.iter().all(Backend::keeps_time)
     }
 
     fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
