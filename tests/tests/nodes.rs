@@ -10,13 +10,13 @@ use std::{
 };
 
 use lockguard::{
-    BoxFuture, LockError, LockKey, LockManager, NodeError, OwnerToken,
+    BoxFuture, LockError, LockKey, LockManager, LockRequest, NodeError, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
         Redlock, ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
     },
 };
-use lockguard_tests::{Flow, Proxy, Scripted, Servers, Step, eventually};
+use lockguard_tests::{Flow, Proxy, Scripted, Server, Servers, Step, eventually};
 
 const TTL: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(600);
@@ -46,10 +46,12 @@ async fn nobody_waits(manager: &LockManager) {
 }
 
 async fn nothing_is_left(servers: &Servers) {
-    eventually(Duration::from_secs(20), || {
-        servers.iter().all(|server| server.keys().is_empty())
-    })
-    .await;
+    eventually(Duration::from_secs(20), || servers.iter().all(is_empty)).await;
+}
+
+/// Whether no lock is left, and nobody in line; fences stay.
+fn is_empty(server: &Server) -> bool {
+    server.keys().iter().all(|key| key.ends_with(" fence"))
 }
 
 #[tokio::test]
@@ -144,6 +146,18 @@ async fn a_release_in_doubt_hears_a_node_that_answers_within_that_moment() {
     nodes[1].on_release([Step::reply(ReleaseReply::NotOwner)]);
     let guard = over(&nodes).lock("k", LONG).acquire().await.unwrap();
     assert!(guard.release().await.unwrap_err().is_not_owner());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_in_doubt_is_decided_within_its_budget() {
+    let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
+    nodes[0].on_release([Step::never()]);
+    nodes[1].on_release([Step::reply(ReleaseReply::NotOwner)]);
+    let ttl = Duration::from_millis(200);
+    let guard = over(&nodes).lock("k", ttl).acquire().await.unwrap();
+    let start = tokio::time::Instant::now();
+    guard.release().await.unwrap();
+    assert!((50..60).contains(&start.elapsed().as_millis()));
 }
 
 /// A node that answers nothing, and notes which tickets leave its line.
@@ -249,21 +263,39 @@ async fn those_in_line_behind_a_hung_server_hear_unavailable_and_not_busy() {
 
 #[tokio::test]
 async fn failing_acquires_do_not_push_out_a_release_that_is_owed() {
+    fail_while_a_release_is_owed(|manager| manager.lock("k", TTL)).await;
+}
+
+#[tokio::test]
+async fn failing_fenced_acquires_do_not_push_out_a_release_that_is_owed() {
+    fail_while_a_release_is_owed(|manager| manager.lock("k", TTL).fenced()).await;
+}
+
+async fn fail_while_a_release_is_owed(request: impl Fn(&LockManager) -> LockRequest) {
     let servers = Servers::start(3);
-    let manager = connect(&servers).await;
+    let holes = [
+        Proxy::start(servers[0].port()).await,
+        Proxy::start(servers[1].port()).await,
+    ];
+    let urls = [holes[0].url(), holes[1].url(), servers[2].url()].join(",");
+    let manager = LockManager::connect(urls).await.unwrap();
     let guard = manager.lock("held", LONG).acquire().await.unwrap();
-    servers[0].stop();
-    servers[1].stop();
+    // Unlike a server that is stopped, it reads nothing later.
+    for hole in &holes {
+        hole.set(Flow::Swallow);
+    }
     guard.release().await.unwrap_err();
     // Until both are known to be bad, and then more than are remembered.
     let mut failed = 0;
     while failed < 40_000 {
-        let error = manager.lock("k", TTL).try_acquire().await.unwrap_err();
+        let error = request(&manager).try_acquire().await.unwrap_err();
         assert!(error.is_unavailable(), "{error}");
         failed += 1;
     }
-    servers[0].cont();
-    servers[1].cont();
+    for hole in &holes {
+        hole.set(Flow::Pass);
+        hole.reset().await;
+    }
     nothing_is_left(&servers).await;
 }
 

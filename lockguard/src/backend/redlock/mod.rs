@@ -141,9 +141,8 @@ impl Redlock {
                         |vote| *vote == Vote::Reply(AcquireReply::Granted),
                         "gives no fencing tokens",
                     );
-                    let error = round.error();
-                    self.give_back(round, &request);
-                    return Err(error);
+                    // See `acquire_round`.
+                    return Err(round.error());
                 }
             }
         }

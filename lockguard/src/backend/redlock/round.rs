@@ -19,7 +19,7 @@ use crate::{
 /// How long the others have to answer a question once a quorum has.
 ///
 /// More than nodes that are well are apart, mostly, and less than anybody
-/// notices; who has a ttl of 400 ms or less waits for no longer in all.
+/// notices.
 const STRAGGLERS_HAVE: Duration = Duration::from_millis(100);
 
 /// What one node is doing about a question.
@@ -84,7 +84,7 @@ impl<R: Send + 'static> Round<R> {
 
     /// As [`decide`](Self::decide), where the votes that are missing once a quorum
     /// has answered, and could still change the decision, are waited for a
-    /// moment only.
+    /// moment only, within the budget.
     pub(super) async fn decide_without_stragglers<D>(
         &mut self,
         budget: Duration,
@@ -94,12 +94,14 @@ impl<R: Send + 'static> Round<R> {
             Decision::Open if !has_quorum(votes) => Decision::Open,
             _ => Decision::Reply(()),
         };
+        let end = Instant::now() + budget;
         self.decide(budget, is_answered).await;
         match decide(&self.votes) {
             Decision::Open => {
                 // No node keeps so little time.
                 self.keeps_time = false;
-                self.decide(STRAGGLERS_HAVE, decide).await
+                let left = end.saturating_duration_since(Instant::now());
+                self.decide(STRAGGLERS_HAVE.min(left), decide).await
             }
             decision => decision,
         }
