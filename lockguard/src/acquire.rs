@@ -253,16 +253,14 @@ async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
     }
     // Whoever waits boxes what it waits for, so that those who do not, most of
     // all, have a small future.
-    let _turn = {
-        let lined = match contest.line_up_at_once() {
-            Poll::Ready(turn) => Lined::Turn(turn),
-            Poll::Pending => Box::pin(contest.line_up()).await,
-        };
-        match lined {
-            Lined::Turn(turn) => turn,
-            Lined::Granted(grant) => return Ok(grant),
-        }
+    let lined = match contest.line_up_at_once() {
+        Poll::Ready(turn) => Lined::Turn(turn),
+        Poll::Pending => Box::pin(contest.line_up()).await,
     };
+    match lined {
+        Lined::Turn(turn) => contest.turn = turn,
+        Lined::Granted(grant) => return Ok(grant),
+    }
     loop {
         if contest.is_behind_local_holders()
             && let Some(grant) = Box::pin(contest.wait_for_local_holders()).await?
@@ -370,6 +368,8 @@ struct Contest<'a> {
     /// When the last attempt was begun, and in which epoch, where it may be
     /// granted after it was refused.
     asked: Option<(Instant, Option<Epoch>)>,
+    /// Given on last.
+    turn: Option<Turn<'a>>,
 }
 
 impl<'a> Contest<'a> {
@@ -394,6 +394,7 @@ impl<'a> Contest<'a> {
             has_met_another: false,
             granted: None,
             asked: None,
+            turn: None,
         };
         if contest.may_stand && core.contended.has(want.keys.first()) {
             contest.steps_into_line();
@@ -579,6 +580,9 @@ impl<'a> Contest<'a> {
         } else {
             self.begun
         };
+        if let (Some(_), Some(turn)) = (&request.waiter, &self.turn) {
+            turn.stands_in_line();
+        }
         let is_taker = |waiter: &Waiter| waiter.takes_grants;
         let may_be_granted = request.waiter.as_ref().is_some_and(is_taker);
         self.asked = may_be_granted.then(|| (start, epoch.clone()));

@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -58,6 +58,9 @@ pub(crate) struct Line {
     /// How often in a row a lease of ours was handed on without a look at who
     /// stands in line on the servers.
     handed_on: AtomicU32,
+    /// Whether whoever has the turn stands in line on the servers, who know
+    /// when it is served.
+    is_head_in_line: AtomicBool,
 }
 
 #[derive(Default)]
@@ -101,7 +104,22 @@ pub(crate) struct Places {
 
 /// The right to contend on the servers, passed on when it is dropped.
 pub(crate) struct Turn<'a> {
+    line: &'a Line,
     _permit: SemaphorePermit<'a>,
+}
+
+impl Turn<'_> {
+    /// Notes that whoever has it stands in line on the servers: nobody behind it
+    /// here is handed the key.
+    pub(crate) fn stands_in_line(&self) {
+        self.line.is_head_in_line.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.line.is_head_in_line.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Queue {
@@ -144,6 +162,14 @@ impl Line {
             frees: AtomicU64::new(0),
             freed: Bell::default(),
             handed_on: AtomicU32::new(0),
+            is_head_in_line: AtomicBool::new(false),
+        }
+    }
+
+    fn turn_of<'a>(&'a self, permit: SemaphorePermit<'a>) -> Turn<'a> {
+        Turn {
+            line: self,
+            _permit: permit,
         }
     }
 
@@ -219,7 +245,10 @@ impl Places {
     /// not be asked who.
     pub(crate) fn successor(&self) -> Option<Successor> {
         let line = &self.first.line;
-        if !self.rest.is_empty() || line.handed_on.load(Ordering::Relaxed) >= MOST_HANDED_ON {
+        if !self.rest.is_empty()
+            || line.is_head_in_line.load(Ordering::Relaxed)
+            || line.handed_on.load(Ordering::Relaxed) >= MOST_HANDED_ON
+        {
             return None;
         }
         let successors = &mut line.state.lock().successors;
@@ -291,7 +320,7 @@ impl Place {
     /// Dropping the future leaves the line; whoever is next moves up.
     pub(crate) async fn turn(&self) -> Turn<'_> {
         match self.line.turn.acquire().await {
-            Ok(permit) => Turn { _permit: permit },
+            Ok(permit) => self.line.turn_of(permit),
             // Nothing closes the semaphore; to wait is the safe answer.
             Err(_) => std::future::pending().await,
         }
@@ -301,7 +330,7 @@ impl Place {
     /// somebody waits for is not to be had.
     fn turn_at_once(&self) -> Option<Turn<'_>> {
         let permit = self.line.turn.try_acquire().ok()?;
-        Some(Turn { _permit: permit })
+        Some(self.line.turn_of(permit))
     }
 
     /// The lease of ours that holds the key, if its ttl has not passed.

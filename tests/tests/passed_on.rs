@@ -1,6 +1,7 @@
 //! A key that is passed on by a message, on the paused clock.
 
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,7 +13,7 @@ use lockguard::{
     BoxFuture, LockManager, LostCause, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Holder,
-        Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Waiter,
+        Memory, Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Waiter,
     },
 };
 use parking_lot::Mutex;
@@ -104,6 +105,81 @@ impl Backend for Line {
             Pass::Granted
         }))
     }
+}
+
+/// A lock store with a line that tells nobody.
+struct Untold(Memory);
+
+impl Backend for Untold {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        let refused = |holder: Holder| AcquireReply::Busy(holder.with_place(Some(0)));
+        if let Some(replaced) = request.replaces {
+            let key = request.keys.first().clone();
+            let extend = ExtendRequest::new(key, replaced, request.ttl).to(request.token);
+            let replies = self.0.extend(vec![extend]);
+            return Box::pin(async move {
+                Ok(match replies.await[..] {
+                    [Ok(ExtendReply::Extended)] => AcquireReply::Granted,
+                    _ => refused(Holder::unknown()),
+                })
+            });
+        }
+        let reply = self.0.acquire(request);
+        Box::pin(async move {
+            Ok(match reply.await? {
+                AcquireReply::Busy(holder) => refused(holder),
+                reply => reply,
+            })
+        })
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        self.0.extend(requests)
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        self.0.release(request)
+    }
+
+    fn has_line(&self) -> bool {
+        true
+    }
+
+    fn passed(&self, _: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
+        Some(Box::pin(pending()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_on_the_servers_is_not_overtaken_by_those_behind_it_here() {
+    const LONG: Duration = Duration::from_secs(60);
+    let manager = LockManager::new(Untold(Memory::new()));
+    let holder = manager.lock("k", LONG).acquire().await.unwrap();
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let waiting = [0, 1, 2].map(|nth| {
+        let (request, served) = (manager.lock("k", LONG), Arc::clone(&served));
+        tokio::spawn(async move {
+            let guard = request.wait(LONG).acquire().await.unwrap();
+            served.lock().push(nth);
+            guard.release().await.unwrap();
+        })
+    });
+    // The first has asked the servers twice by then.
+    sleep(Duration::from_secs(12)).await;
+    holder.release().await.unwrap();
+    for waiting in waiting {
+        waiting.await.unwrap();
+    }
+    assert_eq!(*served.lock(), [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]
