@@ -13,10 +13,8 @@ use rand::Rng as _;
 use tokio::{sync::oneshot, task::coop::consume_budget, time::Instant};
 
 use crate::{
-    backend::{
-        AcquireReply, AcquireRequest, BackendError, BoxFuture, Epoch, Holder, Pass, ReleaseRequest,
-        Waiter,
-    },
+    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder, Pass, Waiter},
+    backend_error::lock_error,
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
     clock::{sleep, until, until_if_any, wall_clock},
     core::Core,
@@ -24,20 +22,20 @@ use crate::{
     error::{LockError, NodeError},
     fence,
     fencing_token::FencingToken,
+    grant::{Grant, Undo},
     guard::LockGuard,
     holding::Holding,
     key::LockKey,
     keys::LockKeys,
     lease::{Lease, Since},
     line::InLine,
-    live::Candidate,
     observe::Acquiring,
     point::Point,
     queue::{LocalHolder, Place, Places, Turn},
     successor::Successor,
-    terms::Terms,
+    terms::{Terms, check_ttl},
     token::OwnerToken,
-    validity::{FAR, TTL_RANGE, longest_attempt, node_budget},
+    validity::{FAR, longest_attempt, node_budget},
 };
 
 /// How long a waiter that is woken by releases goes without a look: a key may
@@ -80,96 +78,6 @@ pub(crate) enum Patience {
     },
 }
 
-/// Granted keys that nobody owns yet: dropping it gives them back.
-pub(crate) struct Grant {
-    undo: Undo,
-    since: Since,
-    fencing_token: Option<FencingToken>,
-    /// With what the lease ends.
-    epoch: Option<Epoch>,
-    /// Whether the keys were waited for.
-    is_awaited: bool,
-    /// Dropped last.
-    candidate: Option<Candidate>,
-}
-
-impl Grant {
-    pub(crate) fn new(
-        undo: Undo,
-        since: Since,
-        fencing_token: Option<FencingToken>,
-        epoch: Option<Epoch>,
-        is_awaited: bool,
-    ) -> Self {
-        Self {
-            undo,
-            since,
-            fencing_token,
-            epoch,
-            is_awaited,
-            candidate: None,
-        }
-    }
-
-    /// Leaves the keys to whoever knows the token.
-    pub(crate) fn into_token(mut self) -> OwnerToken {
-        self.undo.disarm();
-        self.undo.token.clone()
-    }
-}
-
-/// Gives back what an acquire may have taken, unless it is disarmed.
-///
-/// It stands between "a server may have granted" and "a guard exists".
-pub(crate) struct Undo {
-    core: Arc<Core>,
-    keys: LockKeys,
-    token: OwnerToken,
-    ttl: Duration,
-    /// Who goes on, and stays in line.
-    waiter: Option<Waiter>,
-    is_armed: bool,
-}
-
-impl Undo {
-    pub(crate) fn arm(core: &Arc<Core>, keys: &LockKeys, token: OwnerToken, ttl: Duration) -> Self {
-        Self {
-            core: Arc::clone(core),
-            keys: keys.clone(),
-            token,
-            ttl,
-            waiter: None,
-            is_armed: true,
-        }
-    }
-
-    /// From here on somebody else is responsible for the keys.
-    pub(crate) fn disarm(&mut self) {
-        self.is_armed = false;
-    }
-}
-
-impl Drop for Undo {
-    fn drop(&mut self) {
-        if self.is_armed {
-            for key in &self.keys {
-                let mut release = ReleaseRequest::new(key.clone(), self.token.clone());
-                if let Some(waiter) = self.waiter.take() {
-                    release = release.staying(waiter);
-                }
-                let given_back = self.core.backend.release(release);
-                let left = self.core.live.gives_back(key, self.ttl);
-                let live = Arc::clone(&self.core.live);
-                self.core.background.finish(Box::pin(async move {
-                    if given_back.await.is_ok() {
-                        live.given_back(left);
-                    }
-                }));
-            }
-        }
-    }
-}
-
 /// Takes the lock, or says why not.
 ///
 /// # Cancel safety
@@ -189,7 +97,6 @@ pub(crate) fn acquire(
             mut undo,
             since,
             fencing_token,
-            epoch,
             is_awaited,
             // Until the guard has been entered.
             candidate: _candidate,
@@ -204,7 +111,6 @@ pub(crate) fn acquire(
             want.ttl,
             want.terms.max_hold,
         );
-        lease.ends_with(epoch);
         let mut holding = Holding::new(core, lease, token, want.ttl, want.terms, places);
         holding.is_awaited = is_awaited;
         // From here on the guard gives the keys back.
@@ -262,6 +168,8 @@ async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
         Lined::Granted(grant) => return Ok(grant),
     }
     loop {
+        // Whatever is freed from here on is waited for no longer.
+        places.look();
         if contest.is_behind_local_holders()
             && let Some(grant) = Box::pin(contest.wait_for_local_holders()).await?
         {
@@ -301,14 +209,6 @@ fn check(core: &Arc<Core>, want: &Want) -> Result<(), LockError> {
     Ok(())
 }
 
-pub(crate) fn check_ttl(key: &LockKey, ttl: Duration) -> Result<(), LockError> {
-    if TTL_RANGE.contains(&ttl) {
-        return Ok(());
-    }
-    let reason = format!("its ttl is {ttl:?}; give one within 10ms and 24h");
-    Err(LockError::invalid_options(key, reason))
-}
-
 /// What standing in this process's line came to.
 enum Lined<'a> {
     /// The right to ask the servers, or none, and they are asked all the same.
@@ -320,8 +220,7 @@ enum Lined<'a> {
 /// An attempt that is sent, and may be granted from here on.
 struct Sent {
     /// What a lease counts from.
-    start: Instant,
-    epoch: Option<Epoch>,
+    since: Since,
     /// Who stands in line if it is refused.
     waiter: Option<Waiter>,
     undo: Undo,
@@ -365,9 +264,9 @@ struct Contest<'a> {
     has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
-    /// When the last attempt was begun, and in which epoch, where it may be
-    /// granted after it was refused.
-    asked: Option<(Instant, Option<Epoch>)>,
+    /// Since when a lease of the last attempt counts, where it may be granted
+    /// after it was refused.
+    asked: Option<Since>,
     /// Given on last.
     turn: Option<Turn<'a>>,
 }
@@ -454,7 +353,11 @@ impl<'a> Contest<'a> {
                 None => Lined::Turn(None),
             },
             Some(turn) => turn,
-            None => Lined::Turn(None),
+            None => {
+                // It leaves, and nothing is to be reserved for it.
+                self.leave_line();
+                Lined::Turn(None)
+            }
         }
     }
 
@@ -470,7 +373,6 @@ impl<'a> Contest<'a> {
         if is_entered && !self.want.keys.are_several() {
             return false;
         }
-        self.places.look();
         self.granted.is_some() || self.places.have_local_holder()
     }
 
@@ -553,10 +455,10 @@ impl<'a> Contest<'a> {
         // whatever it does, unless it never takes as long.
         let longest = longest_attempt(self.want.ttl);
         let keeps_time = self.core.backend.keeps_time();
-        let deadline = || (!keeps_time).then(|| sent.start + longest);
+        let deadline = || (!keeps_time).then(|| sent.since.asked + longest);
         let reply = match &mut self.line {
             Some(line) => {
-                let overtaken = Box::pin(line.unless_overtaken(sent.start, acquire));
+                let overtaken = Box::pin(line.unless_overtaken(sent.since.asked, acquire));
                 until_if_any(deadline, overtaken).await
             }
             None => until_if_any(deadline, acquire).await.map(Some),
@@ -585,10 +487,10 @@ impl<'a> Contest<'a> {
         }
         let is_taker = |waiter: &Waiter| waiter.takes_grants;
         let may_be_granted = request.waiter.as_ref().is_some_and(is_taker);
-        self.asked = may_be_granted.then(|| (start, epoch.clone()));
+        let since = Since::asked(start, epoch);
+        self.asked = may_be_granted.then(|| since.clone());
         let sent = Sent {
-            start,
-            epoch,
+            since,
             waiter: request.waiter.clone(),
             undo: Undo::arm(self.core, &self.want.keys, token, self.want.ttl),
         };
@@ -614,28 +516,23 @@ impl<'a> Contest<'a> {
         reply: Result<AcquireReply, BackendError>,
     ) -> Result<Attempt, LockError> {
         let Sent {
-            start,
-            epoch,
-            mut undo,
-            ..
+            since, mut undo, ..
         } = sent;
         match reply {
             // Given back by `undo`, both of them.
-            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if self.is_late(start) => {
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+                if self.is_late(since.asked) =>
+            {
                 Err(self.late_error())
             }
             // Nobody knows on which side of a restart it was granted: it is
             // given back, and tried again.
-            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
-                if epoch.as_ref().is_some_and(Epoch::is_over) =>
-            {
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if since.is_over() => {
                 Ok(Attempt::Split)
             }
             Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
-            Ok(AcquireReply::Granted) => Ok(self.granted(undo, start, None, epoch)),
-            Ok(AcquireReply::GrantedWith(token)) => {
-                Ok(self.granted(undo, start, Some(token), epoch))
-            }
+            Ok(AcquireReply::Granted) => Ok(self.granted(undo, since, None)),
+            Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(undo, since, Some(token))),
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
                 self.has_met_another = true;
@@ -662,22 +559,15 @@ impl<'a> Contest<'a> {
     fn granted(
         &mut self,
         undo: Undo,
-        start: Instant,
+        since: Since,
         fencing_token: Option<FencingToken>,
-        epoch: Option<Epoch>,
     ) -> Attempt {
         self.close_line();
         self.places.was_in_order();
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        Attempt::Granted(Grant::new(
-            undo,
-            Since::asked(start),
-            fencing_token,
-            epoch,
-            self.has_met_another,
-        ))
+        Attempt::Granted(Grant::new(undo, since, fencing_token, self.has_met_another))
     }
 
     /// No server needs to be told that we left its line, unless we wanted more
@@ -785,15 +675,15 @@ impl<'a> Contest<'a> {
     /// which was refused before, if it is worth having; else we ask for it.
     fn passed_on(&mut self) -> Option<Grant> {
         let start = Instant::now();
-        let (asked, epoch) = self.asked.take()?;
-        if self.is_late(asked) || epoch.as_ref().is_some_and(Epoch::is_over) {
+        let asked = self.asked.take()?;
+        if self.is_late(asked.asked) || asked.is_over() {
             return None;
         }
         let token = self.line.take()?.into_next();
         let undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
         self.places.was_in_order();
-        let since = Since { asked, start };
-        Some(Grant::new(undo, since, None, epoch, true))
+        let since = Since { start, ..asked };
+        Some(Grant::new(undo, since, None, true))
     }
 
     /// Whether a busy key is not worth another attempt.
@@ -924,17 +814,6 @@ fn poll_granted(
             *granted = None;
             grant.ok()
         }
-    }
-}
-
-/// A backend's error as the user sees it.
-pub(crate) fn lock_error(key: &LockKey, error: BackendError) -> LockError {
-    match error {
-        BackendError::Unavailable { nodes } => LockError::unavailable(key, nodes),
-        BackendError::InvalidKey { key: one, reason } => {
-            LockError::invalid_key(one.as_ref().unwrap_or(key), format!("it {reason}"))
-        }
-        BackendError::RuntimeGone => LockError::runtime_gone(key),
     }
 }
 

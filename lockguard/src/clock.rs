@@ -50,8 +50,9 @@ pub(crate) async fn until_if_any<T>(
     .await
 }
 
-/// The wall clock in µs since 1970, for fencing tokens alone: they are right
-/// without it, and rise with it where a server has lost its data.
+/// The wall clock in µs since 1970, for two things that are right without it:
+/// fencing tokens rise with it where a server has lost its data, and tickets put
+/// the waiters of several processes into their order.
 pub(crate) fn wall_clock() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {

@@ -12,17 +12,17 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    acquire::{check_ttl, lock_error},
-    backend::{BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseReply},
-    clock::{until, until_if_any},
+    backend::{BoxFuture, ExtendRequest, ReleaseReply},
+    backend_error::{lock_error, release_error},
+    clock::until_if_any,
     core::Core,
-    error::{LockError, LostCause, NodeError, ReleaseError},
+    error::{LockError, LostCause, ReleaseError},
+    extend::{NotExtended, extend_all},
     handover::Handover,
     holding::{Holding, Release, Reply},
     key::LockKey,
     lease::Lease,
-    terms::OnLost,
-    validity::node_budget,
+    terms::{OnLost, check_ttl},
 };
 
 /// Holds a lock, and gives it back when it is released or dropped.
@@ -305,38 +305,6 @@ impl LockGuard {
     }
 }
 
-/// Why a lease was not extended.
-pub(crate) enum NotExtended {
-    /// The nth key is not ours any more.
-    Taken(usize),
-    /// Nobody knows whether the nth key was.
-    Failed(usize, BackendError),
-}
-
-/// Extends every key, or says why not; one that is lost counts before one that
-/// nobody answered for.
-pub(crate) async fn extend_all(
-    core: &Core,
-    requests: impl Iterator<Item = ExtendRequest>,
-    ttl: Duration,
-) -> Result<(), NotExtended> {
-    let budget = node_budget(ttl);
-    let asked = Instant::now();
-    let replies = core.backend.extend(requests.collect());
-    let Some(replies) = until(asked + budget, replies).await else {
-        return Err(NotExtended::Failed(0, core.no_answer(budget)));
-    };
-    let is_denied =
-        |reply: &Result<_, _>| matches!(reply, Ok(ExtendReply::NotHeld | ExtendReply::NotOwner));
-    if let Some(nth) = replies.iter().position(is_denied) {
-        return Err(NotExtended::Taken(nth));
-    }
-    for (nth, reply) in replies.into_iter().enumerate() {
-        reply.map_err(|error| NotExtended::Failed(nth, error))?;
-    }
-    Ok(())
-}
-
 impl Drop for LockGuard {
     fn drop(&mut self) {
         if !self.holding.is_left() {
@@ -357,14 +325,6 @@ impl Deref for LockGuard {
 impl fmt::Debug for LockGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("LockGuard").field(self.lease()).finish()
-    }
-}
-
-/// A backend's error as the user of a release sees it.
-pub(crate) fn release_error(key: &LockKey, error: BackendError) -> ReleaseError {
-    match error {
-        BackendError::Unavailable { nodes } => ReleaseError::unavailable(key, nodes),
-        error => ReleaseError::unavailable(key, [NodeError::new("lock store", error.to_string())]),
     }
 }
 

@@ -10,12 +10,13 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    acquire::lock_error,
     backend::ExtendRequest,
+    backend_error::lock_error,
     core::Core,
     error::{LockError, LostCause},
+    extend::{NotExtended, extend_all},
     fencing_token::FencingToken,
-    guard::{LockGuard, NotExtended, extend_all},
+    guard::LockGuard,
     holding::Holding,
     key::LockKey,
     keys::LockKeys,
@@ -259,11 +260,10 @@ pub(crate) async fn adopt(
         keys,
         handover.fencing_token,
         point,
-        Since::asked(asked),
+        Since::asked(asked, epoch),
         ttl,
         None,
     );
-    lease.ends_with(epoch);
     // An answer that comes too late is none.
     lease.check()?;
     places.hold(&token, asked, ttl);

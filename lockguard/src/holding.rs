@@ -212,7 +212,10 @@ impl Holding {
         let is_free = left.is_zero();
         let is_open = is_free && self.is_to_be_open();
         let is_for_successors = is_free && !is_open;
-        let successor = is_for_successors.then(|| self.places.successor()).flatten();
+        // One that is lost is another's, or nobody's, to give.
+        let is_ours = || self.lease.is_given_back_early(Instant::now());
+        let successor = is_for_successors.then(|| self.places.successor(is_ours));
+        let successor = successor.flatten();
         let is_handed_on = successor.is_some();
         let first = request(self.lease.key());
         let first = match successor {

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -63,20 +63,31 @@ use crate::{
 pub struct Lease(Arc<Inner>);
 
 /// Since when a lease counts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Since {
     /// What its ttl counts from: before the first byte of the question was sent.
     pub(crate) asked: Instant,
     /// When it was held, as far as anybody here knew; later than the question
     /// where the answer was to wait, and the grant a message.
     pub(crate) start: Instant,
+    /// With what every lease on its lock store ends, as it was when this one was
+    /// asked for.
+    pub(crate) epoch: Option<Epoch>,
 }
 
 impl Since {
-    /// The answer to a question was the grant.
-    pub(crate) fn asked(asked: Instant) -> Self {
-        let start = asked;
-        Self { asked, start }
+    /// The answer to a question that was asked then is the grant.
+    pub(crate) fn asked(asked: Instant, epoch: Option<Epoch>) -> Self {
+        Self {
+            asked,
+            start: asked,
+            epoch,
+        }
+    }
+
+    /// Whether its lock store has lost everything since.
+    pub(crate) fn is_over(&self) -> bool {
+        self.epoch.as_ref().is_some_and(Epoch::is_over)
     }
 }
 
@@ -89,7 +100,7 @@ struct Inner {
     limit: Option<Instant>,
     state: Mutex<State>,
     /// With what every lease on its lock store ends.
-    epoch: OnceLock<Epoch>,
+    epoch: Option<Epoch>,
     /// Told when the lease is lost.
     changed: Bell,
 }
@@ -121,7 +132,11 @@ impl Lease {
         keys: LockKeys,
         fencing_token: Option<FencingToken>,
         point: Point,
-        Since { asked, start }: Since,
+        Since {
+            asked,
+            start,
+            epoch,
+        }: Since,
         ttl: Duration,
         max_hold: Option<Duration>,
     ) -> Self {
@@ -140,17 +155,9 @@ impl Lease {
                 phase: Phase::Held,
                 lost_key: 0,
             }),
-            epoch: OnceLock::new(),
+            epoch,
             changed: Bell::default(),
         }))
-    }
-
-    /// The lease is lost when this epoch of its lock store is over.
-    pub(crate) fn ends_with(&self, epoch: Option<Epoch>) {
-        if let Some(epoch) = epoch {
-            // A second one would be none the wiser.
-            let _ = self.0.epoch.set(epoch);
-        }
     }
 
     /// The keys, sorted and as the servers store them, prefix included.
@@ -222,7 +229,7 @@ impl Lease {
             }
             // A deadline that was moved meanwhile is waited for again.
             let end = self.0.end(&self.0.state());
-            match self.0.epoch.get() {
+            match &self.0.epoch {
                 None => {
                     until(end, changed).await;
                 }
@@ -433,7 +440,7 @@ impl Inner {
     /// How the lease stands; lost, where its lock store has lost everything.
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
-        if state.phase == Phase::Held && self.epoch.get().is_some_and(Epoch::is_over) {
+        if state.phase == Phase::Held && self.epoch.as_ref().is_some_and(Epoch::is_over) {
             state.phase = Phase::Lost(LostCause::Taken);
             metrics::lost(&self.point, LostCause::Taken);
         }
@@ -504,7 +511,7 @@ mod tests {
             LockKey::new("k").unwrap().into(),
             None,
             point,
-            Since::asked(Instant::now()),
+            Since::asked(Instant::now(), None),
             ttl,
             None,
         )

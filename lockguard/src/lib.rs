@@ -89,6 +89,7 @@ mod metrics;
 
 // Mechanism: from a request to a release.
 mod acquire;
+mod backend_error;
 mod background;
 mod bell;
 mod builder;
@@ -99,7 +100,9 @@ mod contended;
 mod core;
 mod current;
 mod drain;
+mod extend;
 mod fences;
+mod grant;
 mod guard;
 mod handover;
 mod holding;

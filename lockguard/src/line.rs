@@ -27,8 +27,9 @@ const SHORTEST_GRACE: Duration = Duration::from_millis(1);
 ///
 /// The token of the next attempt stands in line, and a key that is given back
 /// is reserved for it, or granted to it.
-/// So no plain acquire may use that token: it would be granted for as long as
-/// the reservation lasts, and not for the ttl.
+/// So no plain acquire may use that token: where it was granted by a message
+/// that nobody heard, the acquire would find the key its own, with what is left
+/// of that ttl.
 pub(crate) struct InLine {
     core: Arc<Core>,
     keys: LockKeys,

@@ -88,6 +88,9 @@ struct Tally {
     /// By number: the key, and when the servers forget it.
     left: HashMap<u64, (LockKey, Instant)>,
     next: u64,
+    /// When some of them may be forgotten; in an outage many are left at once,
+    /// and it is not to be looked for each time.
+    sweep_at: Option<Instant>,
 }
 
 /// The most keys that are remembered as left.
@@ -95,9 +98,10 @@ const MOST_LEFT: usize = 10_000;
 
 impl Tally {
     fn leave(&mut self, key: LockKey, until: Instant) -> u64 {
-        if self.left.len() >= MOST_LEFT {
-            let now = Instant::now();
+        let now = Instant::now();
+        if self.left.len() >= MOST_LEFT && self.sweep_at.is_none_or(|at| at <= now) {
             self.left.retain(|_, (_, until)| now < *until);
+            self.sweep_at = self.left.values().map(|(_, until)| *until).min();
         }
         self.next = self.next.wrapping_add(1);
         if self.left.len() < MOST_LEFT {
@@ -356,4 +360,23 @@ fn shard_of_this_thread() -> usize {
         taken
     });
     shard.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_servers_have_forgotten_make_room_for_others() {
+        let live = Live::default();
+        let key = |nth: usize| LockKey::new(format!("k:{nth}")).unwrap();
+        let ttl = Duration::from_secs(1);
+        for nth in 0..=MOST_LEFT {
+            live.gives_back(&key(nth), ttl);
+        }
+        assert_eq!(live.account().2.len(), MOST_LEFT);
+        tokio::time::advance(ttl).await;
+        live.gives_back(&key(MOST_LEFT), ttl);
+        assert_eq!(live.account().2, [key(MOST_LEFT)]);
+    }
 }

@@ -58,9 +58,9 @@ pub(crate) struct Line {
     /// How often in a row a lease of ours was handed on without a look at who
     /// stands in line on the servers.
     handed_on: AtomicU32,
-    /// Whether whoever has the turn stands in line on the servers, who know
-    /// when it is served.
-    is_head_in_line: AtomicBool,
+    /// Whether whoever has the turn stands in line on the servers too, who serve
+    /// it in its turn there.
+    has_head_a_ticket: AtomicBool,
 }
 
 #[derive(Default)]
@@ -112,13 +112,13 @@ impl Turn<'_> {
     /// Notes that whoever has it stands in line on the servers: nobody behind it
     /// here is handed the key.
     pub(crate) fn stands_in_line(&self) {
-        self.line.is_head_in_line.store(true, Ordering::Relaxed);
+        self.line.has_head_a_ticket.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.line.is_head_in_line.store(false, Ordering::Relaxed);
+        self.line.has_head_a_ticket.store(false, Ordering::Relaxed);
     }
 }
 
@@ -162,7 +162,7 @@ impl Line {
             frees: AtomicU64::new(0),
             freed: Bell::default(),
             handed_on: AtomicU32::new(0),
-            is_head_in_line: AtomicBool::new(false),
+            has_head_a_ticket: AtomicBool::new(false),
         }
     }
 
@@ -241,17 +241,20 @@ impl Places {
         successors.push_front(successor);
     }
 
-    /// Who has the single key next, if somebody is there and the servers need
-    /// not be asked who.
-    pub(crate) fn successor(&self) -> Option<Successor> {
+    /// Who has the single key next, if somebody is there, the servers need not be
+    /// asked who, and the key is ours to hand on.
+    pub(crate) fn successor(&self, is_ours: impl FnOnce() -> bool) -> Option<Successor> {
         let line = &self.first.line;
         if !self.rest.is_empty()
-            || line.is_head_in_line.load(Ordering::Relaxed)
+            || line.has_head_a_ticket.load(Ordering::Relaxed)
             || line.handed_on.load(Ordering::Relaxed) >= MOST_HANDED_ON
         {
             return None;
         }
         let successors = &mut line.state.lock().successors;
+        if successors.is_empty() || !is_ours() {
+            return None;
+        }
         let successor = iter::from_fn(|| successors.pop_front()).find(Successor::is_there)?;
         line.handed_on.fetch_add(1, Ordering::Relaxed);
         Some(successor)

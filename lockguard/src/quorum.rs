@@ -50,15 +50,9 @@ pub(crate) fn decide_acquire(votes: &[Vote<AcquireReply>]) -> Decision<AcquireRe
     if granted >= tally.quorum {
         return Decision::Reply(AcquireReply::Granted);
     }
-    let leading = leading_holder(votes);
-    let held = leading.map_or(0, |(_, votes)| votes);
-    if let Some((holder, _)) = leading
-        && held >= tally.quorum
-    {
-        let expires_in = free_at_the_latest(votes, tally.quorum.saturating_sub(granted));
-        let holder = holder.clone().with_expiry(expires_in);
-        let holder = holder.with_place(foremost_place(votes));
-        return Decision::Reply(AcquireReply::Busy(holder));
+    let (held, owner) = other_owner(votes, tally.quorum, granted);
+    if let Some(owner) = owner {
+        return Decision::Reply(AcquireReply::Busy(owner));
     }
     let most = granted.max(held).saturating_add(tally.pending);
     tally.settle(most >= tally.quorum, || AcquireReply::Split)
@@ -100,19 +94,11 @@ pub(crate) fn decide_fenced(votes: &[Vote<AcquireReply>]) -> Decision<Fenced> {
     }
     let without = tally.replies(|reply| *reply == AcquireReply::Granted);
     let answered = tally.answered.saturating_sub(without);
-    let leading = leading_holder(votes);
-    let held = leading.map_or(0, |(_, votes)| votes);
-    if let Some((holder, _)) = leading
-        && held >= tally.quorum
-    {
-        let expires_in = free_at_the_latest(votes, tally.quorum.saturating_sub(granted));
+    let (held, owner) = other_owner(votes, tally.quorum, granted);
+    if let Some(owner) = owner {
         let fences = holders(votes).filter_map(Holder::fence);
-        let holder = holder
-            .clone()
-            .with_expiry(expires_in)
-            .with_place(foremost_place(votes))
-            .with_fence(fences.chain(tokens(votes)).max());
-        return Decision::Reply(Fenced::Refused(AcquireReply::Busy(holder)));
+        let owner = owner.with_fence(fences.chain(tokens(votes)).max());
+        return Decision::Reply(Fenced::Refused(AcquireReply::Busy(owner)));
     }
     let most = granted.max(held).saturating_add(tally.pending);
     let tally = Tally { answered, ..tally };
@@ -261,6 +247,24 @@ pub(crate) fn leading_holder(votes: &[Vote<AcquireReply>]) -> Option<(&Holder, u
             (holder, same.count())
         })
         .max_by_key(|(_, votes)| *votes)
+}
+
+/// On how many nodes the leading other owner is, and where those are a quorum,
+/// what is known of it.
+fn other_owner(
+    votes: &[Vote<AcquireReply>],
+    quorum: usize,
+    granted: usize,
+) -> (usize, Option<Holder>) {
+    let Some((holder, held)) = leading_holder(votes) else {
+        return (0, None);
+    };
+    let owner = (held >= quorum).then(|| {
+        let expires_in = free_at_the_latest(votes, quorum.saturating_sub(granted));
+        let owner = holder.clone().with_expiry(expires_in);
+        owner.with_place(foremost_place(votes))
+    });
+    (held, owner)
 }
 
 /// The place in line of a waiter that every node counts by itself.

@@ -23,6 +23,7 @@ use crate::{
     cadence::{on_the_raster, renewal_interval, renewal_tick, retry_pause, ttl_lasting},
     clock::until,
     error::{LostCause, NodeError},
+    extend::{NotExtended, all_extended},
     lease::Lease,
     queue::Place,
     token::OwnerToken,
@@ -236,15 +237,15 @@ impl Shared {
             );
             return;
         };
-        match outcome(&replies, renewed.lease.keys().len()) {
-            Outcome::Extended => {
+        match all_extended(&replies, renewed.lease.keys().len()) {
+            Ok(()) => {
                 renewed.lease.renewed_in_advance(renewed.ttl);
                 for place in &renewed.places {
                     place.renew(&renewed.token, limit);
                 }
             }
-            Outcome::Taken(nth) => renewed.taken(nth),
-            Outcome::Failed(error) => warn_of_failure(renewed, 1, &error),
+            Err(NotExtended::Taken(nth)) => renewed.taken(nth),
+            Err(NotExtended::Failed(_, error)) => warn_of_failure(renewed, 1, &error),
         }
     }
 
@@ -353,19 +354,19 @@ impl Shared {
             let keys = renewed.lease.keys().len();
             let (answers, others) = rest.split_at_checked(keys).unwrap_or((rest, &[]));
             rest = others;
-            let outcome = outcome(answers, keys);
+            let extended = all_extended(answers, keys);
             if renewed.is_given_back() {
                 self.give_back_again(&renewed);
                 continue;
             }
-            match outcome {
-                Outcome::Extended => {
+            match extended {
+                Ok(()) => {
                     if let Some(deadline) = renewed.renewed(asked, ttl) {
                         self.renew_again(self.next_due(&renewed, deadline, now), &renewed);
                     }
                 }
-                Outcome::Taken(nth) => renewed.taken(nth),
-                Outcome::Failed(error) => {
+                Err(NotExtended::Taken(nth)) => renewed.taken(nth),
+                Err(NotExtended::Failed(_, error)) => {
                     let retry = (asked + retry_pause(renewed.ttl)).max(now);
                     self.renew_again(self.on_the_raster(retry, &renewed), &renewed);
                     if renewed.failed() {
@@ -520,33 +521,6 @@ async fn work(shared: Arc<Shared>, mut running: Running) {
             }
         }
     }
-}
-
-/// What the answers for the keys of one lease come to.
-enum Outcome {
-    Extended,
-    /// The nth key is not ours any more.
-    Taken(usize),
-    Failed(BackendError),
-}
-
-/// One key that is not ours any more is a loss, whatever is known of the
-/// others.
-fn outcome(answers: &[Result<ExtendReply, BackendError>], keys: usize) -> Outcome {
-    let is_taken = |answer: &Result<ExtendReply, BackendError>| {
-        matches!(answer, Ok(ExtendReply::NotHeld | ExtendReply::NotOwner))
-    };
-    if let Some(nth) = answers.iter().position(is_taken) {
-        return Outcome::Taken(nth);
-    }
-    if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
-        return Outcome::Failed(error.clone());
-    }
-    if answers.len() < keys {
-        let node = NodeError::new("lock store", "answered fewer requests than it was asked");
-        return Outcome::Failed(BackendError::unavailable(node));
-    }
-    Outcome::Extended
 }
 
 fn warn_of_failure(renewed: &Renewed, count: usize, error: &BackendError) {

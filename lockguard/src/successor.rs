@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    acquire::{Grant, Undo},
     backend::{
-        AcquireReply, AcquireRequest, BackendError, BoxFuture, Epoch, ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, BackendError, BoxFuture, ReleaseReply, ReleaseRequest,
     },
     clock::until_if_any,
     core::Core,
+    grant::{Grant, Undo},
     lease::Since,
     validity::longest_attempt,
 };
@@ -82,14 +82,14 @@ impl Successor {
         let mut undo = Undo::arm(&core, &request.keys, request.token.clone(), request.ttl);
         let epoch = core.epoch();
         // The lease counts from here, before the first byte is sent.
-        let start = Instant::now();
+        let since = Since::asked(Instant::now(), epoch);
         let replacing = request.replacing(release.token.clone());
         let acquire = core.backend.acquire(replacing);
         Box::pin(async move {
-            let deadline = || (!keeps_time).then(|| start + longest);
+            let deadline = || (!keeps_time).then(|| since.asked + longest);
             let fencing_token = match until_if_any(deadline, acquire).await {
                 // Nobody knows on which side of a restart it was granted.
-                Some(Ok(_)) if epoch.as_ref().is_some_and(Epoch::is_over) => {
+                Some(Ok(_)) if since.is_over() => {
                     return TakenOver::Perhaps;
                 }
                 Some(Ok(AcquireReply::Granted)) if !is_fenced => None,
@@ -101,7 +101,7 @@ impl Successor {
                 _ => return TakenOver::Perhaps,
             };
             // Where it has gone, this gives the key back.
-            let granted = Grant::new(undo, Since::asked(start), fencing_token, epoch, true);
+            let granted = Grant::new(undo, since, fencing_token, true);
             drop(grant.send(granted));
             TakenOver::Yes
         })

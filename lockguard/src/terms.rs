@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::validity::FAR;
+use crate::{
+    error::LockError,
+    key::LockKey,
+    validity::{FAR, TTL_RANGE},
+};
 
 /// What becomes of a body whose lease is lost.
 ///
@@ -81,6 +85,15 @@ impl Terms {
             Some(_) | None => None,
         }
     }
+}
+
+/// Refuses a ttl that is too short or too long.
+pub(crate) fn check_ttl(key: &LockKey, ttl: Duration) -> Result<(), LockError> {
+    if TTL_RANGE.contains(&ttl) {
+        return Ok(());
+    }
+    let reason = format!("its ttl is {ttl:?}; give one within 10ms and 24h");
+    Err(LockError::invalid_options(key, reason))
 }
 
 #[cfg(test)]

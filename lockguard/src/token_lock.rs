@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use crate::{
     acquire::{Patience, Want, take},
     backend::{BoxFuture, ReleaseReply},
+    backend_error::release_error,
     clock::until_if_any,
     error::{LockError, ReleaseError},
-    guard::release_error,
     manager::LockManager,
     observe,
     point::Point,

@@ -119,3 +119,30 @@ fn every_link_to_a_file_leads_somewhere() {
         }
     }
 }
+
+/// The file names of the library's modules, but for tests.
+fn modules(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            match (path.is_dir(), &*name) {
+                (true, "tests") | (false, "lib.rs" | "mod.rs" | "tests.rs") => Vec::new(),
+                (true, _) => modules(&path),
+                (false, _) if name.ends_with(".rs") => vec![name],
+                (false, _) => Vec::new(),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn every_module_of_the_library_is_on_the_map() {
+    let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let modules = modules(&root().join("lockguard/src"));
+    assert!(modules.len() > 40, "{modules:?}");
+    let is_missing = |name: &&String| !map.contains(&format!("{name}`"));
+    let missing: Vec<_> = modules.iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

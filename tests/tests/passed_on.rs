@@ -108,18 +108,23 @@ impl Backend for Line {
 }
 
 /// A lock store with a line that tells nobody.
-struct Untold(Memory);
+#[derive(Clone, Default)]
+struct Untold {
+    store: Memory,
+    acquires: Arc<Mutex<Vec<AcquireRequest>>>,
+}
 
 impl Backend for Untold {
     fn acquire(
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.acquires.lock().push(request.clone());
         let refused = |holder: Holder| AcquireReply::Busy(holder.with_place(Some(0)));
         if let Some(replaced) = request.replaces {
             let key = request.keys.first().clone();
             let extend = ExtendRequest::new(key, replaced, request.ttl).to(request.token);
-            let replies = self.0.extend(vec![extend]);
+            let replies = self.store.extend(vec![extend]);
             return Box::pin(async move {
                 Ok(match replies.await[..] {
                     [Ok(ExtendReply::Extended)] => AcquireReply::Granted,
@@ -127,7 +132,7 @@ impl Backend for Untold {
                 })
             });
         }
-        let reply = self.0.acquire(request);
+        let reply = self.store.acquire(request);
         Box::pin(async move {
             Ok(match reply.await? {
                 AcquireReply::Busy(holder) => refused(holder),
@@ -140,14 +145,14 @@ impl Backend for Untold {
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.0.extend(requests)
+        self.store.extend(requests)
     }
 
     fn release(
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.0.release(request)
+        self.store.release(request)
     }
 
     fn has_line(&self) -> bool {
@@ -162,7 +167,7 @@ impl Backend for Untold {
 #[tokio::test(start_paused = true)]
 async fn who_stands_in_line_on_the_servers_is_not_overtaken_by_those_behind_it_here() {
     const LONG: Duration = Duration::from_secs(60);
-    let manager = LockManager::new(Untold(Memory::new()));
+    let manager = LockManager::new(Untold::default());
     let holder = manager.lock("k", LONG).acquire().await.unwrap();
     let served = Arc::new(Mutex::new(Vec::new()));
     let waiting = [0, 1, 2].map(|nth| {
@@ -180,6 +185,41 @@ async fn who_stands_in_line_on_the_servers_is_not_overtaken_by_those_behind_it_h
         waiting.await.unwrap();
     }
     assert_eq!(*served.lock(), [0, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waited_here_in_vain_asks_without_a_place_in_line() {
+    let store = Untold::default();
+    let theirs = LockManager::new(store.clone());
+    let _held = theirs.lock("k", TTL).acquire().await.unwrap();
+    let ours = LockManager::new(store.clone());
+    let first = tokio::spawn(ours.lock("k", TTL).wait(TTL / 2).acquire());
+    while store.acquires.lock().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let second = ours.lock("k", TTL).wait(TTL / 4).acquire().await;
+    assert!(second.unwrap_err().is_busy());
+    let last = store.acquires.lock().last().cloned().unwrap();
+    assert!(last.waiter.is_none() && !last.is_curt, "{last:?}");
+    assert!(first.await.unwrap().unwrap_err().is_busy());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_lost_is_handed_on_to_nobody() {
+    let store = Untold::default();
+    let manager = LockManager::new(store.clone());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    // Behind our back.
+    let asked = store.acquires.lock()[0].clone();
+    let taken = ReleaseRequest::new(asked.keys.first().clone(), asked.token);
+    drop(store.store.release(taken));
+    assert!(guard.extend(TTL).await.unwrap_err().is_lost());
+    drop(guard);
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    let is_handed_on = |asked: &AcquireRequest| asked.replaces.is_some();
+    assert!(!store.acquires.lock().iter().any(is_handed_on));
 }
 
 #[tokio::test(start_paused = true)]

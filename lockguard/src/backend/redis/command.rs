@@ -57,7 +57,7 @@ impl<R> Answer<R> {
 ///
 /// Every command may be sent again on another connection: an owner token is
 /// used by one attempt only, so a repeated acquire finds its own token and is
-/// granted without a longer ttl, and the scripts compare the token.
+/// granted, and the scripts compare the token.
 pub(super) struct Command {
     pub(super) task: Task,
     /// When it was last written to a connection, if ever.

@@ -1,0 +1,26 @@
+//! What a backend's error is to whoever called.
+
+use crate::{
+    backend::BackendError,
+    error::{LockError, NodeError, ReleaseError},
+    key::LockKey,
+};
+
+/// The error of an acquire or an extend.
+pub(crate) fn lock_error(key: &LockKey, error: BackendError) -> LockError {
+    match error {
+        BackendError::Unavailable { nodes } => LockError::unavailable(key, nodes),
+        BackendError::InvalidKey { key: one, reason } => {
+            LockError::invalid_key(one.as_ref().unwrap_or(key), format!("it {reason}"))
+        }
+        BackendError::RuntimeGone => LockError::runtime_gone(key),
+    }
+}
+
+/// The error of a release.
+pub(crate) fn release_error(key: &LockKey, error: BackendError) -> ReleaseError {
+    match error {
+        BackendError::Unavailable { nodes } => ReleaseError::unavailable(key, nodes),
+        error => ReleaseError::unavailable(key, [NodeError::new("lock store", error.to_string())]),
+    }
+}

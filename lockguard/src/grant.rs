@@ -1,0 +1,99 @@
+//! What was granted and nobody owns yet.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    backend::{ReleaseRequest, Waiter},
+    core::Core,
+    fencing_token::FencingToken,
+    keys::LockKeys,
+    lease::Since,
+    live::Candidate,
+    token::OwnerToken,
+};
+
+/// Granted keys that nobody owns yet: dropping it gives them back.
+pub(crate) struct Grant {
+    pub(crate) undo: Undo,
+    pub(crate) since: Since,
+    pub(crate) fencing_token: Option<FencingToken>,
+    /// Whether the keys were waited for.
+    pub(crate) is_awaited: bool,
+    /// Dropped last.
+    pub(crate) candidate: Option<Candidate>,
+}
+
+impl Grant {
+    pub(crate) fn new(
+        undo: Undo,
+        since: Since,
+        fencing_token: Option<FencingToken>,
+        is_awaited: bool,
+    ) -> Self {
+        Self {
+            undo,
+            since,
+            fencing_token,
+            is_awaited,
+            candidate: None,
+        }
+    }
+
+    /// Leaves the keys to whoever knows the token.
+    pub(crate) fn into_token(mut self) -> OwnerToken {
+        self.undo.disarm();
+        self.undo.token.clone()
+    }
+}
+
+/// Gives back what an acquire may have taken, unless it is disarmed.
+///
+/// It stands between "a server may have granted" and "a guard exists".
+pub(crate) struct Undo {
+    core: Arc<Core>,
+    keys: LockKeys,
+    pub(crate) token: OwnerToken,
+    ttl: Duration,
+    /// Who goes on, and stays in line.
+    pub(crate) waiter: Option<Waiter>,
+    is_armed: bool,
+}
+
+impl Undo {
+    pub(crate) fn arm(core: &Arc<Core>, keys: &LockKeys, token: OwnerToken, ttl: Duration) -> Self {
+        Self {
+            core: Arc::clone(core),
+            keys: keys.clone(),
+            token,
+            ttl,
+            waiter: None,
+            is_armed: true,
+        }
+    }
+
+    /// From here on somebody else is responsible for the keys.
+    pub(crate) fn disarm(&mut self) {
+        self.is_armed = false;
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if self.is_armed {
+            for key in &self.keys {
+                let mut release = ReleaseRequest::new(key.clone(), self.token.clone());
+                if let Some(waiter) = self.waiter.take() {
+                    release = release.staying(waiter);
+                }
+                let given_back = self.core.backend.release(release);
+                let left = self.core.live.gives_back(key, self.ttl);
+                let live = Arc::clone(&self.core.live);
+                self.core.background.finish(Box::pin(async move {
+                    if given_back.await.is_ok() {
+                        live.given_back(left);
+                    }
+                }));
+            }
+        }
+    }
+}
