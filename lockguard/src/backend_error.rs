@@ -19,8 +19,16 @@ pub(crate) fn lock_error(key: &LockKey, error: BackendError) -> LockError {
 
 /// The error of a release.
 pub(crate) fn release_error(key: &LockKey, error: BackendError) -> ReleaseError {
+    let node = |problem| NodeError::new("lock store", problem);
     match error {
         BackendError::Unavailable { nodes } => ReleaseError::unavailable(key, nodes),
-        error => ReleaseError::unavailable(key, [NodeError::new("lock store", error.to_string())]),
+        BackendError::InvalidKey { reason, .. } => {
+            ReleaseError::unavailable(key, [node(format!("the key {reason}"))])
+        }
+        BackendError::RuntimeGone => {
+            let gone = "the tokio runtime that made this lock manager has ended; the key is free \
+                        by its ttl";
+            ReleaseError::unavailable(key, [node(gone.to_owned())])
+        }
     }
 }

@@ -11,9 +11,10 @@ use std::{ops::RangeInclusive, time::Duration};
 const BUSY_PAUSE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(700);
 
 /// The pauses between two looks of the first in line at a key that another
-/// library holds, whose release wakes nobody.
+/// library holds, whose release wakes nobody: at no more than 4 a second, once
+/// they have grown.
 const FOREIGN_PAUSE: RangeInclusive<Duration> =
-    Duration::from_millis(20)..=Duration::from_millis(200);
+    Duration::from_millis(20)..=Duration::from_millis(334);
 
 /// The longest pause between two looks of a waiter in line whom nobody can tell.
 #[cfg(feature = "redis")]
@@ -71,15 +72,17 @@ pub(crate) fn busy_pause(attempt: u32, holder_expires_in: Option<Duration>, draw
 /// chance and by the waiter's `place`, so that not all look at once; at the
 /// latest as [`LONGEST_UNHEARD`] says.
 /// `unheard` is how many looks in a row nobody has asked for: only the first
-/// may come sooner than the shortest of that range.
+/// may come sooner than the shortest of that range, for each of the `commands`
+/// that a look takes.
 pub(crate) fn unheard_pause(
     ttl: Duration,
     holder_expires_in: Option<Duration>,
     place: u32,
-    unheard: u32,
+    (unheard, commands): (u32, u32),
     draw: f64,
 ) -> Duration {
     let (shortest, longest) = (*LONGEST_UNHEARD.start(), *LONGEST_UNHEARD.end());
+    let shortest = shortest.saturating_mul(commands);
     let parting = PLACE.saturating_mul(place.min(50)) + PLACE.mul_f64(draw.clamp(0.0, 1.0));
     let latest = (ttl / 3).clamp(shortest, longest);
     let pause = holder_expires_in.map_or(latest, |left| left.min(latest));
@@ -153,26 +156,31 @@ mod tests {
             left in proptest::option::of(0_u64..10_000),
             place: u32,
             unheard: u32,
+            commands in 1_u32..=2,
             draw in 0.0..=1.0_f64,
         ) {
             let (ttl, left) = (Duration::from_millis(ttl), left.map(Duration::from_millis));
-            let pause = unheard_pause(ttl, left, place, unheard, draw);
+            let pause = unheard_pause(ttl, left, place, (unheard, commands), draw);
             prop_assert!(pause <= Duration::from_secs(6));
-            let soonest = if unheard == 0 { 1 } else { 250 };
-            prop_assert!(pause >= Duration::from_millis(soonest));
+            let soonest = if unheard == 0 { 1 } else { 250 * commands };
+            prop_assert!(pause >= Duration::from_millis(soonest.into()));
         }
 
         #[test]
         fn who_stands_behind_looks_later(place in 0_u32..50, a in 0.0..=1.0_f64, b in 0.0..=1.0_f64) {
             let left = Some(Duration::from_millis(100));
-            let pause = |place, draw| unheard_pause(Duration::from_secs(2), left, place, 0, draw);
+            let pause = |place, draw| unheard_pause(Duration::from_secs(2), left, place, (0, 1), draw);
             prop_assert!(pause(place, a) <= pause(place + 1, b));
         }
 
         #[test]
-        fn a_foreign_holder_is_looked_at_within_200_ms(met: u32, draw in 0.0..=1.0_f64) {
+        fn a_foreign_holder_is_looked_at_soon_and_then_four_times_a_second(
+            met: u32,
+            draw in 0.0..=1.0_f64,
+        ) {
             let pause = foreign_pause(met, draw);
-            prop_assert!((Duration::from_millis(15)..=Duration::from_millis(200)).contains(&pause));
+            prop_assert!((Duration::from_millis(15)..=Duration::from_millis(334)).contains(&pause));
+            prop_assert!(met < 5 || pause >= Duration::from_millis(250));
         }
 
         #[test]

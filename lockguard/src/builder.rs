@@ -304,5 +304,5 @@ impl fmt::Debug for LockManagerBuilder {
 }
 
 fn is_memory(address: &str) -> bool {
-    address.trim() == "memory://"
+    address.trim().eq_ignore_ascii_case("memory://")
 }

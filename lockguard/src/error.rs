@@ -65,7 +65,7 @@ pub enum LockError {
     /// The key cannot be locked.
     #[non_exhaustive]
     InvalidKey {
-        /// The key as it was given.
+        /// The key, prefix included.
         key: Arc<str>,
         /// What is wrong with it.
         reason: Arc<str>,
@@ -73,7 +73,7 @@ pub enum LockError {
     /// An option has a value that makes no sense.
     #[non_exhaustive]
     InvalidOptions {
-        /// The key, as it was given.
+        /// The key, prefix included.
         key: Arc<str>,
         /// What is wrong, and what is accepted.
         reason: Arc<str>,
@@ -257,7 +257,8 @@ impl fmt::Display for LockError {
                  and call that from both"
             ),
             Self::InvalidKey { key, reason } | Self::InvalidOptions { key, reason } => {
-                write!(f, "lock `{key}`: {reason}")
+                // It may contain anything.
+                write!(f, "lock `{}`: {reason}", key.escape_debug())
             }
             Self::Draining { key } => {
                 write!(f, "lock `{key}`: the lock manager is shutting down")
@@ -531,6 +532,12 @@ mod tests {
             retry_after: Some(Duration::MAX),
         };
         assert!(error.to_string().contains("no expiry"), "{error}");
+    }
+
+    #[test]
+    fn an_invalid_key_is_shown_on_one_line() {
+        let error = LockError::invalid_key("a\nb\0", "it contains a control character");
+        assert!(error.to_string().contains(r"`a\nb\0`"), "{error}");
     }
 
     #[test]

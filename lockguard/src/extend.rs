@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     backend::{BackendError, ExtendReply, ExtendRequest},
-    clock::until,
+    clock::until_if_any,
     core::Core,
     error::NodeError,
     validity::node_budget,
@@ -27,11 +27,12 @@ pub(crate) async fn extend_all(
     ttl: Duration,
 ) -> Result<(), NotExtended> {
     let budget = node_budget(ttl);
-    let asked = Instant::now();
+    let keeps_time = core.backend.keeps_time();
+    let deadline = || (!keeps_time).then(|| Instant::now() + budget);
     let requests: Vec<_> = requests.collect();
     let keys = requests.len();
     let replies = core.backend.extend(requests);
-    match until(asked + budget, replies).await {
+    match until_if_any(deadline, replies).await {
         Some(replies) => all_extended(&replies, keys),
         None => Err(NotExtended::Failed(0, core.no_answer(budget))),
     }

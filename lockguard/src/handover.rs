@@ -87,6 +87,11 @@ impl Handover {
         self.keys.as_slice()
     }
 
+    /// What the servers store under the keys until the lock is adopted.
+    pub fn token(&self) -> &OwnerToken {
+        &self.token
+    }
+
     /// How long whoever adopts the lock holds it, unless it is extended.
     ///
     /// Until it is adopted it stays taken for what is left of the lease that

@@ -87,7 +87,7 @@ impl InLine {
             return untold_pause(met, draw);
         }
         let place = holder.place().unwrap_or_default();
-        let unheard = unheard_pause(self.ttl, holder.expires_in(), place, self.unheard, draw);
+        let unheard = unheard_pause(self.ttl, holder.expires_in(), place, self.looks(), draw);
         // Another library's release wakes nobody.
         if holder.label().is_none() && place == 0 {
             unheard.min(foreign_pause(met, draw))
@@ -102,7 +102,13 @@ impl InLine {
         if self.passed.is_none() {
             return untold_pause(met, draw);
         }
-        unheard_pause(self.ttl, Some(reserved), 0, self.unheard, draw)
+        unheard_pause(self.ttl, Some(reserved), 0, self.looks(), draw)
+    }
+
+    /// How often in a row nobody told us anything, and how many commands a look
+    /// takes: whoever wants several keys asks for them, and then for a place.
+    fn looks(&self) -> (u32, u32) {
+        (self.unheard, 1 + u32::from(self.keys.are_several()))
     }
 
     /// Resolves when the key has been reserved for the next attempt, or granted

@@ -292,7 +292,9 @@ impl LockRequest {
         // however this future ends.
         let guard = self.acquire().await?;
         let value = {
-            let body = pin!(body(guard.lease().clone()));
+            // Its first part, which a closure may do before it gives a future, is
+            // the body too.
+            let body = pin!(async { body(guard.lease().clone()).await });
             run(&guard, body).await
         };
         guard.release_after_body().await;

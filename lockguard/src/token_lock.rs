@@ -53,28 +53,29 @@ use crate::{
 /// struct AlwaysBusy;
 ///
 /// impl TokenLock for AlwaysBusy {
-///     fn acquire<'a>(
-///         &'a self,
-///         key: &'a str,
+///     fn acquire(
+///         &self,
+///         key: &str,
 ///         ttl: Duration,
-///     ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
+///     ) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
 ///         self.acquire_as(key, ttl, "")
 ///     }
 ///
-///     fn acquire_as<'a>(
-///         &'a self,
-///         key: &'a str,
+///     fn acquire_as(
+///         &self,
+///         key: &str,
 ///         _: Duration,
-///         _: &'a str,
-///     ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
-///         Box::pin(async move { Err(LockError::busy(key, Duration::ZERO)) })
+///         _: &str,
+///     ) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
+///         let error = LockError::busy(key, Duration::ZERO);
+///         Box::pin(async { Err(error) })
 ///     }
 ///
-///     fn release<'a>(
-///         &'a self,
-///         _: &'a str,
-///         _: &'a OwnerToken,
-///     ) -> BoxFuture<'a, Result<Released, ReleaseError>> {
+///     fn release(
+///         &self,
+///         _: &str,
+///         _: &OwnerToken,
+///     ) -> BoxFuture<'_, Result<Released, ReleaseError>> {
 ///         Box::pin(async { Ok(Released::NotHeld) })
 ///     }
 /// }
@@ -97,11 +98,7 @@ pub trait TokenLock: Send + Sync {
     ///
     /// When the future is dropped, what a server may have granted is given
     /// back in the background.
-    fn acquire<'a>(
-        &'a self,
-        key: &'a str,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<OwnerToken, LockError>>;
+    fn acquire(&self, key: &str, ttl: Duration) -> BoxFuture<'_, Result<OwnerToken, LockError>>;
 
     /// As [`acquire`](Self::acquire), with a label of the caller's; an empty
     /// one falls back to the token generator.
@@ -113,12 +110,12 @@ pub trait TokenLock: Send + Sync {
     /// # Cancel safety
     ///
     /// As [`acquire`](Self::acquire).
-    fn acquire_as<'a>(
-        &'a self,
-        key: &'a str,
+    fn acquire_as(
+        &self,
+        key: &str,
         ttl: Duration,
-        label: &'a str,
-    ) -> BoxFuture<'a, Result<OwnerToken, LockError>>;
+        label: &str,
+    ) -> BoxFuture<'_, Result<OwnerToken, LockError>>;
 
     /// Gives the key back, if this token holds it.
     ///
@@ -135,11 +132,11 @@ pub trait TokenLock: Send + Sync {
     /// # Cancel safety
     ///
     /// When the future is dropped, the release goes on in the background.
-    fn release<'a>(
-        &'a self,
-        key: &'a str,
-        token: &'a OwnerToken,
-    ) -> BoxFuture<'a, Result<Released, ReleaseError>>;
+    fn release(
+        &self,
+        key: &str,
+        token: &OwnerToken,
+    ) -> BoxFuture<'_, Result<Released, ReleaseError>>;
 }
 
 /// What a release by token came to.
@@ -252,28 +249,27 @@ impl LockManager {
 }
 
 impl TokenLock for LockManager {
-    fn acquire<'a>(
-        &'a self,
-        key: &'a str,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
-        Box::pin(self.acquire(key, ttl))
+    fn acquire(&self, key: &str, ttl: Duration) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
+        let key = key.to_owned();
+        Box::pin(async move { self.acquire(&key, ttl).await })
     }
 
-    fn acquire_as<'a>(
-        &'a self,
-        key: &'a str,
+    fn acquire_as(
+        &self,
+        key: &str,
         ttl: Duration,
-        label: &'a str,
-    ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
-        Box::pin(self.acquire_as(key, ttl, label))
+        label: &str,
+    ) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
+        let (key, label) = (key.to_owned(), label.to_owned());
+        Box::pin(async move { self.acquire_as(&key, ttl, &label).await })
     }
 
-    fn release<'a>(
-        &'a self,
-        key: &'a str,
-        token: &'a OwnerToken,
-    ) -> BoxFuture<'a, Result<Released, ReleaseError>> {
-        Box::pin(self.release(key, token))
+    fn release(
+        &self,
+        key: &str,
+        token: &OwnerToken,
+    ) -> BoxFuture<'_, Result<Released, ReleaseError>> {
+        let (key, token) = (key.to_owned(), token.clone());
+        Box::pin(async move { self.release(&key, &token).await })
     }
 }

@@ -292,3 +292,13 @@ async fn a_body_that_holds_a_guard_of_the_same_key_of_another_task_waits_for_it(
     guard.release().await.unwrap();
     waiting.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_closure_does_before_its_future_runs_in_the_body_too() {
+    let manager = LockManager::memory();
+    let in_the_body = manager.lock("k", TTL).run(|_lease| {
+        let first = lockguard::current().is_some();
+        async move { (first, lockguard::current().is_some()) }
+    });
+    assert_eq!(in_the_body.await.unwrap(), (true, true));
+}

@@ -185,3 +185,17 @@ async fn connections_are_closed_when_the_last_clone_of_a_manager_is_gone() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_refused_connection_is_the_reason_from_the_first_call_on() {
+    // Nothing listens there once the server has ended.
+    let server = Server::start();
+    let url = server.url().to_owned();
+    drop(server);
+    let manager = LockManager::builder().node(url).lazy().build().await;
+    let manager = manager.unwrap();
+    let request = manager.lock("k", Duration::from_secs(2));
+    let error = request.try_acquire().await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    assert!(error.to_string().contains("refused"), "{error}");
+}

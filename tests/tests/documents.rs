@@ -130,7 +130,7 @@ fn modules(folder: &Path) -> Vec<String> {
             match (path.is_dir(), &*name) {
                 (true, "tests") | (false, "lib.rs" | "mod.rs" | "tests.rs") => Vec::new(),
                 (true, _) => modules(&path),
-                (false, _) if name.ends_with(".rs") => vec![name],
+                (false, _) if path.extension().is_some_and(|rust| rust == "rs") => vec![name],
                 (false, _) => Vec::new(),
             }
         })

@@ -160,6 +160,50 @@ async fn a_release_in_doubt_is_decided_within_its_budget() {
     assert!((50..60).contains(&start.elapsed().as_millis()));
 }
 
+/// A lock store that answers late, and says that it does so in time.
+struct Punctual(Scripted);
+
+impl Backend for Punctual {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.0.acquire(request)
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        self.0.extend(requests)
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        self.0.release(request)
+    }
+
+    fn keeps_time(&self) -> bool {
+        true
+    }
+}
+
+/// A timer beside its own would ring at the same moment, and know less.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_keeps_time_is_waited_for_without_a_timer() {
+    let store = Scripted::new();
+    let late = TTL / 2;
+    store.on_acquire([Step::pass().answering_after(late)]);
+    store.on_extend([Step::pass().answering_after(late)]);
+    store.on_release([Step::pass().answering_after(late)]);
+    let manager = LockManager::new(Punctual(store));
+    let guard = manager.lock("k", 2 * TTL).acquire().await.unwrap();
+    guard.extend(TTL).await.unwrap();
+    guard.release().await.unwrap();
+}
+
 /// A node that answers nothing, and notes which tickets leave its line.
 #[derive(Default)]
 struct Silent {

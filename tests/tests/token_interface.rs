@@ -456,33 +456,46 @@ over_1_3_5_nodes!(a_stale_owner_leaves_the_successor_on_servers(servers) {
     assert_eq!(manager.release(KEY, &successor).await.unwrap(), Released::Freed);
 });
 
+/// The future borrows the locks alone.
+fn of_a_key_that_is_dropped(locks: &dyn TokenLock) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
+    let key = format!("{KEY}:{}", 17);
+    locks.acquire(&key, TTL)
+}
+
+#[tokio::test]
+async fn a_future_of_the_trait_owns_its_key() {
+    let manager = LockManager::memory();
+    let token = of_a_key_that_is_dropped(&manager).await.unwrap();
+    let key = format!("{KEY}:17");
+    let released = TokenLock::release(&manager, &key, &token).await;
+    assert_eq!(released.unwrap(), Released::Freed);
+}
+
 /// A mock: a user's test of what happens when the lock is taken.
 struct AlwaysBusy;
 
 impl TokenLock for AlwaysBusy {
-    fn acquire<'a>(
-        &'a self,
-        key: &'a str,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
+    fn acquire(&self, key: &str, ttl: Duration) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
         self.acquire_as(key, ttl, "")
     }
 
-    fn acquire_as<'a>(
-        &'a self,
-        key: &'a str,
+    fn acquire_as(
+        &self,
+        key: &str,
         _ttl: Duration,
-        _label: &'a str,
-    ) -> BoxFuture<'a, Result<OwnerToken, LockError>> {
-        Box::pin(async move { Err(LockError::busy(key, Duration::ZERO)) })
+        _label: &str,
+    ) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
+        let error = LockError::busy(key, Duration::ZERO);
+        Box::pin(async { Err(error) })
     }
 
-    fn release<'a>(
-        &'a self,
-        key: &'a str,
-        _token: &'a OwnerToken,
-    ) -> BoxFuture<'a, Result<Released, ReleaseError>> {
-        Box::pin(async move { Err(ReleaseError::not_owner(key)) })
+    fn release(
+        &self,
+        key: &str,
+        _token: &OwnerToken,
+    ) -> BoxFuture<'_, Result<Released, ReleaseError>> {
+        let error = ReleaseError::not_owner(key);
+        Box::pin(async { Err(error) })
     }
 }
 

@@ -48,7 +48,7 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// - Where [keys have a line](Backend::has_line), a refused acquire of one key
 ///   that [waits](AcquireRequest::waiting) enters the waiter into it.
 ///   A key that is given back is reserved for the lowest ticket in its line,
-///   for a short time, and refused to everybody else;
+///   for a short time, held by nobody, and refused to everybody else;
 ///   [`passed`](Backend::passed) resolves, where it is to be had, and the
 ///   waiter's next acquire is granted with the whole ttl.
 ///   It takes the ticket out of the line, and so does a release by which the
@@ -243,8 +243,9 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Whether every acquire resolves within the node budget of its ttl, a
-    /// quarter within 10 ms and 1 s, and every release within its
-    /// [budget](ReleaseRequest::budget), by themselves.
+    /// quarter within 10 ms and 1 s, extends within the longest one of theirs,
+    /// and every release within its [budget](ReleaseRequest::budget), by
+    /// themselves.
     ///
     /// A lock store that has to ask its servers again for a fencing token may
     /// take a node budget each time.

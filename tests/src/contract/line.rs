@@ -106,6 +106,20 @@ impl Waiting {
     }
 }
 
+pub async fn a_key_that_is_reserved_is_held_by_nobody(on: Fixture) {
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    let released = waiting.stand_behind(&on, &key).await;
+    assert_eq!(on.release(&key, &released).await, ReleaseReply::Freed);
+    assert_eq!(on.release(&key, &released).await, ReleaseReply::NotHeld);
+    waiting.assert_passed().await;
+    let granted = waiting.assert_granted(&on, &key).await;
+    assert_eq!(on.release(&key, &released).await, ReleaseReply::NotOwner);
+    assert_eq!(on.release(&key, &granted).await, ReleaseReply::Freed);
+}
+
 pub async fn a_key_that_is_given_back_is_reserved_for_who_waits(on: Fixture) {
     let key = fresh_key();
     let Some(mut waiting) = Waiting::new(&on, LONG) else {

@@ -187,6 +187,9 @@ macro_rules! contract_cases {
                 "A waiter that gave up does not take another one's wake along.";
             line::a_key_that_is_given_back_is_reserved_for_who_waits
                 "A key that is given back is reserved for who waits in line, and refused to others.";
+            line::a_key_that_is_reserved_is_held_by_nobody
+                "Whom a key is reserved for does not hold it yet, and whoever gave it back does not \
+                 hear of another owner.";
             line::a_key_that_is_left_open_goes_to_whoever_asks
                 "A key that is left open goes to whoever asks, whoever waits in line.";
             line::the_first_in_line_asks_for_a_key_that_was_left_open

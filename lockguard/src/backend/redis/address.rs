@@ -90,6 +90,8 @@ fn refused_scheme(scheme: &str) -> String {
         "`rediss://` needs the feature `tls` of lockguard; \
          enable it, or write `redis://host:6379`"
             .to_owned()
+    } else if scheme.eq_ignore_ascii_case("memory") {
+        "locks in memory have no host, path or query; write `memory://` alone".to_owned()
     } else if scheme.contains("cluster") {
         "a cluster is not one of the independent servers that locks need; \
          give each server by itself, as `redis://host:6379`"
@@ -322,6 +324,7 @@ mod tests {
             ("app:secret@cache", "no scheme"),
             ("app:secret@redis://cache", "no scheme"),
             ("http://app:secret@cache", "`http` is unknown"),
+            ("memory://?shared=secret", "write `memory://` alone"),
             ("redis-cluster://app:secret@cache", "a cluster"),
             ("redis+cluster://cache", "a cluster"),
             ("redis-sentinel://cache/primary", "sentinels"),

@@ -287,10 +287,14 @@ impl Command {
         self.limit.map(Limit::end)
     }
 
-    /// Tells the caller that there is no answer yet; what was asked for goes on.
-    pub(super) fn keep_waiting_no_longer(&mut self, node: &Arc<str>) {
+    /// Tells the caller that there is no answer yet, and why if that is known;
+    /// what was asked for goes on.
+    pub(super) fn keep_waiting_no_longer(&mut self, node: &Arc<str>, why: Option<&NodeError>) {
         if let Some(limit) = self.limit.take() {
-            self.tell(limit.passed_at(Arc::clone(node)));
+            self.tell(match why {
+                Some(why) => BackendError::unavailable(why.clone()),
+                None => limit.passed_at(Arc::clone(node)),
+            });
         }
     }
 

@@ -759,13 +759,17 @@ impl Link {
         if self.due.is_none_or(|due| now < due) {
             return;
         }
-        let node = &self.node;
+        let (node, contact) = (&self.node, self.contact.borrow());
+        let why = match (&self.line, &*contact) {
+            (Line::Down { .. }, Some(Err(no_contact))) => Some(&no_contact.error),
+            _ => None,
+        };
         let waiting = self.queue.iter_mut().filter_map(|command| {
             let due = command.due()?;
             if now < due {
                 return Some(due);
             }
-            command.keep_waiting_no_longer(node);
+            command.keep_waiting_no_longer(node, why);
             None
         });
         self.due = waiting.min();
