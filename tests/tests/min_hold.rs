@@ -14,7 +14,7 @@ use lockguard::{
     LockError, LockManager, LostCause, OnLost,
     backend::{Backend, Memory, Redlock, ReleaseReply},
 };
-use lockguard_tests::{Operation, Scripted, Step, eventually, over_1_3_5_nodes};
+use lockguard_tests::{Operation, Scripted, Server, Step, eventually, over_1_3_5_nodes};
 use tokio::time::{Instant, sleep, timeout};
 
 const fn ms(millis: u64) -> Duration {
@@ -379,26 +379,21 @@ fn a_guard_dropped_without_a_runtime_leaves_the_rest() {
 
 over_1_3_5_nodes!(the_rest_is_on_every_node_and_not_longer(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
-    let min_hold = ms(3000);
+    let min_hold = MINUTE / 2;
     let start = Instant::now();
     let request = manager.lock("k", MINUTE).min_hold(min_hold);
     assert_eq!(request.run(async |_| 7).await.unwrap(), 7);
     assert!(start.elapsed() < min_hold, "the caller was kept");
-    // Also on nodes that the quorum did not wait for.
-    eventually(MINUTE, || {
-        let is_kept = |left: Option<Duration>| left.is_some_and(|left| left <= min_hold);
-        let is_over = start.elapsed() + ms(100) >= min_hold;
-        is_over || servers.iter().all(|server| is_kept(server.pttl("k")))
-    })
-    .await;
-    if start.elapsed() + ms(500) < min_hold {
-        for server in servers {
-            assert!(server.pttl("k").is_some(), "a node was freed early");
-        }
-        assert!(manager.lock("k", TTL).try_acquire().await.unwrap_err().is_busy());
-    }
-    drop(manager.lock("k", TTL).wait(MINUTE).acquire().await.unwrap());
-    assert!(start.elapsed() >= min_hold);
+    let has_the_rest = |server: &Server| {
+        let Some(left) = server.pttl("k") else {
+            return false;
+        };
+        // Servers count whole milliseconds.
+        left <= min_hold && left + start.elapsed() + ms(1) >= min_hold
+    };
+    // Also on nodes that the quorum did not wait for; what keeps the whole ttl
+    // is not down to the rest by then.
+    eventually(min_hold / 3, || servers.iter().all(has_the_rest)).await;
 });
 
 over_1_3_5_nodes!(a_waiter_of_another_process_sees_the_rest(servers) {
