@@ -322,12 +322,13 @@ async fn waiters_in_a_line_are_all_served_after_the_rest() {
 
 #[tokio::test(start_paused = true)]
 async fn a_release_with_a_rest_that_fails_leaves_the_value() {
-    let node = Scripted::new();
-    node.on_every_release(Step::fail());
-    let manager = LockManager::new(node.clone());
-    let request = manager.lock("k", TTL).min_hold(MIN_HOLD);
-    assert_eq!(request.run(async |_| 7).await.unwrap(), 7);
-    node.on_every_release(Step::reply(ReleaseReply::NotOwner));
+    for step in [Step::fail(), Step::reply(ReleaseReply::NotOwner)] {
+        let node = Scripted::new();
+        node.on_every_release(step);
+        let manager = LockManager::new(node);
+        let request = manager.lock("k", TTL).min_hold(MIN_HOLD);
+        assert_eq!(request.run(async |_| 7).await.unwrap(), 7);
+    }
 }
 
 #[tokio::test(start_paused = true)]
