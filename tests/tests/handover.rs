@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use lockguard::{
     Handover, LockError, LockGuard, LockManager, LostCause,
-    backend::{Backend, Redlock, ReleaseRequest},
+    backend::{Backend, Memory, Redlock, ReleaseRequest},
 };
 use lockguard_tests::{
     Operation, Scripted, Server, Servers, Step, Worker, eventually, over_1_3_5_nodes,
@@ -72,29 +72,50 @@ over_1_3_5_nodes!(it_outlives_the_manager_that_gave_it_away(servers) {
     eventually(PATIENCE, || is_empty(servers)).await;
 });
 
-over_1_3_5_nodes!(of_many_that_adopt_at_once_one_gets_it(servers) {
-    let manager = LockManager::connect(servers.urls()).await.unwrap();
-    let handover = handed_over(&manager, "k", LONG).await;
-    let mut adopts = Vec::new();
-    for _ in 0..8 {
-        let other = LockManager::connect(servers.urls()).await.unwrap();
-        let copy: Handover = handover.expose().parse().unwrap();
-        adopts.push(tokio::spawn(async move { (other.adopt(copy).await, other) }));
-    }
+/// Who gets it of these managers, each of which adopts it at the same moment.
+async fn adopted_at_once(managers: &[LockManager], handover: &Handover) -> Vec<LockGuard> {
+    let adopts: Vec<_> = managers
+        .iter()
+        .map(|manager| tokio::spawn(manager.adopt(handover.clone())))
+        .collect();
     let mut guards = Vec::new();
     for adopt in adopts {
-        let (adopted, manager) = adopt.await.unwrap();
-        match adopted {
-            Ok(guard) => guards.push((guard, manager)),
+        match adopt.await.expect("no panic") {
+            Ok(guard) => guards.push(guard),
             // Votes that were split are nobody's.
             Err(error) => assert!(error.is_lost() || error.is_unavailable(), "{error}"),
         }
     }
-    assert!(guards.len() <= 1);
-    if servers.len() == 1 {
-        assert_eq!(guards.len(), 1);
+    guards
+}
+
+async fn eight_managers_of(servers: &Servers) -> Vec<LockManager> {
+    let mut managers = Vec::new();
+    for _ in 0..8 {
+        let manager = LockManager::connect(servers.urls()).await;
+        managers.push(manager.expect("servers that answer"));
     }
+    managers
+}
+
+over_1_3_5_nodes!(of_many_that_adopt_at_once_at_most_one_gets_it(servers) {
+    let managers = eight_managers_of(servers).await;
+    let handover = handed_over(&managers[0], "k", LONG).await;
+    let guards = adopted_at_once(&managers, &handover).await;
+    assert!(guards.len() <= 1, "{guards:?}");
 });
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_that_adopt_at_once_one_gets_it() {
+    let store = Memory::new();
+    let in_memory = (0..8).map(|_| LockManager::new(store.clone())).collect();
+    let servers = Servers::start(1);
+    for managers in [in_memory, eight_managers_of(&servers).await] {
+        let handover = handed_over(&managers[0], "k", LONG).await;
+        let guards = adopted_at_once(&managers, &handover).await;
+        assert_eq!(guards.len(), 1, "{guards:?}");
+    }
+}
 
 over_1_3_5_nodes!(one_that_has_expired_or_was_never_here_is_lost(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
