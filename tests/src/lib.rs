@@ -30,6 +30,7 @@ pub mod torture;
 // Backends that answer as told, and what every backend owes.
 pub mod contract;
 mod quorums;
+mod redlock_over;
 mod scripted;
 
 // What happened: in the log, in metrics, and across processes.
@@ -46,6 +47,7 @@ pub use crate::{
     eventually::{eventually, eventually_blocking},
     proxy::{Flow, Proxy},
     quorums::tokens_over_random_quorums,
+    redlock_over::redlock_over,
     scripted::{Call, Fate, Operation, Scripted, Step},
     server::{Server, Servers},
     traces::{Trace, Traces},

@@ -13,11 +13,13 @@ use std::{
 use lockguard::{
     BoxFuture, FencingToken, LockKey, NodeError, OwnerToken,
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Redlock,
+        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
         ReleaseReply, ReleaseRequest,
     },
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+use crate::redlock_over::redlock_over;
 
 const TTL: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -35,8 +37,7 @@ pub async fn tokens_over_random_quorums(
 ) -> Result<Vec<FencingToken>, Vec<FencingToken>> {
     let mut random = StdRng::seed_from_u64(seed);
     let nodes: Vec<_> = nodes.into_iter().map(Switch::new).collect();
-    let as_backends = nodes.iter().cloned();
-    let redlock = Redlock::new(as_backends.map(|node| Arc::new(node) as Arc<dyn Backend>));
+    let redlock = redlock_over(nodes.clone());
     let key = LockKey::new(format!("quorums:{seed}")).expect("a valid key");
     let mut tokens: Vec<FencingToken> = Vec::new();
     while tokens.len() < owners {

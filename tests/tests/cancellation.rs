@@ -3,13 +3,13 @@
 //!
 //! On the paused clock, over one scripted node and over three.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use lockguard::{
     LockManager,
-    backend::{AcquireReply, Backend, Redlock, ReleaseReply},
+    backend::{AcquireReply, ReleaseReply},
 };
-use lockguard_tests::{Scripted, Step};
+use lockguard_tests::{Scripted, Step, redlock_over};
 use tokio::time::{sleep, timeout};
 
 const TTL: Duration = Duration::from_secs(600);
@@ -32,11 +32,7 @@ const INSTANTS: [Duration; 5] = [
 fn manager_over(nodes: &[Scripted]) -> LockManager {
     match nodes {
         [only] => LockManager::new(only.clone()),
-        several => LockManager::new(Redlock::new(
-            several
-                .iter()
-                .map(|node| Arc::new(node.clone()) as Arc<dyn Backend>),
-        )),
+        several => LockManager::new(redlock_over(several.to_vec())),
     }
 }
 

@@ -5,10 +5,8 @@
     reason = "fixtures with servers are async and can fail, and the macro calls all of them alike"
 )]
 
-use std::sync::Arc;
-
-use lockguard::backend::{Backend, Memory, RedisNode, Redlock};
-use lockguard_tests::{Scripted, Server, Servers, contract::Fixture, contract_tests};
+use lockguard::backend::{Memory, RedisNode};
+use lockguard_tests::{Scripted, Server, Servers, contract::Fixture, contract_tests, redlock_over};
 
 contract_tests!(memory, paused, super::memory);
 contract_tests!(memory_on_threads, real, super::memory);
@@ -44,9 +42,9 @@ async fn redlock_over_redis<const N: usize>() -> Fixture {
     let mut nodes = Vec::new();
     for server in &servers {
         let node = RedisNode::connect(&server.url()).await;
-        nodes.push(Arc::new(node.expect("connect to a fresh server")) as Arc<dyn Backend>);
+        nodes.push(node.expect("connect to a fresh server"));
     }
-    Fixture::keeping(servers, Redlock::new(nodes))
+    Fixture::keeping(servers, redlock_over(nodes))
 }
 
 async fn memory() -> Fixture {
@@ -54,8 +52,7 @@ async fn memory() -> Fixture {
 }
 
 async fn redlock_over_memory<const N: usize>() -> Fixture {
-    let nodes = (0..N).map(|_| Arc::new(Memory::new()) as Arc<dyn Backend>);
-    Fixture::new(Redlock::new(nodes))
+    Fixture::new(redlock_over((0..N).map(|_| Memory::new())))
 }
 
 async fn scripted() -> Fixture {
@@ -63,6 +60,5 @@ async fn scripted() -> Fixture {
 }
 
 async fn redlock_over_scripted<const N: usize>() -> Fixture {
-    let nodes = (0..N).map(|_| Arc::new(Scripted::new()) as Arc<dyn Backend>);
-    Fixture::new(Redlock::new(nodes))
+    Fixture::new(redlock_over((0..N).map(|_| Scripted::new())))
 }

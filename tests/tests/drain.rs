@@ -14,11 +14,11 @@ use std::{
 };
 
 use lockguard::{
-    LockError, LockGuard, LockManager, LostCause, OnLost, ReleaseError,
-    backend::{AcquireReply, Backend, Redlock},
+    LockError, LockGuard, LockManager, LostCause, OnLost, ReleaseError, backend::AcquireReply,
 };
 use lockguard_tests::{
     Operation, Scripted, Servers, Step, Worker, eventually, eventually_blocking, over_1_3_5_nodes,
+    redlock_over,
 };
 use tokio::{
     runtime::Runtime,
@@ -267,11 +267,11 @@ fn a_runtime_that_ends_leaves_locks_to_their_ttl_and_not_longer() {
 
 /// Managers that need no server: in memory, over one node, over three.
 fn managers() -> Vec<LockManager> {
-    let nodes = (0..3).map(|_| Arc::new(Scripted::new()) as Arc<dyn Backend>);
+    let nodes = (0..3).map(|_| Scripted::new());
     vec![
         LockManager::memory(),
         LockManager::new(Scripted::new()),
-        LockManager::new(Redlock::new(nodes)),
+        LockManager::new(redlock_over(nodes)),
     ]
 }
 

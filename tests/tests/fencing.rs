@@ -8,7 +8,7 @@ use lockguard::{
     BoxFuture, FencingToken, LockError, LockGuard, LockKey, LockManager, OwnerToken, backend::*,
 };
 use lockguard_tests::{
-    Fate, Operation, Scripted, Server, Servers, Step, eventually, over_1_3_5_nodes,
+    Fate, Operation, Scripted, Server, Servers, Step, eventually, over_1_3_5_nodes, redlock_over,
     tokens_over_random_quorums,
 };
 use rand::Rng as _;
@@ -407,8 +407,8 @@ async fn a_store_without_fencing_is_told_and_keeps_nothing() {
 
 #[tokio::test]
 async fn a_quorum_without_fencing_is_unavailable_to_fenced_owners() {
-    let nodes = (0..3).map(|_| Arc::new(WithoutFences(Memory::new())) as Arc<dyn Backend>);
-    let manager = LockManager::new(Redlock::new(nodes));
+    let nodes = (0..3).map(|_| WithoutFences(Memory::new()));
+    let manager = LockManager::new(redlock_over(nodes));
     let error = manager.lock("k", TTL).fenced().acquire().await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
     assert!(error.to_string().contains("no fencing tokens"), "{error}");
@@ -438,11 +438,6 @@ fn is_released(node: &Scripted) -> bool {
     matches!(&releases[..], [release] if release.fate == Fate::Answered)
 }
 
-fn redlock_over(nodes: &[Scripted]) -> Redlock {
-    let nodes = nodes.iter().cloned();
-    Redlock::new(nodes.map(|node| Arc::new(node) as Arc<dyn Backend>))
-}
-
 #[tokio::test(start_paused = true)]
 async fn only_nodes_below_the_greatest_token_are_asked_to_raise_theirs() {
     let nodes = apart();
@@ -450,7 +445,9 @@ async fn only_nodes_below_the_greatest_token_are_asked_to_raise_theirs() {
         set_fence(node, fence).await;
     }
     let owner = OwnerToken::with_label("tests");
-    let reply = redlock_over(&nodes).acquire(lagging("k", &owner)).await;
+    let reply = redlock_over(nodes.clone())
+        .acquire(lagging("k", &owner))
+        .await;
     assert_eq!(reply.unwrap(), AcquireReply::GrantedWith(token(31)));
     let asked = nodes.map(|node| node.calls_of(Operation::Acquire).len());
     assert_eq!(asked, [2, 2, 1]);
@@ -463,7 +460,9 @@ async fn nodes_that_agree_are_asked_once() {
         set_fence(node, 7).await;
     }
     let owner = OwnerToken::with_label("tests");
-    let reply = redlock_over(&nodes).acquire(lagging("k", &owner)).await;
+    let reply = redlock_over(nodes.clone())
+        .acquire(lagging("k", &owner))
+        .await;
     assert_eq!(reply.unwrap(), AcquireReply::GrantedWith(token(8)));
     assert!(
         nodes
@@ -479,7 +478,7 @@ async fn a_raise_that_is_not_answered_is_no_agreement() {
     nodes[1].on_acquire([Step::pass(), Step::never().applied()]);
     nodes[2].on_every_acquire(Step::never());
     let owner = OwnerToken::with_label("tests");
-    let redlock = redlock_over(&nodes);
+    let redlock = redlock_over(nodes.clone());
     let reply = redlock.acquire(lagging("k", &owner)).await;
     assert!(
         matches!(reply, Err(BackendError::Unavailable { .. })),
@@ -495,7 +494,9 @@ async fn nodes_that_never_agree_are_split_and_keep_nothing() {
         node.on_every_acquire(Step::reply(stubborn));
     }
     let owner = OwnerToken::with_label("tests");
-    let reply = redlock_over(&nodes).acquire(lagging("k", &owner)).await;
+    let reply = redlock_over(nodes.clone())
+        .acquire(lagging("k", &owner))
+        .await;
     assert_eq!(reply.unwrap(), AcquireReply::Split);
     eventually(SOON, || nodes.iter().all(is_released)).await;
 }
@@ -507,7 +508,9 @@ async fn a_hung_node_is_not_waited_for_when_the_others_must_be_raised() {
     nodes[2].on_every_acquire(Step::never());
     let start = tokio::time::Instant::now();
     let owner = OwnerToken::with_label("tests");
-    let reply = redlock_over(&nodes).acquire(lagging("k", &owner)).await;
+    let reply = redlock_over(nodes.clone())
+        .acquire(lagging("k", &owner))
+        .await;
     assert_eq!(reply.unwrap(), AcquireReply::GrantedWith(token(11)));
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
@@ -521,7 +524,7 @@ async fn cancelling_a_fenced_acquire_during_its_raise_gives_everything_back() {
     for node in [&nodes[0], &nodes[2]] {
         node.on_acquire([Step::pass(), Step::never().applied()]);
     }
-    let manager = LockManager::new(redlock_over(&nodes));
+    let manager = LockManager::new(redlock_over(nodes.clone()));
     let acquire = manager.lock("k", TTL).fenced().acquire();
     assert!(
         tokio::time::timeout(Duration::from_millis(100), acquire)

@@ -1,9 +1,9 @@
 //! Guards: extend, release, drop, wherever and whenever.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use lockguard::{LockError, LockManager, LostCause, NodeError, ReleaseError, backend::*};
-use lockguard_tests::{Operation, Scripted, Step};
+use lockguard_tests::{Operation, Scripted, Step, redlock_over};
 use tokio::time::advance;
 
 const TTL: Duration = Duration::from_secs(2);
@@ -191,9 +191,8 @@ async fn an_extend_that_is_answered_after_the_deadline_is_lost() {
 /// A contender had C and E; D, whose vote counted, is away now.
 #[tokio::test(start_paused = true)]
 async fn an_extend_that_nobody_can_decide_leaves_the_lease_and_its_deadline() {
-    let nodes: Vec<_> = ["a", "b", "c", "d", "e"].map(Scripted::named).into();
-    let backends = nodes.iter().cloned();
-    let redlock = Redlock::new(backends.map(|node| Arc::new(node) as Arc<dyn Backend>));
+    let nodes = ["a", "b", "c", "d", "e"].map(Scripted::named);
+    let redlock = redlock_over(nodes.clone());
     for refusing in [&nodes[2], &nodes[4]] {
         let held = AcquireReply::Busy(Holder::new(*b"another", Some(TTL)));
         refusing.on_acquire([Step::reply(held)]);
@@ -236,8 +235,7 @@ async fn a_late_grant_is_unavailable_after_the_round_that_showed_it() {
 #[tokio::test]
 async fn an_extend_over_a_quorum_is_on_its_way_when_its_method_returns() {
     let nodes: Vec<_> = (0..3).map(|_| Scripted::new()).collect();
-    let backends = nodes.iter().cloned();
-    let redlock = Redlock::new(backends.map(|node| Arc::new(node) as Arc<dyn Backend>));
+    let redlock = redlock_over(nodes.clone());
     let key = lockguard::LockKey::new("k").unwrap();
     let token = lockguard::OwnerToken::with_label("");
     drop(redlock.extend(vec![ExtendRequest::new(key, token, TTL)]));

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use lockguard::{Lease, LockKey, LockManager, OwnerToken, RetryPolicy, backend::*};
 use lockguard_tests::{
     Flow, Proxy, Server, Servers, Warnings, Witness, Worker, eventually, eventually_blocking,
-    over_1_3_5_nodes,
+    over_1_3_5_nodes, redlock_over,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -819,9 +819,9 @@ async fn a_node_that_missed_the_successor_is_rid_of_the_owner_before() {
     let proxy = Proxy::start(servers[2].port()).await;
     let mut nodes = Vec::new();
     for url in [servers[0].url(), servers[1].url(), proxy.url()] {
-        nodes.push(Arc::new(RedisNode::connect(&url).await.unwrap()) as Arc<dyn Backend>);
+        nodes.push(RedisNode::connect(&url).await.unwrap());
     }
-    let redlock = Redlock::new(nodes);
+    let redlock = redlock_over(nodes);
     let key = LockKey::new("k").unwrap();
     let [first, next] = ["first", "next"].map(OwnerToken::with_label);
     let request = |token: &OwnerToken| AcquireRequest::new(key.clone(), token.clone(), TTL);

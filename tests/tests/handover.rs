@@ -3,14 +3,14 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use lockguard::{
     Handover, LockError, LockGuard, LockManager, LostCause,
-    backend::{Backend, Memory, Redlock, ReleaseRequest},
+    backend::{Backend as _, Memory, ReleaseRequest},
 };
 use lockguard_tests::{
-    Operation, Scripted, Server, Servers, Step, Worker, eventually, over_1_3_5_nodes,
+    Operation, Scripted, Server, Servers, Step, Worker, eventually, over_1_3_5_nodes, redlock_over,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -37,11 +37,11 @@ async fn handed_over(manager: &LockManager, key: &str, ttl: Duration) -> Handove
 
 /// Managers that need no server: in memory, over one node, over three.
 fn managers() -> Vec<LockManager> {
-    let nodes = (0..3).map(|_| Arc::new(Scripted::new()) as Arc<dyn Backend>);
+    let nodes = (0..3).map(|_| Scripted::new());
     vec![
         LockManager::memory(),
         LockManager::new(Scripted::new()),
-        LockManager::new(Redlock::new(nodes)),
+        LockManager::new(redlock_over(nodes)),
     ]
 }
 

@@ -8,13 +8,15 @@
     reason = "helpers of tests panic as tests do"
 )]
 
-use std::{future::pending, sync::Arc, thread, time::Duration};
+use std::{future::pending, thread, time::Duration};
 
 use lockguard::{
     LockError, LockManager, LostCause, OnLost,
-    backend::{Backend, Memory, Redlock, ReleaseReply},
+    backend::{Memory, ReleaseReply},
 };
-use lockguard_tests::{Operation, Scripted, Server, Step, eventually, over_1_3_5_nodes};
+use lockguard_tests::{
+    Operation, Scripted, Server, Step, eventually, over_1_3_5_nodes, redlock_over,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 const fn ms(millis: u64) -> Duration {
@@ -27,25 +29,18 @@ const MIN_HOLD: Duration = ms(4000);
 
 const MINUTE: Duration = ms(60_000);
 
-fn redlock(nodes: &[Scripted]) -> LockManager {
-    let nodes = nodes.iter();
-    LockManager::new(Redlock::new(
-        nodes.map(|node| Arc::new(node.clone()) as Arc<dyn Backend>),
-    ))
-}
-
 /// One manager of each kind that needs no server.
 fn managers() -> Vec<(&'static str, LockManager)> {
-    let memories = (0..3).map(|_| Arc::new(Memory::new()) as Arc<dyn Backend>);
-    let nodes: Vec<_> = (0..3).map(|_| Scripted::new()).collect();
+    let memories = (0..3).map(|_| Memory::new());
+    let nodes = (0..3).map(|_| Scripted::new());
     vec![
         ("memory", LockManager::memory()),
         (
             "redlock over memory",
-            LockManager::new(Redlock::new(memories)),
+            LockManager::new(redlock_over(memories)),
         ),
         ("one node", LockManager::new(Scripted::new())),
-        ("redlock", redlock(&nodes)),
+        ("redlock", LockManager::new(redlock_over(nodes))),
     ]
 }
 
@@ -219,7 +214,7 @@ async fn a_lost_lease_is_kept_no_longer_than_its_servers_keep_it() {
 #[tokio::test(start_paused = true)]
 async fn what_is_left_of_a_lost_lease_stays_for_its_min_hold() {
     let nodes: Vec<_> = (0..3).map(|_| Scripted::new()).collect();
-    let manager = redlock(&nodes);
+    let manager = LockManager::new(redlock_over(nodes.clone()));
     let start = Instant::now();
     let request = manager.lock("k", TTL).max_hold(MINUTE).min_hold(MIN_HOLD);
     let request = request.on_lost(OnLost::Finish);

@@ -16,7 +16,7 @@ use lockguard::{
         Redlock, ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
     },
 };
-use lockguard_tests::{Flow, Proxy, Scripted, Server, Servers, Step, eventually};
+use lockguard_tests::{Flow, Proxy, Scripted, Server, Servers, Step, eventually, redlock_over};
 
 const TTL: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(600);
@@ -119,10 +119,7 @@ async fn who_waited_when_a_node_hung_is_out_of_its_line_when_it_is_back() {
 }
 
 fn over(nodes: &[Scripted; 3]) -> LockManager {
-    let nodes = nodes.iter().cloned();
-    LockManager::new(Redlock::new(
-        nodes.map(|node| Arc::new(node) as Arc<dyn Backend>),
-    ))
+    LockManager::new(redlock_over(nodes.clone()))
 }
 
 /// On one node another had been faster, so that those that hold the lock, and

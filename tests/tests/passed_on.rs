@@ -13,9 +13,10 @@ use lockguard::{
     BoxFuture, LockManager, LostCause, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Holder,
-        Memory, Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Waiter,
+        Memory, Pass, ReleaseReply, ReleaseRequest, Standing, Waiter,
     },
 };
+use lockguard_tests::redlock_over;
 use parking_lot::Mutex;
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -329,8 +330,7 @@ async fn grants_are_for_the_first_question_in_line_for_one_unfenced_key() {
 #[tokio::test(start_paused = true)]
 async fn over_several_nodes_a_grant_by_a_message_is_asked_for() {
     let nodes = [2, 2, 2].map(Line::that_refuses);
-    let backends = nodes.clone().map(|node| Arc::new(node) as Arc<dyn Backend>);
-    let manager = LockManager::new(Redlock::new(backends));
+    let manager = LockManager::new(redlock_over(nodes.clone()));
     drop(manager.lock("k", TTL).acquire().await.unwrap());
     for node in nodes {
         assert_eq!(node.questions(), 3);

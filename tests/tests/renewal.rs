@@ -17,10 +17,12 @@ use lockguard::{
     BoxFuture, Lease, LockError, LockKey, LockManager, LostCause,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
-        Redlock, ReleaseReply, ReleaseRequest,
+        ReleaseReply, ReleaseRequest,
     },
 };
-use lockguard_tests::{Operation, Scripted, Servers, Step, Warnings, eventually, over_1_3_5_nodes};
+use lockguard_tests::{
+    Operation, Scripted, Servers, Step, Warnings, eventually, over_1_3_5_nodes, redlock_over,
+};
 use tokio::{
     runtime::Handle,
     time::{Instant, sleep, sleep_until, timeout},
@@ -41,28 +43,21 @@ const MINUTE: Duration = ms(60_000);
 /// a timer's millisecond.
 const FIRST_RENEWAL: Duration = ms(667 + 50 + 1);
 
-fn redlock(nodes: &[Scripted]) -> LockManager {
-    let nodes = nodes.iter();
-    LockManager::new(Redlock::new(
-        nodes.map(|node| Arc::new(node.clone()) as Arc<dyn Backend>),
-    ))
-}
-
 fn scripted<const N: usize>() -> [Scripted; N] {
     std::array::from_fn(|_| Scripted::new())
 }
 
 /// One manager of each kind that needs no server.
 fn managers() -> Vec<(&'static str, LockManager)> {
-    let memories = (0..3).map(|_| Arc::new(Memory::new()) as Arc<dyn Backend>);
+    let memories = (0..3).map(|_| Memory::new());
     vec![
         ("memory", LockManager::memory()),
         (
             "redlock over memory",
-            LockManager::new(Redlock::new(memories)),
+            LockManager::new(redlock_over(memories)),
         ),
         ("one node", LockManager::new(Scripted::new())),
-        ("redlock", redlock(&scripted::<3>())),
+        ("redlock", LockManager::new(redlock_over(scripted::<3>()))),
     ]
 }
 
@@ -340,7 +335,7 @@ async fn a_lock_that_is_not_ours_any_more_ends_the_body_at_once_and_not_at_the_d
         for node in &nodes[..2] {
             node.on_every_extend(Step::reply(reply));
         }
-        let manager = redlock(&nodes);
+        let manager = LockManager::new(redlock_over(nodes.clone()));
         let start = Instant::now();
         let request = manager.lock("k", TTL).max_hold(MINUTE);
         let cause = lost_cause(request.run(async |_| sleep(MINUTE).await).await);
@@ -352,7 +347,7 @@ async fn a_lock_that_is_not_ours_any_more_ends_the_body_at_once_and_not_at_the_d
 #[tokio::test(start_paused = true)]
 async fn a_minority_that_has_lost_the_key_is_no_loss() {
     let nodes = scripted::<3>();
-    let manager = redlock(&nodes);
+    let manager = LockManager::new(redlock_over(nodes.clone()));
     let request = manager.lock("k", TTL).max_hold(MINUTE);
     let body = request.run(async |_| {
         nodes[0].lose_data();
@@ -531,7 +526,7 @@ async fn a_lease_that_ends_during_a_renewal_leaves_nothing() {
                         }
                         let manager = match &nodes[..] {
                             [only] => LockManager::new(only.clone()),
-                            several => redlock(several),
+                            several => LockManager::new(redlock_over(several.to_vec())),
                         };
                         let request = manager.lock("k", ttl).max_hold(ttl).min_hold(min_hold);
                         if is_run {

@@ -6,9 +6,10 @@ use lockguard::{
     BoxFuture, LockError, LockKey, LockManager,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
-        Redlock, ReleaseReply, ReleaseRequest,
+        ReleaseReply, ReleaseRequest,
     },
 };
+use lockguard_tests::redlock_over;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -228,14 +229,10 @@ async fn a_backend_that_cries_wolf_does_not_make_a_waiter_spin() {
 #[tokio::test(start_paused = true)]
 async fn waiters_over_a_quorum_of_which_one_node_forgot_the_key_do_not_spin() {
     let nodes = [Memory::new(), Memory::new(), Memory::new()];
-    let redlock = |nodes: &[Memory]| {
-        let nodes = nodes.iter().cloned();
-        Redlock::new(nodes.map(|node| Arc::new(node) as Arc<dyn Backend>))
-    };
-    let holder = LockManager::new(redlock(&nodes));
+    let holder = LockManager::new(redlock_over(nodes.clone()));
     let held = holder.lock("k", TTL).acquire().await.unwrap();
     let forgetful = [nodes[0].clone(), nodes[1].clone(), Memory::new()];
-    let waiter = LockManager::new(redlock(&forgetful));
+    let waiter = LockManager::new(redlock_over(forgetful));
     let waiting = tokio::spawn(waiter.lock("k", TTL).wait(4 * TTL).acquire());
     sleep(TTL / 4).await;
     held.release().await.unwrap();

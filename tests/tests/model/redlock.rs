@@ -11,10 +11,11 @@ use lockguard::{
     BoxFuture, FencingToken, LockKey, NodeError, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Holder,
-        Redlock, ReleaseReply, ReleaseRequest,
+        ReleaseReply, ReleaseRequest,
     },
 };
 use lockguard_models::fencing::{Answers, Ask, Bounds, NODES, Node, Owner, Reply};
+use lockguard_tests::redlock_over;
 use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -145,12 +146,12 @@ async fn acquire(seed: u64) -> (Option<u64>, usize) {
     let world = Arc::new(Mutex::new(World::new(seed)));
     let nodes = (0..NODES).map(|nth| {
         let world = Arc::clone(&world);
-        Arc::new(ModelNode { nth, world }) as Arc<dyn Backend>
+        ModelNode { nth, world }
     });
     let key = LockKey::new("model").unwrap();
     let request = AcquireRequest::new(key, OwnerToken::with_label("model"), TTL);
     let proposal = FencingToken::new(1 + seed % 5).unwrap();
-    let reply = Redlock::new(nodes).acquire(request.fenced(proposal, DAY));
+    let reply = redlock_over(nodes).acquire(request.fenced(proposal, DAY));
     let reply = reply.await;
     let world = world.lock();
     let Ok(AcquireReply::GrantedWith(token)) = reply else {
