@@ -6,7 +6,7 @@ use lockguard::{
     BoxFuture, LockKey, NodeError, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
-        ReleaseReply, ReleaseRequest,
+        ReleaseReply, ReleaseRequest, Standing,
     },
 };
 use parking_lot::Mutex;
@@ -221,12 +221,19 @@ impl Scripted {
         calls
     }
 
-    fn record(&self, operation: Operation, key: &LockKey, token: &OwnerToken) -> Recorded {
+    fn record(
+        &self,
+        operation: Operation,
+        key: &LockKey,
+        token: &OwnerToken,
+        standing: Option<Standing>,
+    ) -> Recorded {
         let mut calls = self.0.calls.lock();
         calls.push(Call {
             operation,
             key: key.clone(),
             token: token.clone(),
+            standing,
             fate: Fate::Unpolled,
         });
         Recorded {
@@ -247,7 +254,8 @@ impl Backend for Scripted {
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        let recorded = vec![self.record(Operation::Acquire, request.keys.first(), &request.token)];
+        let (key, token) = (request.keys.first(), &request.token);
+        let recorded = vec![self.record(Operation::Acquire, key, token, None)];
         let step = self.0.acquires.lock().next_step();
         let memory = self.memory();
         Box::pin(perform(step, recorded, async move {
@@ -261,7 +269,7 @@ impl Backend for Scripted {
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
         let recorded = requests
             .iter()
-            .map(|request| self.record(Operation::Extend, &request.key, &request.token))
+            .map(|request| self.record(Operation::Extend, &request.key, &request.token, None))
             .collect();
         let step = self.0.extends.lock().next_step();
         let memory = self.memory();
@@ -280,7 +288,8 @@ impl Backend for Scripted {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        let recorded = vec![self.record(Operation::Release, &request.key, &request.token)];
+        let (key, token, standing) = (&request.key, &request.token, request.standing.clone());
+        let recorded = vec![self.record(Operation::Release, key, token, standing)];
         let step = self.0.releases.lock().next_step();
         let memory = self.memory();
         Box::pin(perform(step, recorded, async move {
@@ -315,6 +324,8 @@ pub struct Call {
     pub key: LockKey,
     /// The owner token that was named.
     pub token: OwnerToken,
+    /// What a release says of the line, if anything.
+    pub standing: Option<Standing>,
     /// What became of the call's future.
     pub fate: Fate,
 }

@@ -4,19 +4,19 @@
 
 use std::{
     array,
-    future::{pending, ready},
-    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use lockguard::{
-    BoxFuture, LockError, LockKey, LockManager, LockRequest, NodeError, OwnerToken,
+    BoxFuture, LockError, LockKey, LockManager, LockRequest, OwnerToken,
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
-        Redlock, ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
+        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
+        ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
     },
 };
-use lockguard_tests::{Flow, Proxy, Scripted, Server, Servers, Step, eventually, redlock_over};
+use lockguard_tests::{
+    Flow, Operation, Proxy, Scripted, Server, Servers, Step, eventually, redlock_over,
+};
 
 const TTL: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(600);
@@ -201,52 +201,24 @@ async fn a_store_that_keeps_time_is_waited_for_without_a_timer() {
     guard.release().await.unwrap();
 }
 
-/// A node that answers nothing, and notes which tickets leave its line.
-#[derive(Default)]
-struct Silent {
-    left: Mutex<Vec<Ticket>>,
-}
-
-impl Backend for Silent {
-    fn acquire(&self, _: AcquireRequest) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        Box::pin(ready(Err(BackendError::unavailable(NodeError::new(
-            "silent",
-            "is silent",
-        )))))
-    }
-
-    fn extend(
-        &self,
-        _: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        Box::pin(pending())
-    }
-
-    fn release(
-        &self,
-        request: ReleaseRequest,
-    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        if let Some(Standing::Leaves(ticket)) = request.standing {
-            self.left.lock().unwrap().push(ticket);
-        }
-        Box::pin(pending())
-    }
-}
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_waiter_that_is_served_leaves_the_lines_of_silent_nodes() {
-    let silent = Arc::new(Silent::default());
-    let redlock = Redlock::new([
-        Arc::new(Memory::new()) as Arc<dyn Backend>,
-        Arc::new(Memory::new()),
-        Arc::clone(&silent) as Arc<dyn Backend>,
-    ]);
+    let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
+    nodes[2].on_acquire([Step::fail()]);
     let token = || OwnerToken::with_label("");
     let waiter = Waiter::new(Ticket::draw(), token(), LONG);
     let request = AcquireRequest::new(LockKey::new("k").unwrap(), token(), LONG);
+    let redlock = redlock_over(nodes.clone());
     let acquired = redlock.acquire(request.waiting(waiter.clone())).await;
     assert!(matches!(acquired, Ok(AcquireReply::Granted)));
-    assert_eq!(*silent.left.lock().unwrap(), [waiter.ticket]);
+    let releases = nodes[2].calls_of(Operation::Release);
+    let left = releases
+        .iter()
+        .filter_map(|release| match &release.standing {
+            Some(Standing::Leaves(ticket)) => Some(ticket),
+            _ => None,
+        });
+    assert_eq!(left.collect::<Vec<_>>(), [&waiter.ticket]);
 }
 
 #[tokio::test]
