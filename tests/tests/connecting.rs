@@ -190,7 +190,7 @@ async fn connections_are_closed_when_the_last_clone_of_a_manager_is_gone() {
 async fn a_refused_connection_is_the_reason_from_the_first_call_on() {
     // Nothing listens there once the server has ended.
     let server = Server::start();
-    let url = server.url().to_owned();
+    let url = server.url();
     drop(server);
     let manager = LockManager::builder().node(url).lazy().build().await;
     let manager = manager.unwrap();

@@ -91,7 +91,9 @@ fn refused_scheme(scheme: &str) -> String {
          enable it, or write `redis://host:6379`"
             .to_owned()
     } else if scheme.eq_ignore_ascii_case("memory") {
-        "locks in memory have no host, path or query; write `memory://` alone".to_owned()
+        "locks in memory have no host, path or query; write `memory://` alone, or give a \
+         server, as `redis://host:6379`"
+            .to_owned()
     } else if scheme.contains("cluster") {
         "a cluster is not one of the independent servers that locks need; \
          give each server by itself, as `redis://host:6379`"

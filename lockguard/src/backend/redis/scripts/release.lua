@@ -28,7 +28,8 @@ elseif line and number then
 end
 if held and held ~= token and held ~= reserved(token) then
   -- Whom it is reserved for does not hold it yet.
-  return string.find(held, '^lg1:.* reserved$') and 0 or -1
+  local is_reserved = type(held) == 'string' and string.find(held, '^lg1:.* reserved$')
+  return is_reserved and 0 or -1
 end
 if held and rest then
   local left = redis.pcall('PTTL', lock)
