@@ -159,14 +159,13 @@ async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
     }
     // Whoever waits boxes what it waits for, so that those who do not, most of
     // all, have a small future.
-    let lined = match contest.line_up_at_once() {
-        Poll::Ready(turn) => Lined::Turn(turn),
-        Poll::Pending => Box::pin(contest.line_up()).await,
+    contest.turn = match contest.line_up_at_once() {
+        Poll::Ready(turn) => turn,
+        Poll::Pending => match Box::pin(contest.line_up()).await {
+            Lined::Turn(turn) => turn,
+            Lined::Granted(grant) => return Ok(grant),
+        },
     };
-    match lined {
-        Lined::Turn(turn) => contest.turn = turn,
-        Lined::Granted(grant) => return Ok(grant),
-    }
     loop {
         // Whatever is freed from here on is waited for no longer.
         places.look();

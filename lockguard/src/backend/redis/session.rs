@@ -24,10 +24,6 @@ const ENOUGH: usize = 14;
 /// So many on their way keep the server at work while as many are made.
 const MANY: usize = 256;
 
-/// How many commands may be on their way for the next to follow by itself where
-/// other nodes are asked at the same time.
-const FEW_BESIDE_OTHERS: usize = 2;
-
 /// How many replies a poll of the link takes in at least and at most: a
 /// sixteenth of what is on its way.
 ///
@@ -35,6 +31,10 @@ const FEW_BESIDE_OTHERS: usize = 2;
 /// and send more meanwhile; while a poll goes on they cannot, and the server has
 /// less and less to do.
 const REPLIES_AT_ONCE: RangeInclusive<usize> = 16..=64;
+
+/// The same where other nodes are asked at the same time, and none has to be kept
+/// at work while the others are.
+const REPLIES_BESIDE_OTHERS: RangeInclusive<usize> = 32..=64;
 
 /// What those whose answers came need of a turn of the runtime, each, where they
 /// do nothing but lock: a turn that takes longer has other tasks in it.
@@ -99,14 +99,22 @@ impl Session {
         if self.turn.take().is_some_and(is_long) {
             return MOST_UNDER_WAY;
         }
-        let (least, most) = REPLIES_AT_ONCE.into_inner();
+        let (least, most) = self.replies_at_once().into_inner();
         (self.under_way / 16).clamp(least, most)
+    }
+
+    fn replies_at_once(&self) -> RangeInclusive<usize> {
+        if self.has_others {
+            REPLIES_BESIDE_OTHERS
+        } else {
+            REPLIES_AT_ONCE
+        }
     }
 
     /// The poll took in so many replies: where that is worth a poll, there is
     /// another behind those whose answers came, and all that are ready.
     pub(super) fn end_poll(&mut self, replies: usize, cx: &Context<'_>) {
-        if replies >= *REPLIES_AT_ONCE.start() {
+        if replies >= *self.replies_at_once().start() {
             let replies = u32::try_from(replies).unwrap_or(u32::MAX);
             self.turn = Some((Instant::now(), replies));
             cx.waker().wake_by_ref();
@@ -144,10 +152,11 @@ impl Session {
     /// their way, and [`ENOUGH`] in any case; as many as those where they are
     /// [`MANY`].
     ///
-    /// Beside other nodes there is enough else to do meanwhile.
+    /// Beside other nodes, where there is enough else to do meanwhile, any where
+    /// none is on its way.
     pub(super) fn is_worth_sending(&self, unsent: usize) -> bool {
         if self.has_others {
-            return self.under_way < FEW_BESIDE_OTHERS;
+            return self.under_way == 0;
         }
         let enough = if self.under_way < MANY {
             ENOUGH.min(self.under_way / 3)
