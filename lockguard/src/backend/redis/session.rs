@@ -19,7 +19,7 @@ pub(super) const MOST_UNDER_WAY: usize = 2048;
 /// More would be cheaper for each of them, and leave the server without work
 /// while they are made, and then us while it does it: each sleeps in turn, and
 /// to be woken costs more than a system call.
-const ENOUGH: usize = 14;
+const ENOUGH: usize = 12;
 
 /// So many on their way keep the server at work while as many are made.
 const MANY: usize = 256;
@@ -30,7 +30,7 @@ const MANY: usize = 256;
 /// Those whose answers came have something to do, which is still in the cache,
 /// and send more meanwhile; while a poll goes on they cannot, and the server has
 /// less and less to do.
-const REPLIES_AT_ONCE: RangeInclusive<usize> = 16..=64;
+const REPLIES_AT_ONCE: RangeInclusive<usize> = 8..=64;
 
 /// The same where other nodes are asked at the same time, and none has to be kept
 /// at work while the others are.
