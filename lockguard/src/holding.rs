@@ -21,7 +21,7 @@ use crate::{
     clock::all,
     core::Core,
     key::LockKey,
-    lease::Lease,
+    lease::{Lease, Rest},
     live::Slot,
     observe::Ending,
     opening::{OPEN, is_opened},
@@ -183,74 +183,87 @@ impl Holding {
     /// Sends the release, which whoever has [left](Self::leave) the lease does
     /// once.
     pub(crate) fn release(self: &Arc<Self>) -> Release {
-        let core = &self.core;
+        let Core {
+            backend, renewal, ..
+        } = &*self.core;
         let ending = Ending::begin(&self.lease);
         if let Some(renewed) = self.renewed() {
-            core.renewal.stop(renewed);
+            renewal.stop(renewed);
         }
-        let (backend, token) = (&core.backend, &self.token);
         let min_hold = self.terms.min_hold;
         let rest = (!min_hold.is_zero()).then(|| self.lease.rest_of(min_hold, Instant::now()));
-        let left = rest.as_ref().map_or(Duration::ZERO, |rest| rest.left);
-        // Where `max_hold` allows a `min_hold` beyond the ttl, or one of nearly
-        // the ttl counts from a grant that came after its question.
         let lengthened = rest.as_ref().filter(|rest| rest.is_to_be_lengthened);
-        let lengthened = lengthened.map(|rest| {
-            self.places.renew(token, rest.until);
-            let keys = self.lease.keys().iter();
-            let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), left);
-            backend.extend(keys.map(request).collect())
-        });
-        // All are asked for now, in one go.
-        let request = |key: &LockKey| {
-            let release = ReleaseRequest::new(key.clone(), token.clone());
-            release.keeping(left).within(self.budget())
-        };
-        if self.is_awaited && core.backend.has_line() {
-            core.contended.note(self.lease.key());
+        let lengthened = lengthened.map(|rest| self.lengthen(rest));
+        if self.is_awaited && backend.has_line() {
+            self.core.contended.note(self.lease.key());
         }
-        let is_free = left.is_zero();
-        let is_open = is_free && self.is_to_be_open();
-        let is_for_successors = is_free && !is_open;
-        // One that is lost is another's, or nobody's, to give.
-        let is_ours = || self.lease.is_given_back_early(Instant::now());
-        let successor = is_for_successors.then(|| self.places.successor(is_ours));
-        let successor = successor.flatten();
-        let is_handed_on = successor.is_some();
-        let first = request(self.lease.key());
-        let first = match successor {
-            Some(successor) => successor.hand_on(first),
-            None if is_open => backend.release(first.opening()),
-            None => backend.release(first),
+        let leaves = match rest {
+            Some(rest) if !rest.left.is_zero() => Leaves::Rest(rest),
+            // Those who wait here ask after the first in line.
+            _ if self.is_to_be_open() => Leaves::Open(Instant::now() + 2 * OPEN),
+            _ => Leaves::Nothing,
         };
+        // All are asked for now, in one go.
+        let (first, is_handed_on) = self.release_first(&leaves);
         let replies = if self.lease.all_keys().are_several() {
             let others = self.lease.keys().iter().skip(1);
-            let others = others.map(|key| backend.release(request(key)));
+            let others = others.map(|key| backend.release(self.request(key, &leaves)));
             Replies::Several(Box::pin(all(iter::once(first).chain(others).collect())))
         } else {
             Replies::One(first)
         };
-        if is_for_successors && !is_handed_on && !backend.is_immediate() {
+        if matches!(leaves, Leaves::Nothing) && !is_handed_on && !backend.is_immediate() {
             // Whoever comes now asks behind the release.
-            self.places.leave(token);
+            self.places.leave(&self.token);
         }
-        let freeing = Freeing {
-            holding: Arc::clone(self),
-            leaves: match rest {
-                Some(rest) if !left.is_zero() => Leaves::Rest(rest.until),
-                // Those who wait here ask after the first in line.
-                _ if is_open => Leaves::Open(Instant::now() + 2 * OPEN),
-                _ => Leaves::Nothing,
-            },
-            unreleased: None,
-        };
-        core.background.uncancelled(Releasing {
+        self.core.background.uncancelled(Releasing {
             keeps_time: backend.keeps_time() && lengthened.is_none() && !is_handed_on,
             lengthened,
             replies,
             ending,
-            freeing,
+            freeing: Freeing {
+                holding: Arc::clone(self),
+                leaves,
+                unreleased: None,
+            },
         })
+    }
+
+    /// Keeps the keys for a rest beyond what servers keep them: `max_hold` allows
+    /// a `min_hold` beyond the ttl, and one of nearly the ttl may count from a
+    /// grant that came after its question.
+    fn lengthen(&self, rest: &Rest) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        self.places.renew(&self.token, rest.until);
+        let keys = self.lease.keys().iter();
+        let request =
+            |key: &LockKey| ExtendRequest::new(key.clone(), self.token.clone(), rest.left);
+        self.core.backend.extend(keys.map(request).collect())
+    }
+
+    /// Gives the first key back: to a successor in this process, if there is one
+    /// and it is its turn, or else to the servers; whether it is handed on.
+    fn release_first(&self, leaves: &Leaves) -> (BoxFuture<'static, Reply>, bool) {
+        let request = self.request(self.lease.key(), leaves);
+        let successor = match leaves {
+            // One that is lost is another's, or nobody's, to give.
+            Leaves::Nothing => self
+                .places
+                .successor(|| self.lease.is_given_back_early(Instant::now())),
+            Leaves::Rest(_) | Leaves::Open(_) => None,
+        };
+        match successor {
+            Some(successor) => (successor.hand_on(request), true),
+            None => (self.core.backend.release(request), false),
+        }
+    }
+
+    fn request(&self, key: &LockKey, leaves: &Leaves) -> ReleaseRequest {
+        let release = ReleaseRequest::new(key.clone(), self.token.clone()).within(self.budget());
+        match leaves {
+            Leaves::Nothing => release,
+            Leaves::Rest(rest) => release.keeping(rest.left),
+            Leaves::Open(_) => release.opening(),
+        }
     }
 
     /// How long a release is waited for.
@@ -322,11 +335,10 @@ struct Freeing {
 }
 
 /// What a release leaves of a lock.
-#[derive(Clone, Copy)]
 enum Leaves {
     Nothing,
     /// `min_hold` keeps it that long.
-    Rest(Instant),
+    Rest(Rest),
     /// It is free, and others are let in first for so long.
     Open(Instant),
 }
@@ -344,10 +356,10 @@ impl Drop for Freeing {
         let holding = &self.holding;
         let (places, token) = (&holding.places, &holding.token);
         let live = &holding.core.live;
-        match self.leaves {
+        match &self.leaves {
             Leaves::Nothing => places.free(token),
-            Leaves::Rest(until) => places.keep(token, until),
-            Leaves::Open(until) => places.open(token, until),
+            Leaves::Rest(rest) => places.keep(token, rest.until),
+            Leaves::Open(until) => places.open(token, *until),
         }
         match self.unreleased.take() {
             Some(unreleased) => live.released(holding, unreleased.into_iter()),
