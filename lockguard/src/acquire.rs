@@ -452,9 +452,9 @@ impl<'a> Contest<'a> {
         let (sent, acquire) = self.ask();
         // A later grant would be none: no backend is waited for longer,
         // whatever it does, unless it never takes as long.
-        let longest = longest_attempt(self.want.ttl);
+        let ttl = self.want.ttl;
         let keeps_time = self.core.backend.keeps_time();
-        let deadline = || (!keeps_time).then(|| sent.since.asked + longest);
+        let deadline = || (!keeps_time).then(|| sent.since.asked + longest_attempt(ttl));
         let reply = match &mut self.line {
             Some(line) => {
                 let overtaken = Box::pin(line.unless_overtaken(sent.since.asked, acquire));
@@ -465,7 +465,7 @@ impl<'a> Contest<'a> {
         match reply {
             Some(Some(reply)) => self.settle(sent, reply),
             Some(None) => Ok(self.overtaken(sent)),
-            None => self.settle(sent, Err(self.core.no_answer(longest))),
+            None => self.settle(sent, Err(self.core.no_answer(longest_attempt(ttl)))),
         }
     }
 
