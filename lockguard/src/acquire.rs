@@ -16,7 +16,7 @@ use crate::{
     backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder, Pass, Waiter},
     backend_error::lock_error,
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
-    clock::{sleep, until, until_if_any, wall_clock},
+    clock::{sleep, until, until_unless, wall_clock},
     core::Core,
     current::held_in_this_task,
     error::{LockError, NodeError},
@@ -454,13 +454,13 @@ impl<'a> Contest<'a> {
         // whatever it does, unless it never takes as long.
         let ttl = self.want.ttl;
         let keeps_time = self.core.backend.keeps_time();
-        let deadline = || (!keeps_time).then(|| sent.since.asked + longest_attempt(ttl));
+        let deadline = || sent.since.asked + longest_attempt(ttl);
         let reply = match &mut self.line {
             Some(line) => {
                 let overtaken = Box::pin(line.unless_overtaken(sent.since.asked, acquire));
-                until_if_any(deadline, overtaken).await
+                until_unless(keeps_time, deadline, overtaken).await
             }
-            None => until_if_any(deadline, acquire).await.map(Some),
+            None => until_unless(keeps_time, deadline, acquire).await.map(Some),
         };
         match reply {
             Some(Some(reply)) => self.settle(sent, reply),

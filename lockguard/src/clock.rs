@@ -21,26 +21,27 @@ pub(crate) fn until<T>(
     deadline: Instant,
     future: impl Future<Output = T>,
 ) -> impl Future<Output = Option<T>> {
-    until_if_any(move || Some(deadline), future)
+    until_unless(false, move || deadline, future)
 }
 
-/// As [`until`], by the deadline that is given where the future is not ready;
-/// without one, which costs no timer, until it is.
-pub(crate) async fn until_if_any<T>(
-    deadline: impl FnOnce() -> Option<Instant>,
+/// As [`until`], by the deadline that is given where the future is not ready; a
+/// future that keeps time by itself costs no timer, and is awaited until it is.
+pub(crate) async fn until_unless<T>(
+    keeps_time: bool,
+    deadline: impl FnOnce() -> Instant,
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let mut future = pin!(future);
     // Boxed where it is needed: most futures of ours never make one.
-    let (mut deadline, mut timer) = (Some(deadline), None);
+    let (mut deadline, mut timer) = ((!keeps_time).then_some(deadline), None);
     poll_fn(|cx| {
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(value));
         }
-        if let Some(deadline) = deadline.take().and_then(|deadline| deadline()) {
+        if let Some(deadline) = deadline.take() {
             // A future that uses up the task's budget must not keep it from
             // ringing.
-            timer = Some(Box::pin(unconstrained(sleep_until(deadline))));
+            timer = Some(Box::pin(unconstrained(sleep_until(deadline()))));
         }
         match &mut timer {
             Some(timer) => timer.as_mut().poll(cx).map(|()| None),

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     backend::{BackendError, ExtendReply, ExtendRequest},
-    clock::until_if_any,
+    clock::until_unless,
     core::Core,
     error::NodeError,
     validity::node_budget,
@@ -28,11 +28,11 @@ pub(crate) async fn extend_all(
 ) -> Result<(), NotExtended> {
     let budget = node_budget(ttl);
     let keeps_time = core.backend.keeps_time();
-    let deadline = || (!keeps_time).then(|| Instant::now() + budget);
+    let deadline = || Instant::now() + budget;
     let requests: Vec<_> = requests.collect();
     let keys = requests.len();
     let replies = core.backend.extend(requests);
-    match until_if_any(deadline, replies).await {
+    match until_unless(keeps_time, deadline, replies).await {
         Some(replies) => all_extended(&replies, keys),
         None => Err(NotExtended::Failed(0, core.no_answer(budget))),
     }

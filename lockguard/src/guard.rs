@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::{
     backend::{BoxFuture, ExtendRequest, ReleaseReply},
     backend_error::{lock_error, release_error},
-    clock::until_if_any,
+    clock::until_unless,
     core::Core,
     error::{LockError, LostCause, ReleaseError},
     extend::{NotExtended, extend_all},
@@ -232,8 +232,8 @@ impl LockGuard {
     /// What a release comes to within its budget; `None`: no answer.
     async fn reply(&self, release: Release) -> Option<(usize, Reply)> {
         let keeps_time = release.future().is_some_and(|release| release.keeps_time);
-        let deadline = || (!keeps_time).then(|| Instant::now() + self.holding.budget());
-        until_if_any(deadline, release).await
+        let deadline = || Instant::now() + self.holding.budget();
+        until_unless(keeps_time, deadline, release).await
     }
 
     /// `None` where nobody waits for it.

@@ -21,7 +21,7 @@ use crate::{
     backend::{Backend, BackendError, BoxFuture, ExtendReply, ExtendRequest, ReleaseRequest},
     background::Background,
     cadence::{on_the_raster, renewal_interval, renewal_tick, retry_pause, ttl_lasting},
-    clock::{until, until_if_any},
+    clock::{until, until_unless},
     error::{LostCause, NodeError},
     extend::{NotExtended, all_extended},
     lease::Lease,
@@ -341,8 +341,7 @@ impl Shared {
         let budgets = sent.iter().map(|(renewed, _)| node_budget(renewed.ttl));
         let budget = budgets.max().unwrap_or_default();
         let keeps_time = self.backend.keeps_time();
-        let deadline = || (!keeps_time).then(|| asked + budget);
-        let replies = until_if_any(deadline, replies).await;
+        let replies = until_unless(keeps_time, || asked + budget, replies).await;
         let replies = replies.unwrap_or_else(|| {
             let reason = format!("no answer within {budget:?}");
             let silent = NodeError::new(self.backend.address(), reason);

@@ -8,7 +8,7 @@ use crate::{
     backend::{
         AcquireReply, AcquireRequest, BackendError, BoxFuture, ReleaseReply, ReleaseRequest,
     },
-    clock::until_if_any,
+    clock::until_unless,
     core::Core,
     grant::{Grant, Undo},
     lease::Since,
@@ -86,8 +86,8 @@ impl Successor {
         let replacing = request.replacing(release.token.clone());
         let acquire = core.backend.acquire(replacing);
         Box::pin(async move {
-            let deadline = || (!keeps_time).then(|| since.asked + longest);
-            let fencing_token = match until_if_any(deadline, acquire).await {
+            let deadline = || since.asked + longest;
+            let fencing_token = match until_unless(keeps_time, deadline, acquire).await {
                 // Nobody knows on which side of a restart it was granted.
                 Some(Ok(_)) if since.is_over() => {
                     return TakenOver::Perhaps;

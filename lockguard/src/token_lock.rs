@@ -8,7 +8,7 @@ use crate::{
     acquire::{Patience, Want, take},
     backend::{BoxFuture, ReleaseReply},
     backend_error::release_error,
-    clock::until_if_any,
+    clock::until_unless,
     error::{LockError, ReleaseError},
     manager::LockManager,
     observe,
@@ -232,8 +232,8 @@ impl LockManager {
         };
         let release = core.release(key.clone(), token.clone());
         let keeps_time = core.backend.keeps_time();
-        let deadline = || (!keeps_time).then(|| Instant::now() + LONGEST_NODE_BUDGET);
-        let reply = until_if_any(deadline, release).await;
+        let deadline = || Instant::now() + LONGEST_NODE_BUDGET;
+        let reply = until_unless(keeps_time, deadline, release).await;
         let reply = reply.unwrap_or_else(|| Err(core.no_answer(LONGEST_NODE_BUDGET)));
         if matches!(reply, Ok(ReleaseReply::Freed | ReleaseReply::NotHeld)) {
             // Those who wait in this process need not wait for their next look.

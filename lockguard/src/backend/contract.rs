@@ -42,7 +42,8 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// - A release that [keeps](ReleaseRequest::keeping) a rest leaves the key
 ///   taken for that long; it never lengthens a ttl, and repeating it changes
 ///   nothing.
-/// - A reply that is no grant leaves nothing behind for long: what was taken is being given back.
+/// - A reply that is no grant leaves nothing behind for long: what was taken is
+///   being given back.
 ///   One that is [curt](AcquireRequest::curt) may be refused by an
 ///   [unknown](Holder::unknown) holder.
 /// - Where [keys have a line](Backend::has_line), a refused acquire of one key

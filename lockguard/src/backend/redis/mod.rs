@@ -52,7 +52,7 @@ use crate::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, Epochs,
         ExtendReply, ExtendRequest, Pass, ReleaseReply, ReleaseRequest,
     },
-    clock::until_if_any,
+    clock::until_unless,
     error::NodeError,
     node_status::{NodeRole, NodeStatus},
     token::OwnerToken,
@@ -432,8 +432,11 @@ async fn answer_to<R>(reply: Reply<R>) -> Result<R, BackendError> {
         limit,
         elsewhere,
     } = reply?;
-    let end = || elsewhere.as_ref().map(|_| limit.end());
-    match (until_if_any(end, reply).await, &elsewhere) {
+    let is_at_home = elsewhere.is_none();
+    match (
+        until_unless(is_at_home, || limit.end(), reply).await,
+        &elsewhere,
+    ) {
         (Some(answer), _) => {
             // Without one the link is gone, and its runtime.
             answer.unwrap_or(Err(BackendError::RuntimeGone))

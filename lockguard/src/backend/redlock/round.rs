@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     backend::{Backend, BackendError, BoxFuture},
-    clock::until_if_any,
+    clock::until_unless,
     error::NodeError,
     quorum::{Decision, Vote, has_quorum},
 };
@@ -73,9 +73,9 @@ impl<R: Send + 'static> Round<R> {
         decide: impl Fn(&[Vote<R>]) -> Decision<D>,
     ) -> Decision<D> {
         let keeps_time = self.keeps_time;
-        let deadline = || (!keeps_time).then(|| Instant::now() + budget);
+        let deadline = || Instant::now() + budget;
         let decided = poll_fn(|cx| self.advance(cx, &decide));
-        if let Some(decision) = until_if_any(deadline, decided).await {
+        if let Some(decision) = until_unless(keeps_time, deadline, decided).await {
             return decision;
         }
         self.give_up(budget);
