@@ -2,11 +2,12 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     helper_key::{fence_key, line_key},
+    packed::Packed,
     probe::NodeFacts,
     reply::{
         Verdict, claim_reply, entered_reply, extend_reply, fenced_reply, holder_reply, is_denied,
@@ -347,7 +348,7 @@ impl Command {
 
     /// Makes the command as the server reads it, who tells waiters by this
     /// channel, of one that is empty.
-    pub(super) fn to_wire(&self, cmd: &mut Cmd, channel: Option<&str>) {
+    pub(super) fn to_wire(&self, cmd: &mut Packed, channel: Option<&str>) {
         match &self.task {
             Task::Acquire {
                 request, question, ..
@@ -358,7 +359,7 @@ impl Command {
                 for request in requests {
                     let successor = request.successor.as_ref();
                     cmd.arg(request.token.expose())
-                        .arg(millis(request.ttl))
+                        .number(millis(request.ttl))
                         .arg(successor.map_or("", OwnerToken::expose));
                 }
             }
@@ -371,7 +372,7 @@ impl Command {
 
     fn acquire(
         &self,
-        cmd: &mut Cmd,
+        cmd: &mut Packed,
         request: &AcquireRequest,
         question: Question,
         channel: Option<&str>,
@@ -380,23 +381,23 @@ impl Command {
         match question {
             Question::IsItMine => {
                 cmd.arg("SET").arg(key.as_str()).arg(token.expose());
-                cmd.arg("NX").arg("PX").arg(ttl);
+                cmd.arg("NX").arg("PX").number(ttl);
             }
             Question::WhoseIsIt => self.script(cmd, &HOLDER, &[key.as_str()]),
             Question::AreTheyMine => {
                 let keys: Vec<_> = request.keys.iter().map(LockKey::as_str).collect();
                 self.script(cmd, &ACQUIRE, &keys);
-                cmd.arg(token.expose()).arg(ttl);
+                cmd.arg(token.expose()).number(ttl);
             }
             Question::AreTheyMineAt(fence) => self.fenced(cmd, request, fence, None),
             Question::IsItOurs => {
                 let replaced = request.replaces.as_ref().map_or("", OwnerToken::expose);
                 self.script(cmd, &TRANSFER, &[key.as_str()]);
-                cmd.arg(token.expose()).arg(ttl).arg(replaced);
+                cmd.arg(token.expose()).number(ttl).arg(replaced);
             }
             Question::IsItMyTurn => {
                 self.script(cmd, &CLAIM, &[key.as_str(), &line_key(key)]);
-                cmd.arg(token.expose()).arg(ttl);
+                cmd.arg(token.expose()).number(ttl);
                 if let Some(waiter) = &request.waiter {
                     let is_taker = waiter.takes_grants;
                     let grant = if is_taker { millis(waiter.ttl) } else { 0 };
@@ -412,7 +413,7 @@ impl Command {
             Question::LetMeWait(nth, _) => {
                 let key = request.keys.as_slice().get(nth).unwrap_or(key);
                 self.script(cmd, &CLAIM, &[key.as_str(), &line_key(key)]);
-                cmd.arg(token.expose()).arg(0);
+                cmd.arg(token.expose()).number(0);
                 if let Some(waiter) = &request.waiter {
                     add_waiter(cmd, waiter, channel, 0, 0);
                 }
@@ -420,7 +421,7 @@ impl Command {
         }
     }
 
-    fn release(&self, cmd: &mut Cmd, request: &ReleaseRequest, channel: Option<&str>) {
+    fn release(&self, cmd: &mut Packed, request: &ReleaseRequest, channel: Option<&str>) {
         let (key, line) = (request.key.as_str(), line_key(&request.key));
         if self.knows_line {
             self.script(cmd, &RELEASE, &[key, &line]);
@@ -435,7 +436,7 @@ impl Command {
         };
         // Most have nothing to say here, which is not said.
         if !rest.is_empty() || request.standing.is_some() {
-            cmd.arg(rest);
+            cmd.arg(&rest);
         }
         match &request.standing {
             Some(Standing::Leaves(ticket)) => add_ticket(cmd, ticket),
@@ -448,7 +449,7 @@ impl Command {
 
     fn fenced(
         &self,
-        cmd: &mut Cmd,
+        cmd: &mut Packed,
         request: &AcquireRequest,
         fence: FenceRequest,
         line: Option<&str>,
@@ -459,17 +460,17 @@ impl Command {
         self.script(cmd, &ACQUIRE_FENCED, &keys.collect::<Vec<_>>());
         cmd.arg(request.token.expose())
             .arg(request.replaces.as_ref().map_or("", OwnerToken::expose))
-            .arg(millis(request.ttl))
-            .arg(fence.proposal.get())
-            .arg(millis(fence.keep));
+            .number(millis(request.ttl))
+            .number(fence.proposal.get())
+            .number(millis(fence.keep));
     }
 
-    fn script(&self, cmd: &mut Cmd, script: &Script, keys: &[&str]) {
+    fn script(&self, cmd: &mut Packed, script: &Script, keys: &[&str]) {
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
             Form::InFull => cmd.arg("EVAL").arg(script.code),
         };
-        cmd.arg(keys.len());
+        cmd.number(keys.len());
         for key in keys {
             cmd.arg(key);
         }
@@ -601,8 +602,8 @@ fn without_staying(mut release: ReleaseRequest) -> ReleaseRequest {
     release
 }
 
-fn add_ticket(script: &mut Cmd, ticket: &Ticket) {
-    script.arg(ticket.stamp()).arg(hex(ticket));
+fn add_ticket(script: &mut Packed, ticket: &Ticket) {
+    script.number(ticket.stamp()).arg(&hex(ticket));
 }
 
 /// For how many milliseconds a lock is reserved for a waiter: twice what a node
@@ -622,7 +623,13 @@ fn window(waiter: &Waiter, channel: Option<&str>) -> u64 {
 ///
 /// The lock is reserved for it for `window` milliseconds, none: it is told only;
 /// or granted to it for `grant`, none: it is to ask in any case.
-fn add_waiter(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>, window: u64, grant: u64) {
+fn add_waiter(
+    script: &mut Packed,
+    waiter: &Waiter,
+    channel: Option<&str>,
+    window: u64,
+    grant: u64,
+) {
     let entry = format!(
         "{} {window} {grant} {} {}",
         hex(&waiter.ticket),
@@ -630,7 +637,9 @@ fn add_waiter(script: &mut Cmd, waiter: &Waiter, channel: Option<&str>, window: 
         waiter.next.expose()
     );
     add_ticket(script, &waiter.ticket);
-    script.arg(entry).arg(millis(waiter.ttl.saturating_mul(2)));
+    script
+        .arg(&entry)
+        .number(millis(waiter.ttl.saturating_mul(2)));
 }
 
 fn hex(ticket: &Ticket) -> String {
@@ -665,11 +674,12 @@ mod tests {
         let token = token();
         let key = LockKey::new("seat:1").unwrap();
         let request = AcquireRequest::new(key, token.clone(), Duration::from_secs(2));
-        let mut wire = Cmd::new();
-        Command::new(Task::acquire(request, answer), None).to_wire(&mut wire, None);
+        let (mut packed, mut wire) = (Packed::default(), Vec::new());
+        Command::new(Task::acquire(request, answer), None).to_wire(&mut packed, None);
+        packed.append_to(&mut wire);
         let mut expected = redis::cmd("SET");
         expected.arg(&["seat:1", token.expose(), "NX", "PX", "2000"]);
-        assert_eq!(wire.get_packed_command(), expected.get_packed_command());
+        assert_eq!(wire, expected.get_packed_command());
     }
 
     #[test]

@@ -200,7 +200,6 @@ pub(super) enum Message {
 }
 
 /// The connection, or what is being done about one.
-#[expect(clippy::large_enum_variant, reason = "it is up nearly always")]
 enum Line {
     Down { since: Instant, next: Next },
     Up(Session),

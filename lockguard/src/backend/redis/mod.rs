@@ -7,6 +7,7 @@ mod failure;
 mod helper_key;
 mod link;
 mod owed;
+mod packed;
 mod probe;
 mod push;
 mod reply;

@@ -2,10 +2,9 @@
 
 use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc, task::Context, time::Duration};
 
-use redis::Cmd;
 use tokio::time::Instant;
 
-use super::{command::Command, connection::Identity, wire::Wire};
+use super::{command::Command, connection::Identity, packed::Packed, wire::Wire};
 use crate::error::NodeError;
 
 /// The most commands that are on their way.
@@ -53,7 +52,7 @@ pub(super) struct Session {
     turn: Option<(Instant, u32)>,
     has_others: bool,
     /// Kept for its room.
-    cmd: Cmd,
+    packed: Packed,
 }
 
 /// Whether commands wait for those of other tasks, to be sent with them.
@@ -82,7 +81,7 @@ impl Session {
             gathering: Gathering::No,
             turn: None,
             has_others,
-            cmd: Cmd::new(),
+            packed: Packed::default(),
         }
     }
 
@@ -141,9 +140,9 @@ impl Session {
             // Also where the caller has gone: a quorum that has decided
             // still wants its lock on every node.
             command.sent = Some(now);
-            self.cmd.clear();
-            command.to_wire(&mut self.cmd, self.channel.as_deref());
-            self.wire.write(&self.cmd);
+            self.packed.clear();
+            command.to_wire(&mut self.packed, self.channel.as_deref());
+            self.wire.write(&self.packed);
             self.under_way += 1;
         }
     }
