@@ -6,7 +6,7 @@ use redis::Value;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    helper_key::{fence_key, line_key},
+    helper_key::{Parts, fence_key, line_key},
     packed::Packed,
     probe::NodeFacts,
     reply::{
@@ -354,8 +354,10 @@ impl Command {
                 request, question, ..
             } => self.acquire(cmd, request, *question, channel),
             Task::Extend { requests, .. } => {
-                let keys: Vec<_> = requests.iter().map(|it| it.key.as_str()).collect();
-                self.script(cmd, &EXTEND, &keys);
+                self.script(cmd, &EXTEND, requests.len());
+                for request in requests {
+                    cmd.arg(request.key.as_str());
+                }
                 for request in requests {
                     let successor = request.successor.as_ref();
                     cmd.arg(request.token.expose())
@@ -383,20 +385,29 @@ impl Command {
                 cmd.arg("SET").arg(key.as_str()).arg(token.expose());
                 cmd.arg("NX").arg("PX").number(ttl);
             }
-            Question::WhoseIsIt => self.script(cmd, &HOLDER, &[key.as_str()]),
+            Question::WhoseIsIt => {
+                self.script(cmd, &HOLDER, 1);
+                cmd.arg(key.as_str());
+            }
             Question::AreTheyMine => {
-                let keys: Vec<_> = request.keys.iter().map(LockKey::as_str).collect();
-                self.script(cmd, &ACQUIRE, &keys);
+                self.script(cmd, &ACQUIRE, request.keys.as_slice().len());
+                for key in &request.keys {
+                    cmd.arg(key.as_str());
+                }
                 cmd.arg(token.expose()).number(ttl);
             }
             Question::AreTheyMineAt(fence) => self.fenced(cmd, request, fence, None),
             Question::IsItOurs => {
                 let replaced = request.replaces.as_ref().map_or("", OwnerToken::expose);
-                self.script(cmd, &TRANSFER, &[key.as_str()]);
-                cmd.arg(token.expose()).number(ttl).arg(replaced);
+                self.script(cmd, &TRANSFER, 1);
+                cmd.arg(key.as_str())
+                    .arg(token.expose())
+                    .number(ttl)
+                    .arg(replaced);
             }
             Question::IsItMyTurn => {
-                self.script(cmd, &CLAIM, &[key.as_str(), &line_key(key)]);
+                self.script(cmd, &CLAIM, 2);
+                cmd.arg(key.as_str()).joined(&line_key(key));
                 cmd.arg(token.expose()).number(ttl);
                 if let Some(waiter) = &request.waiter {
                     let is_taker = waiter.takes_grants;
@@ -405,14 +416,15 @@ impl Command {
                 }
             }
             Question::IsItMyTurnAt(fence) => {
-                self.fenced(cmd, request, fence, Some(&line_key(key)));
+                self.fenced(cmd, request, fence, Some(line_key(key)));
                 if let Some(waiter) = &request.waiter {
                     add_waiter(cmd, waiter, channel, window(waiter, channel), 0);
                 }
             }
             Question::LetMeWait(nth, _) => {
                 let key = request.keys.as_slice().get(nth).unwrap_or(key);
-                self.script(cmd, &CLAIM, &[key.as_str(), &line_key(key)]);
+                self.script(cmd, &CLAIM, 2);
+                cmd.arg(key.as_str()).joined(&line_key(key));
                 cmd.arg(token.expose()).number(0);
                 if let Some(waiter) = &request.waiter {
                     add_waiter(cmd, waiter, channel, 0, 0);
@@ -422,11 +434,11 @@ impl Command {
     }
 
     fn release(&self, cmd: &mut Packed, request: &ReleaseRequest, channel: Option<&str>) {
-        let (key, line) = (request.key.as_str(), line_key(&request.key));
-        if self.knows_line {
-            self.script(cmd, &RELEASE, &[key, &line]);
-        } else {
-            self.script(cmd, &RELEASE, &[key]);
+        let line = self.knows_line.then(|| line_key(&request.key));
+        self.script(cmd, &RELEASE, 1 + usize::from(line.is_some()));
+        cmd.arg(request.key.as_str());
+        if let Some(line) = line {
+            cmd.joined(&line);
         }
         cmd.arg(request.token.expose());
         let rest = match request.keep {
@@ -452,12 +464,17 @@ impl Command {
         cmd: &mut Packed,
         request: &AcquireRequest,
         fence: FenceRequest,
-        line: Option<&str>,
+        line: Option<Parts<'_>>,
     ) {
-        let fences: Vec<_> = request.keys.iter().map(fence_key).collect();
-        let locks = request.keys.iter().map(LockKey::as_str);
-        let keys = locks.chain(fences.iter().map(String::as_str)).chain(line);
-        self.script(cmd, &ACQUIRE_FENCED, &keys.collect::<Vec<_>>());
+        let keys = request.keys.as_slice();
+        let count = 2 * keys.len() + usize::from(line.is_some());
+        self.script(cmd, &ACQUIRE_FENCED, count);
+        for key in keys {
+            cmd.arg(key.as_str());
+        }
+        for name in keys.iter().map(fence_key).chain(line) {
+            cmd.joined(&name);
+        }
         cmd.arg(request.token.expose())
             .arg(request.replaces.as_ref().map_or("", OwnerToken::expose))
             .number(millis(request.ttl))
@@ -465,15 +482,13 @@ impl Command {
             .number(millis(fence.keep));
     }
 
-    fn script(&self, cmd: &mut Packed, script: &Script, keys: &[&str]) {
+    /// A call of the script, before its keys.
+    fn script(&self, cmd: &mut Packed, script: &Script, keys: usize) {
         match self.form {
             Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
             Form::InFull => cmd.arg("EVAL").arg(script.code),
         };
-        cmd.number(keys.len());
-        for key in keys {
-            cmd.arg(key);
-        }
+        cmd.number(keys);
     }
 
     /// Answers the caller by the server's reply, or gives back the command

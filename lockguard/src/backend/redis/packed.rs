@@ -23,9 +23,21 @@ impl Packed {
 
     #[inline]
     pub(super) fn arg(&mut self, text: &str) -> &mut Self {
+        self.joined(&[text])
+    }
+
+    /// One argument, of these parts.
+    #[inline]
+    pub(super) fn joined(&mut self, parts: &[&str]) -> &mut Self {
         self.count += 1;
-        push_length(&mut self.args, b'$', text.len());
-        self.args.extend_from_slice(text.as_bytes());
+        push_length(
+            &mut self.args,
+            b'$',
+            parts.iter().map(|part| part.len()).sum(),
+        );
+        for part in parts {
+            self.args.extend_from_slice(part.as_bytes());
+        }
         self.args.extend_from_slice(END);
         self
     }
@@ -77,8 +89,8 @@ mod tests {
                 packed.arg(text);
                 cmd.arg(text);
             }
-            packed.number(number);
-            cmd.arg(number);
+            packed.number(number).joined(&["{", &texts[0], "} line"]);
+            cmd.arg(number).arg(format!("{{{}}} line", texts[0]));
             let mut outgoing = b"before".to_vec();
             packed.append_to(&mut outgoing);
             prop_assert_eq!(outgoing, [b"before", &cmd.get_packed_command()[..]].concat());

@@ -48,7 +48,7 @@ impl Failure {
                 reason: format!("holds a {kind}, not a lock").into(),
             },
             Self::SpoiltFence(key) => {
-                let name = fence_key(&key);
+                let name = fence_key(&key).concat();
                 let reason = format!(
                     "has a spoilt fence: `{name}` on {node} holds no number below 2^53 - 992, so \
                      that no fencing token is left; set it to the greatest token that the \
