@@ -13,15 +13,8 @@ use crate::error::NodeError;
 /// stake when a connection breaks.
 pub(super) const MOST_UNDER_WAY: usize = 2048;
 
-/// So many commands are worth a system call, where others are on their way.
-///
-/// More would be cheaper for each of them, and leave the server without work
-/// while they are made, and then us while it does it: each sleeps in turn, and
-/// to be woken costs more than a system call.
-const ENOUGH: usize = 12;
-
-/// So many on their way keep the server at work while as many are made.
-const MANY: usize = 256;
+/// So many commands are worth a system call, where few others are on their way.
+const ENOUGH: usize = 8;
 
 /// How many replies a poll of the link takes in at least and at most: a
 /// sixteenth of what is on its way.
@@ -147,9 +140,12 @@ impl Session {
         }
     }
 
-    /// Whether so many are worth a system call: a third of those that are on
-    /// their way, and [`ENOUGH`] in any case; as many as those where they are
-    /// [`MANY`].
+    /// Whether so many are worth a system call: an eighth of those that are on
+    /// their way, or [`ENOUGH`], and a third in any case.
+    ///
+    /// More would be cheaper for each of them, and leave the server without work
+    /// while they are made, and then us while it does it: each sleeps in turn,
+    /// and to be woken costs more than a system call.
     ///
     /// Beside other nodes, where there is enough else to do meanwhile, any where
     /// none is on its way.
@@ -157,12 +153,8 @@ impl Session {
         if self.has_others {
             return self.under_way == 0;
         }
-        let enough = if self.under_way < MANY {
-            ENOUGH.min(self.under_way / 3)
-        } else {
-            self.under_way
-        };
-        unsent >= enough
+        let enough = ENOUGH.max(self.under_way / 8);
+        unsent >= enough.min(self.under_way / 3)
     }
 
     /// Whether what is not sent yet, of so many commands, is to be sent now.
