@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -57,8 +56,8 @@ impl<F: Future> Future for Run<'_, F> {
 /// What is known of a body that runs.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// Made at the first poll, in the task that runs the body.
-    chain: Option<Arc<Body>>,
+    /// Made at the first poll.
+    body: Option<Body>,
     /// Made when the body first has to wait.
     lost: Option<BoxFuture<'static, LostCause>>,
     /// The lease is lost, and the body goes on all the same.
@@ -84,16 +83,16 @@ impl Watch {
             self.goes_on = true;
             go_on(lease, cause);
         }
-        let chain = match &mut self.chain {
-            Some(chain) => chain,
+        let running = match &mut self.body {
+            Some(running) => running,
             // A drain has given the lock back since: whatever `on_lost` says,
             // no body begins without it.
             None if !guard.begin_body() => {
                 return Poll::Ready(Err(lose(guard, LostCause::Drained)));
             }
-            begins => begins.insert(Body::new(Arc::clone(guard.holding()))),
+            begins => begins.insert(Body::new(lease)),
         };
-        if let Poll::Ready(value) = chain.poll(now, || body.poll(cx)) {
+        if let Poll::Ready(value) = running.poll(guard.holding(), now, || body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {
                 guard.core().count_finished_late();
                 metrics::finished_late(lease.point());
