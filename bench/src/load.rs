@@ -91,8 +91,9 @@ impl Outcome {
         self.usage.servers.as_secs_f64() / self.took.as_secs_f64() / servers.max(1) as f64
     }
 
-    pub(crate) fn allocations(&self) -> f64 {
-        self.usage.allocations as f64 / self.each()
+    /// `None` where nothing counts.
+    pub(crate) fn allocations(&self) -> Option<f64> {
+        Some(self.usage.heap?.allocations / self.each())
     }
 
     /// How many cycles there were.

@@ -1,21 +1,25 @@
 //! What a piece of work costs: processor time, allocations, time on the wall.
 
-use std::{alloc::System, fs, io, time::Duration};
+use std::{fs, io, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+use stats_alloc::INSTRUMENTED_SYSTEM;
 
 /// What the process and its servers have used so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading {
     client: Duration,
     servers: Duration,
-    allocations: usize,
-    bytes: isize,
+    heap: Option<Heap>,
     switches: u64,
+}
+
+/// What an allocator that counts has counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Heap {
+    pub(crate) allocations: f64,
+    /// Bytes on the heap; since a reading before, those that were not there.
+    pub(crate) bytes: f64,
 }
 
 /// What was used between two readings.
@@ -25,9 +29,8 @@ pub(crate) struct Usage {
     pub(crate) client: Duration,
     /// Processor time of all servers.
     pub(crate) servers: Duration,
-    pub(crate) allocations: usize,
-    /// Bytes on the heap that were not there before.
-    pub(crate) bytes: isize,
+    /// `None` where nothing counts.
+    pub(crate) heap: Option<Heap>,
     /// How often a thread of this process went to sleep.
     pub(crate) switches: u64,
 }
@@ -35,13 +38,10 @@ pub(crate) struct Usage {
 impl Reading {
     /// Reads the clocks of this process and of the servers with these ids.
     pub(crate) fn take(servers: &[u32]) -> Self {
-        let heap = ALLOCATOR.stats();
-        let bytes = heap.bytes_allocated.wrapping_sub(heap.bytes_deallocated);
         Self {
             client: clock(ClockId::ProcessCPUTime),
             servers: servers.iter().filter_map(|pid| running_time(*pid)).sum(),
-            allocations: heap.allocations,
-            bytes: bytes.cast_signed(),
+            heap: heap(),
             switches: switches().unwrap_or_default(),
         }
     }
@@ -50,11 +50,28 @@ impl Reading {
         Usage {
             client: self.client.saturating_sub(before.client),
             servers: self.servers.saturating_sub(before.servers),
-            allocations: self.allocations.wrapping_sub(before.allocations),
-            bytes: self.bytes.wrapping_sub(before.bytes),
+            heap: self.heap.zip(before.heap).map(|(now, before)| Heap {
+                allocations: now.allocations - before.allocations,
+                bytes: now.bytes - before.bytes,
+            }),
             switches: self.switches.saturating_sub(before.switches),
         }
     }
+}
+
+/// What has been counted so far; `None` in a program whose allocator does not
+/// count.
+fn heap() -> Option<Heap> {
+    let counted = INSTRUMENTED_SYSTEM.stats();
+    (counted.allocations > 0).then_some(Heap {
+        allocations: counted.allocations as f64,
+        bytes: counted.bytes_allocated as f64 - counted.bytes_deallocated as f64,
+    })
+}
+
+/// Whether this program counts what it allocates, and times nothing.
+pub(crate) fn is_counting() -> bool {
+    heap().is_some()
 }
 
 /// The monotonic clock, which all processes of a machine share.

@@ -20,7 +20,7 @@ struct Table {
 
 struct Figure {
     contender: String,
-    what: &'static str,
+    what: String,
     rounds: Vec<f64>,
 }
 
@@ -29,7 +29,7 @@ impl Report {
     ///
     /// The first contender of a scene is what the others are compared with;
     /// `what` names the unit.
-    pub(crate) fn note(&mut self, scene: &str, contender: &str, what: &'static str, value: f64) {
+    pub(crate) fn note(&mut self, scene: &str, contender: &str, what: &str, value: f64) {
         let figures = self.figures(scene);
         let known = figures
             .iter_mut()
@@ -38,7 +38,7 @@ impl Report {
             Some(figure) => figure.rounds.push(value),
             None => figures.push(Figure {
                 contender: contender.to_owned(),
-                what,
+                what: what.to_owned(),
                 rounds: vec![value],
             }),
         }
@@ -101,6 +101,21 @@ impl Report {
         self.tables.iter().map(Table::text).collect()
     }
 
+    /// Adds the figures that are not here of what another program has
+    /// [told](Self::json); `None` where they are none.
+    pub(crate) fn fill_in(&mut self, told: &Value) -> Option<()> {
+        for figure in told.as_array()? {
+            let text = |name: &str| figure.get(name)?.as_str();
+            let (scene, contender, what) = (text("scene")?, text("contender")?, text("what")?);
+            if self.rounds(scene, contender, what).is_none() {
+                for round in figure.get("rounds")?.as_array()? {
+                    self.note(scene, contender, what, round.as_f64()?);
+                }
+            }
+        }
+        Some(())
+    }
+
     /// All rounds of all figures.
     pub(crate) fn json(&self) -> Value {
         let figures = self.tables.iter().flat_map(|table| {
@@ -133,7 +148,7 @@ impl Table {
         let Some(first) = self.figures.first() else {
             return text;
         };
-        let mut whats: Vec<_> = self.figures.iter().map(|figure| figure.what).collect();
+        let mut whats: Vec<_> = self.figures.iter().map(|figure| &figure.what).collect();
         let mut seen = Vec::new();
         whats.retain(|what| {
             !seen.contains(what) && {
@@ -145,7 +160,7 @@ impl Table {
             let _ = writeln!(text, "  {what}");
             let base = self.find(&first.contender, what);
             let base = base.map_or(&[][..], |figure| &figure.rounds);
-            for figure in self.figures.iter().filter(|figure| figure.what == what) {
+            for figure in self.figures.iter().filter(|figure| figure.what == *what) {
                 let [median, least, greatest] = spread(&figure.rounds);
                 let [ratio, ..] = spread(&ratios(&figure.rounds, base));
                 let ratio = if ratio.is_finite() {

@@ -100,6 +100,8 @@ fn note(run: &mut Run, scene: &str, contender: &str, outcome: &Outcome, servers:
     let mut also = |what, value| run.report.note(scene, contender, what, value);
     also("servers' CPU a cycle, µs", micros(outcome.server()));
     also(BUSY, outcome.busy(servers.len()));
-    also("allocations a cycle", outcome.allocations());
     also("context switches a cycle", outcome.switches());
+    if let Some(allocations) = outcome.allocations() {
+        also("allocations a cycle", allocations);
+    }
 }

@@ -11,23 +11,21 @@ use crate::{
     scenes::Run,
 };
 
+const SCENE: &str = "heap of this process";
 const COUNT: u32 = 10_000;
 
 /// Leases on keys of their own, and waiters for one key.
 pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
-    let scene = "heap of this process";
     let server = Server::start();
     let manager = LockManager::connect(server.url()).await?;
     for round in 0..run.rounds {
-        run.progress(scene, round);
+        run.progress(SCENE, round);
         let before = Reading::take(&[]);
         let mut guards: Vec<LockGuard> = Vec::with_capacity(COUNT as usize);
         for nth in 0..COUNT {
             guards.push(manager.lock(format!("bench:{nth}"), TTL).acquire().await?);
         }
-        let bytes = Reading::take(&[]).since(&before).bytes;
-        run.report
-            .note(scene, "a lease", "bytes", bytes as f64 / f64::from(COUNT));
+        note(run, "a lease", &before);
         // Not in the background, where it would fall into what is read next.
         for guard in guards {
             guard.release().await?;
@@ -45,13 +43,7 @@ pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
             .collect();
         // All of them have been polled when a task that was spawned last has.
         tokio::spawn(tokio::task::yield_now()).await?;
-        let bytes = Reading::take(&[]).since(&before).bytes;
-        run.report.note(
-            scene,
-            "a waiter, with its task",
-            "bytes",
-            bytes as f64 / f64::from(COUNT),
-        );
+        note(run, "a waiter, with its task", &before);
         for waiter in &waiters {
             waiter.abort();
         }
@@ -62,4 +54,12 @@ pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
         held.release().await?;
     }
     Ok(())
+}
+
+/// What each of so many takes that were not there before.
+fn note(run: &mut Run, what: &str, before: &Reading) {
+    if let Some(heap) = Reading::take(&[]).since(before).heap {
+        let each = heap.bytes / f64::from(COUNT);
+        run.report.note(SCENE, what, "bytes", each);
+    }
 }

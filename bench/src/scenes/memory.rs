@@ -34,20 +34,18 @@ pub(crate) fn measure(run: &mut Run) -> Result<(), Failure> {
     runtime.block_on(lockguard::scope(manager, async {
         for round in 0..run.rounds {
             run.progress(SCENE, round);
-            let (nanos, allocations) = calls(async |seat| annotated(seat).await).await?;
-            run.report.note(SCENE, ANNOTATED, TIME, nanos);
-            run.report
-                .note(SCENE, ANNOTATED, "allocations a call", allocations);
-            let (nanos, allocations) = calls(async |seat| plain(seat).await).await?;
-            run.report.note(SCENE, "plain", TIME, nanos);
-            run.report
-                .note(SCENE, "plain", "allocations a call", allocations);
+            calls(run, ANNOTATED, async |seat| annotated(seat).await).await?;
+            calls(run, "plain", async |seat| plain(seat).await).await?;
         }
         Ok(())
     }))
 }
 
-async fn calls(call: impl AsyncFn(u64) -> Result<u64, LockError>) -> Result<(f64, f64), Failure> {
+async fn calls(
+    run: &mut Run,
+    name: &str,
+    call: impl AsyncFn(u64) -> Result<u64, LockError>,
+) -> Result<(), Failure> {
     let before = Reading::take(&[]);
     let start = Instant::now();
     for nth in 0..CALLS {
@@ -55,6 +53,10 @@ async fn calls(call: impl AsyncFn(u64) -> Result<u64, LockError>) -> Result<(f64
     }
     let nanos = start.elapsed().as_secs_f64() * 1e9;
     let usage = Reading::take(&[]).since(&before);
-    let allocations = usage.allocations as f64;
-    Ok((nanos / f64::from(CALLS), allocations / f64::from(CALLS)))
+    let mut note = |what, value| run.report.note(SCENE, name, what, value / f64::from(CALLS));
+    note(TIME, nanos);
+    if let Some(heap) = usage.heap {
+        note("allocations a call", heap.allocations);
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ pub(crate) mod system_calls;
 
 use std::time::Duration;
 
-use crate::{contender::Failure, load::Outcome, report::Report};
+use crate::{contender::Failure, load::Outcome, meter::is_counting, report::Report};
 
 /// How much is measured, and where it is noted.
 pub(crate) struct Run {
@@ -43,9 +43,20 @@ impl Run {
         }
     }
 
+    /// The same where allocations are counted, which differ little from time to
+    /// time.
+    pub(crate) fn counting(self) -> Self {
+        Self {
+            rounds: self.rounds.min(2),
+            slice: Duration::from_millis(150),
+            ..self
+        }
+    }
+
     /// Says what is going on.
     pub(crate) fn progress(&self, scene: &str, round: usize) {
-        eprintln!("{scene}: round {} of {}", round + 1, self.rounds);
+        let doing = if is_counting() { "counted, " } else { "" };
+        eprintln!("{scene}: {doing}round {} of {}", round + 1, self.rounds);
     }
 
     /// Whether other libraries are measured in this round.

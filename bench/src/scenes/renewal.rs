@@ -45,8 +45,9 @@ pub(crate) async fn measure(run: &mut Run) -> Result<(), Failure> {
         note("client CPU a renewal, µs", micros(usage.client) / renewed);
         note("server CPU a renewal, µs", micros(usage.servers) / renewed);
         note("renewals a second", renewed / took.as_secs_f64());
-        let allocations = usage.allocations as f64 / renewed;
-        note("allocations a renewal", allocations);
+        if let Some(heap) = usage.heap {
+            note("allocations a renewal", heap.allocations / renewed);
+        }
     }
     if let Some(lost) = guards.iter().find(|guard| !guard.is_held()) {
         return Err(format!("{lost:?} was lost").into());
