@@ -13,7 +13,7 @@ use crate::{
     backend::{Backend, BackendError, BoxFuture, Epoch, Epochs, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
     contended::Contended,
-    error::{LockError, NodeError},
+    error::LockError,
     fences::Fences,
     key::LockKey,
     keys::LockKeys,
@@ -150,8 +150,7 @@ impl Core {
 
     /// The backend did not answer in time.
     pub(crate) fn no_answer(&self, within: Duration) -> BackendError {
-        let reason = format!("no answer within {within:?}");
-        BackendError::unavailable(NodeError::new(self.backend.address(), reason))
+        BackendError::no_answer(self.backend.address(), within)
     }
 
     pub(crate) fn count_finished_late(&self) {

@@ -22,7 +22,7 @@ use crate::{
     background::Background,
     cadence::{on_the_raster, renewal_interval, renewal_tick, retry_pause, ttl_lasting},
     clock::{until, until_unless},
-    error::{LostCause, NodeError},
+    error::LostCause,
     extend::{NotExtended, all_extended},
     lease::Lease,
     queue::Place,
@@ -343,10 +343,9 @@ impl Shared {
         let keeps_time = self.backend.keeps_time();
         let replies = until_unless(keeps_time, || asked + budget, replies).await;
         let replies = replies.unwrap_or_else(|| {
-            let reason = format!("no answer within {budget:?}");
-            let silent = NodeError::new(self.backend.address(), reason);
+            let silent = BackendError::no_answer(self.backend.address(), budget);
             let keys = sent.iter().map(|(renewed, _)| renewed.lease.keys().len());
-            vec![Err(BackendError::unavailable(silent)); keys.sum()]
+            vec![Err(silent); keys.sum()]
         });
         let now = Instant::now();
         let mut rest = &replies[..];

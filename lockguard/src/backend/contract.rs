@@ -622,6 +622,12 @@ impl BackendError {
         Self::Unavailable { nodes: vec![node] }
     }
 
+    /// One server did not answer in time.
+    pub(crate) fn no_answer(node: impl Into<Arc<str>>, within: Duration) -> Self {
+        let reason = format!("no answer within {within:?}");
+        Self::unavailable(NodeError::new(node, reason))
+    }
+
     /// The key holds something that is no lock.
     pub fn invalid_key(reason: impl Into<Arc<str>>) -> Self {
         Self::InvalidKey {

@@ -93,8 +93,7 @@ impl Limit {
 
     /// What a caller is told whose time is over.
     pub(super) fn passed_at(self, node: impl Into<Arc<str>>) -> BackendError {
-        let reason = format!("no answer within {:?}", self.budget);
-        BackendError::unavailable(NodeError::new(node, reason))
+        BackendError::no_answer(node, self.budget)
     }
 }
 

@@ -146,8 +146,8 @@ impl<R: Send + 'static> Round<R> {
         for (node, vote) in self.nodes.iter().zip(&mut self.votes) {
             if matches!(vote, Vote::Pending) {
                 *vote = Vote::Silent;
-                let error = NodeError::new(node.address(), format!("no answer within {budget:?}"));
-                self.errors.push(BackendError::unavailable(error));
+                let silent = BackendError::no_answer(node.address(), budget);
+                self.errors.push(silent);
             }
         }
     }
