@@ -25,10 +25,13 @@ mod wire;
 use std::{
     borrow::Cow,
     fmt,
+    future::ready,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -53,7 +56,7 @@ use crate::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, Epochs,
         ExtendReply, ExtendRequest, Pass, ReleaseReply, ReleaseRequest,
     },
-    clock::until_unless,
+    clock::until,
     error::NodeError,
     node_status::{NodeRole, NodeStatus},
     token::OwnerToken,
@@ -229,26 +232,36 @@ impl RedisNode {
     }
 
     /// Puts a command on its way, whose caller waits for so long.
-    fn send<R>(&self, budget: Duration, task: impl FnOnce(Answer<R>) -> Task) -> Reply<R> {
+    fn send<R: Send + 'static>(
+        &self,
+        budget: Duration,
+        task: impl FnOnce(Answer<R>) -> Task,
+    ) -> BoxFuture<'static, Result<R, BackendError>> {
         let asked = Instant::now();
         let (answer, reply) = Answer::channel();
         let limit = Limit { asked, budget };
         let command = Command::new(task(answer), Some(limit));
-        if let Some(command) = self.link.send_at_once(command) {
-            let unseen = Unseen::below(MOST_UNANSWERED, &self.unseen);
-            if unseen.is_none() && command.is_refusable() {
-                return Err(BackendError::unavailable(self.silent(TOO_MANY)));
-            }
-            let sent = self.commands.send(Message::Command(command, unseen));
-            sent.map_err(|_| self.gone())?;
+        if let Some(command) = self.link.send_at_once(command)
+            && let Err(error) = self.hand_in(command)
+        {
+            return Box::pin(ready(Err(error)));
         }
         let current = Handle::try_current().ok();
-        let is_at_home = current.is_some_and(|current| Some(current.id()) == self.runtime);
-        Ok(Waiting {
-            reply,
-            limit,
-            elsewhere: (!is_at_home).then(|| Arc::clone(&self.name)),
-        })
+        if current.is_some_and(|current| Some(current.id()) == self.runtime) {
+            Box::pin(Reply(reply))
+        } else {
+            Box::pin(heard_elsewhere(Reply(reply), limit, Arc::clone(&self.name)))
+        }
+    }
+
+    /// Gives a command to the link's task.
+    fn hand_in(&self, command: Command) -> Result<(), BackendError> {
+        let unseen = Unseen::below(MOST_UNANSWERED, &self.unseen);
+        if unseen.is_none() && command.is_refusable() {
+            return Err(BackendError::unavailable(self.silent(TOO_MANY)));
+        }
+        let sent = self.commands.send(Message::Command(command, unseen));
+        sent.map_err(|_| self.gone())
     }
 
     /// Puts one extend of several keys on its way.
@@ -263,7 +276,7 @@ impl RedisNode {
         let (budget, count) = (budgets.max().unwrap_or_default(), requests.len());
         let reply = self.send(budget, |answer| Task::Extend { requests, answer });
         async move {
-            let extended = answer_to(reply).await;
+            let extended = reply.await;
             extended.unwrap_or_else(|error| vec![Err(error); count])
         }
     }
@@ -315,8 +328,7 @@ impl Backend for RedisNode {
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let budget = node_budget(request.ttl);
         self.restarts.used(request.ttl);
-        let reply = self.send(budget, |answer| Task::acquire(request, answer));
-        Box::pin(answer_to(reply))
+        self.send(budget, |answer| Task::acquire(request, answer))
     }
 
     fn extend(
@@ -341,8 +353,7 @@ impl Backend for RedisNode {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        let reply = self.send(request.budget, |answer| Task::Release { request, answer });
-        Box::pin(answer_to(reply))
+        self.send(request.budget, |answer| Task::Release { request, answer })
     }
 
     fn has_line(&self) -> bool {
@@ -362,7 +373,7 @@ impl Backend for RedisNode {
         let reply = self.send(self.response_timeout, |answer| Task::Look { answer });
         let this = self.clone();
         Box::pin(async move {
-            let heard = answer_to(reply).await;
+            let heard = reply.await;
             vec![this.status(heard, asked.elapsed())]
         })
     }
@@ -415,33 +426,27 @@ impl Drop for Unseen {
     }
 }
 
-/// A command that is on its way, or why it is not.
-type Reply<R> = Result<Waiting<R>, BackendError>;
+/// The answer to a command that is on its way; the link tells in time that there
+/// is none.
+struct Reply<R>(oneshot::Receiver<Result<R, BackendError>>);
 
-struct Waiting<R> {
-    reply: oneshot::Receiver<Result<R, BackendError>>,
-    limit: Limit,
-    /// Where the caller is not on the link's runtime, the node's name: nobody
-    /// knows whether that is driven, and the link keeps time.
-    elsewhere: Option<Arc<str>>,
+impl<R> Future for Reply<R> {
+    type Output = Result<R, BackendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = Pin::new(&mut self.0).poll(cx);
+        // Without one the link is gone, and its runtime.
+        answer.map(|answer| answer.unwrap_or(Err(BackendError::RuntimeGone)))
+    }
 }
 
-/// The answer, within the command's time.
-async fn answer_to<R>(reply: Reply<R>) -> Result<R, BackendError> {
-    let Waiting {
-        reply,
-        limit,
-        elsewhere,
-    } = reply?;
-    let is_at_home = elsewhere.is_none();
-    match (
-        until_unless(is_at_home, || limit.end(), reply).await,
-        &elsewhere,
-    ) {
-        (Some(answer), _) => {
-            // Without one the link is gone, and its runtime.
-            answer.unwrap_or(Err(BackendError::RuntimeGone))
-        }
-        (None, node) => Err(limit.passed_at(node.as_deref().unwrap_or_default())),
-    }
+/// The answer where the caller is not on the link's runtime: nobody knows whether
+/// that is driven, and the link keeps time.
+async fn heard_elsewhere<R>(
+    reply: Reply<R>,
+    limit: Limit,
+    node: Arc<str>,
+) -> Result<R, BackendError> {
+    let answer = until(limit.end(), reply).await;
+    answer.unwrap_or_else(|| Err(limit.passed_at(node)))
 }
