@@ -152,11 +152,12 @@ async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant
 
 /// As [`take`], without an eye on drains.
 async fn contest(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
-    let mut contest = Contest::new(core, want, places);
     if core.backend.is_immediate() {
-        // A loop of locks that are free would never let other tasks run.
+        // A loop of locks that are free would never let other tasks run; before
+        // the contest begins, from which a lease may count.
         consume_budget().await;
     }
+    let mut contest = Contest::new(core, want, places);
     // Whoever waits boxes what it waits for, so that those who do not, most of
     // all, have a small future.
     contest.turn = match contest.line_up_at_once() {

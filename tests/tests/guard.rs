@@ -325,3 +325,22 @@ fn block_on<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_free_key_is_granted_however_long_other_tasks_take_their_turns() {
+    let manager = LockManager::memory();
+    let others = tokio::spawn(async {
+        loop {
+            advance(TTL * 3 / 4).await;
+        }
+    });
+    let locks = tokio::spawn(async move {
+        // More than a task may do in one turn of its own.
+        for nth in 0..1000 {
+            let lock = manager.lock(format!("k:{nth}"), TTL).try_acquire();
+            drop(lock.await.unwrap());
+        }
+    });
+    locks.await.unwrap();
+    others.abort();
+}
