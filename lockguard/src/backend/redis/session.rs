@@ -140,21 +140,16 @@ impl Session {
         }
     }
 
-    /// Whether so many are worth a system call: an eighth of those that are on
-    /// their way, or [`ENOUGH`], and a third in any case.
-    ///
-    /// More would be cheaper for each of them, and leave the server without work
-    /// while they are made, and then us while it does it: each sleeps in turn,
-    /// and to be woken costs more than a system call.
+    /// Whether so many are worth a system call.
     ///
     /// Beside other nodes, where there is enough else to do meanwhile, any where
     /// none is on its way.
     pub(super) fn is_worth_sending(&self, unsent: usize) -> bool {
         if self.has_others {
-            return self.under_way == 0;
+            self.under_way == 0
+        } else {
+            is_enough(unsent, self.under_way)
         }
-        let enough = ENOUGH.max(self.under_way / 8);
-        unsent >= enough.min(self.under_way / 3)
     }
 
     /// Whether what is not sent yet, of so many commands, is to be sent now.
@@ -176,5 +171,38 @@ impl Session {
             cx.waker().wake_by_ref();
         }
         false
+    }
+}
+
+/// Whether so many commands are worth a system call: an eighth of those that are
+/// on their way, or [`ENOUGH`], and a third in any case.
+///
+/// More would be cheaper for each of them, and leave the server without work
+/// while they are made, and then us while it does it: each sleeps in turn, and
+/// to be woken costs more than a system call.
+fn is_enough(unsent: usize, under_way: usize) -> bool {
+    unsent >= ENOUGH.max(under_way / 8).min(under_way / 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_a_third_of_a_few_eight_of_some_and_an_eighth_of_many() {
+        for (enough, under_way) in [
+            (0, 2),
+            (2, 6),
+            (7, 23),
+            (8, 24),
+            (8, 71),
+            (9, 72),
+            (125, 1000),
+        ] {
+            assert!(is_enough(enough, under_way), "{enough} of {under_way}");
+            if let Some(fewer) = enough.checked_sub(1) {
+                assert!(!is_enough(fewer, under_way), "{fewer} of {under_way}");
+            }
+        }
     }
 }

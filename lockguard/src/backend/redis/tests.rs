@@ -23,7 +23,13 @@ use tokio::{
 mod grants;
 
 use super::*;
-use crate::{key::LockKey, token::OwnerToken};
+use crate::{
+    backend::{Ticket, Waiter},
+    fencing_token::FencingToken,
+    key::LockKey,
+    keys::LockKeys,
+    token::OwnerToken,
+};
 
 /// Longer than anything here takes, and the end of what hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -1072,6 +1078,38 @@ async fn a_program_that_was_blocked_does_not_blame_the_server() {
     assert!(is_granted(&taking.await.unwrap()));
 }
 
+/// A reply that is too long ends the connection, for everybody.
+#[tokio::test]
+async fn a_value_that_is_longer_than_any_token_is_another_holders() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let long = "x".repeat(5 << 20);
+    let _: () = server.ask(&["SET", "k", &long, "PX", "60000"]);
+    let greetings = || -> String {
+        let stats: String = server.ask(&["INFO", "commandstats"]);
+        let greetings = stats
+            .lines()
+            .find(|line| line.starts_with("cmdstat_hello:"));
+        greetings.unwrap().split(',').next().unwrap().to_owned()
+    };
+    let before = greetings();
+    let request = || AcquireRequest::new(key("k"), token(), TTL);
+    let several = LockKeys::new([key("k"), key("other")]).unwrap();
+    let waiter = Waiter::new(Ticket::draw(), token(), TTL);
+    let fence = FencingToken::new(1).unwrap();
+    for request in [
+        request(),
+        request().waiting(waiter),
+        request().replacing(token()),
+        request().fenced(fence, TTL),
+        AcquireRequest::new(several, token(), TTL),
+    ] {
+        let reply = node.acquire(request).await;
+        assert!(matches!(reply, Ok(AcquireReply::Busy(_))), "{reply:?}");
+    }
+    assert_eq!(greetings(), before);
+}
+
 /// Nothing here lets the link's task run between two commands.
 #[tokio::test]
 async fn callers_send_by_themselves_while_few_commands_are_on_their_way() {
@@ -1129,7 +1167,7 @@ fn ask_one_more(
 
 /// Nothing here lets the link's task run between two commands.
 #[tokio::test]
-async fn beyond_a_few_a_third_of_those_on_their_way_gather() {
+async fn of_up_to_two_dozen_a_third_of_those_on_their_way_gather() {
     let server = Server::start();
     let node = server.connected().await;
     assert!(is_granted(&take(&node, &key("k"), &token()).await));

@@ -21,8 +21,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection as commands that go out and replies that come in.
 ///
-/// The redis crate says how both look; when what is written, and who reads, is
-/// decided by whoever owns the wire.
+/// Commands are packed by us (`packed.rs`), and so are the two shortest replies
+/// read; the redis crate reads the others.
+/// When what is written, and who reads, is decided by whoever owns the wire.
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
     /// Written by us, and handed to the stream up to `handed`.
@@ -40,8 +41,8 @@ pub(super) struct Wire {
 /// Room for what is read at once: some hundred replies.
 const ROOM: usize = 8 << 10;
 
-/// More than any reply to any of our commands: whoever sends more is no server,
-/// or means harm.
+/// More than any reply to any of our commands: whoever sends more, or twice as
+/// much at one go, is no server, or means harm.
 const LONGEST_REPLY: usize = 1 << 20;
 
 /// What is kept of the room for commands from one to the next.
@@ -222,12 +223,12 @@ mod tests {
 
     #[tokio::test]
     async fn short_replies_and_others_are_told_apart_wherever_they_are_cut() {
-        let sent = "+OK\r\n:1\r\n$3\r\n:1\r\r\n:0\r\n:12\r\n:-1\r\n+OKAY\r\n_\r\n+OK\r\n";
+        let sent = "+OK\r\n:1\r\n$4\r\n:1\r\n\r\n:0\r\n:12\r\n:-1\r\n+OKAY\r\n_\r\n+OK\r\n";
         let text = |text: &str| Value::SimpleString(text.to_owned());
         let expected = [
             Value::Okay,
             Value::Int(1),
-            Value::BulkString(b":1\r".to_vec()),
+            Value::BulkString(b":1\r\n".to_vec()),
             Value::Int(0),
             Value::Int(12),
             Value::Int(-1),

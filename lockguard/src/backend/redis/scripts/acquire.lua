@@ -19,7 +19,8 @@ for n, key in ipairs(KEYS) do
     end
     return held
   elseif held ~= ARGV[1] then
-    return {n, held, redis.call('PTTL', key)}
+    -- More is no owner token of anybody's.
+    return {n, string.sub(held, 1, 65536), redis.call('PTTL', key)}
   end
 end
 for n, key in ipairs(missing) do

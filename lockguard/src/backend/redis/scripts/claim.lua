@@ -32,7 +32,9 @@ elseif held ~= token and held ~= reserved(token) then
   left = redis.call('PTTL', lock)
 end
 if left then
-  return {held, left, enter(line, ARGV[3], number, ARGV[5], ARGV[6])}
+  local place = enter(line, ARGV[3], number, ARGV[5], ARGV[6])
+  -- More is no owner token of anybody's.
+  return {string.sub(held, 1, 65536), left, place}
 end
 local set = redis.pcall('SET', lock, token, 'PX', ARGV[2])
 if set.err then

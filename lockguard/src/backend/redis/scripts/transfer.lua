@@ -21,7 +21,8 @@ if type(held) == 'table' then
   return held
 end
 if held ~= ARGV[1] and held ~= ARGV[3] then
-  return {held, redis.call('PTTL', KEYS[1])}
+  -- More is no owner token of anybody's.
+  return {string.sub(held, 1, 65536), redis.call('PTTL', KEYS[1])}
 end
 local set = redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return set.err and set or 1
