@@ -2,6 +2,8 @@
 
 use redis::{ErrorKind, RedisError, ServerError, Value};
 
+use super::rights;
+
 pub(super) const LOADING: &str = "LOADING: the server is loading its data set";
 
 /// What a server's error reply says, its code first, and what to do about it.
@@ -96,15 +98,24 @@ fn explained(code: &str, detail: &str) -> String {
         "MISCONF" => "the server cannot persist and refuses writes; see its log",
         "NOREPLICAS" => "the server refuses writes, since too few replicas are connected",
         "BUSY" => "the server is busy with somebody's script",
-        "NOPERM" => {
-            return format!(
-                "NOPERM: {}; grant set, get, del, pttl, pexpire, type, time, eval and evalsha",
-                fragment(detail)
-            );
-        }
+        "NOPERM" => return format!("NOPERM: {}; {}", fragment(detail), missing_grant(detail)),
         _ => return format!("{code}: {}", fragment(detail)),
     };
     format!("{code}: {advice}")
+}
+
+/// What to grant a user, by what the server says is missing.
+fn missing_grant(detail: &str) -> String {
+    let is_to_access = |what| detail.contains("to access") && detail.contains(what);
+    if is_to_access(" key") {
+        "grant the pattern of the lock's key, and that of what stands beside it: for keys like \
+         `seat:17`, `~seat:*` and `~{seat:*`"
+            .to_owned()
+    } else if is_to_access(" channel") {
+        "grant the channels `&lockguard:*`".to_owned()
+    } else {
+        format!("grant {}", rights::to_lock())
+    }
 }
 
 /// The server's text as a lowercase fragment, without a command's arguments:
@@ -151,6 +162,19 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("grant set, get"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_key_or_channel_names_the_pattern_that_is_needed() {
+        for (missing, pattern) in [
+            ("one of the keys used as arguments", "`~{seat:*`"),
+            ("a key", "`~{seat:*`"),
+            ("one of the channels used as arguments", "`&lockguard:*`"),
+        ] {
+            let detail = format!("this user has no permissions to access {missing}");
+            let text = explained("NOPERM", &detail);
+            assert!(text.contains(pattern), "{text}");
+        }
     }
 
     #[test]

@@ -30,6 +30,15 @@ const FOR_WAITERS: [&[&str]; 6] = [
 /// Any key: which keys are allowed is not asked.
 const KEY: &str = "lockguard";
 
+/// The commands that locking takes, in words.
+pub(super) fn to_lock() -> String {
+    let names = NEEDED.iter().filter_map(|command| command.first());
+    names
+        .map(|name| name.to_lowercase())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 /// Asks for each command whether the user may run it.
 ///
 /// Servers before version 7 do not know the question, and asking may be
