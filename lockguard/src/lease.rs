@@ -310,7 +310,7 @@ impl Lease {
         if state.phase == Phase::Held {
             state.phase = Phase::Lost(cause);
             state.lost_key = lost_key;
-            metrics::lost(&self.0.point, cause);
+            MutexGuard::unlocked(&mut state, || metrics::lost(&self.0.point, cause));
         }
         drop(state);
         self.0.changed.ring();
@@ -442,7 +442,8 @@ impl Inner {
         let mut state = self.state.lock();
         if state.phase == Phase::Held && self.epoch.as_ref().is_some_and(Epoch::is_over) {
             state.phase = Phase::Lost(LostCause::Taken);
-            metrics::lost(&self.point, LostCause::Taken);
+            // A recorder is the user's, and may look at the lease.
+            MutexGuard::unlocked(&mut state, || metrics::lost(&self.point, LostCause::Taken));
         }
         state
     }

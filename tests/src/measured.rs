@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 pub struct Measured {
     series: Mutex<BTreeMap<String, Arc<Series>>>,
     descriptions: Mutex<BTreeMap<String, Description>>,
+    /// What the recorder does of its own each time.
+    habit: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
 /// What is said of a metric.
@@ -34,6 +36,11 @@ pub struct Description {
 struct Series(Mutex<Vec<f64>>);
 
 impl Measured {
+    /// Does this, too, whenever something is measured.
+    pub fn whenever(&self, habit: impl Fn() + Send + 'static) {
+        *self.habit.lock() = Some(Box::new(habit));
+    }
+
     /// Begins to record, until the guard is dropped.
     pub fn record(&self) -> LocalRecorderGuard<'_> {
         set_default_local_recorder(self)
@@ -64,6 +71,9 @@ impl Measured {
     }
 
     fn series(&self, key: &Key) -> Arc<Series> {
+        if let Some(habit) = &*self.habit.lock() {
+            habit();
+        }
         let labels = key.labels().map(|label| (label.key(), label.value()));
         let title = title(key.name(), labels);
         Arc::clone(self.series.lock().entry(title).or_default())

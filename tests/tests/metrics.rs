@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
-use std::{collections::BTreeSet, fs, future::pending, path::Path, thread, time::Duration};
+use std::{
+    collections::BTreeSet, fs, future::pending, path::Path, sync::mpsc, thread, time::Duration,
+};
 
 use lockguard::{
     LockError, LockManager, OnLost, RetryPolicy, distributed_lock,
@@ -288,6 +290,23 @@ async fn a_lease_that_is_given_back_in_time_is_no_loss() {
         let labels = [("point", "p"), ("cause", cause)];
         assert_eq!(measured.values(LOST_TOTAL, labels).len(), 0, "{cause}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_counts_a_loss_may_look_at_the_lease() {
+    let measured = Measured::default();
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).named("p").acquire().await.unwrap();
+    let (lease, (seen, looks)) = (guard.lease().clone(), mpsc::channel());
+    measured.whenever(move || {
+        let _ = seen.send(lease.is_held());
+    });
+    let _recording = measured.record();
+    assert_eq!(manager.drain(TTL).await.released(), 1);
+    let lost = [("point", "p"), ("cause", "drained")];
+    assert_eq!(measured.values(LOST_TOTAL, lost).len(), 1);
+    let looks: Vec<bool> = looks.try_iter().collect();
+    assert!(!looks.is_empty() && !looks.contains(&true), "{looks:?}");
 }
 
 #[tokio::test(start_paused = true)]
