@@ -17,6 +17,7 @@ use crate::{
     keys::LockKeys,
     sharded::{KeyMap, SHARDS, Sharded},
     token::OwnerToken,
+    validity::FAR,
 };
 
 /// How many keys a shard holds before expired ones are looked for.
@@ -56,7 +57,7 @@ impl Store {
                 entry => {
                     entry.insert_entry(Entry {
                         token: request.token.clone(),
-                        expires: now + request.ttl,
+                        expires: now + request.ttl.min(FAR),
                     });
                 }
             }
@@ -78,7 +79,7 @@ impl Store {
                 if let Some(successor) = &request.successor {
                     entry.token = successor.clone();
                 }
-                entry.expires = entry.expires.max(now + request.ttl);
+                entry.expires = entry.expires.max(now + request.ttl.min(FAR));
                 ExtendReply::Extended
             }
         }
@@ -104,7 +105,7 @@ impl Store {
         match request.keep {
             Some(rest) => {
                 let entry = held.get_mut();
-                entry.expires = entry.expires.min(now + rest);
+                entry.expires = entry.expires.min(now + rest.min(FAR));
             }
             None => {
                 held.remove();
@@ -208,7 +209,7 @@ impl Shards<'_> {
         for key in keys {
             let fence = Fence {
                 token,
-                expires: now + request.keep,
+                expires: now + request.keep.min(FAR),
             };
             let shard = self.of(key);
             shard.sweep_fences_if_due(now);
@@ -313,6 +314,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn the_longest_times_are_cut_to_what_an_instant_holds() {
+        let (store, now) = (Store::default(), Instant::now());
+        let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+        let request = AcquireRequest::new(key.clone(), token.clone(), Duration::MAX);
+        let request = request.fenced(FencingToken::new(1).unwrap(), Duration::MAX);
+        assert!(store.acquire(&request, now).is_ok());
+        let extend = ExtendRequest::new(key.clone(), token.clone(), Duration::MAX);
+        assert_eq!(store.extend(&extend, now), ExtendReply::Extended);
+        let release = ReleaseRequest::new(key, token).keeping(Duration::MAX);
+        assert_eq!(store.release(release, now), ReleaseReply::Freed);
+    }
 
     #[test]
     fn expired_keys_are_forgotten_as_new_ones_come() {
