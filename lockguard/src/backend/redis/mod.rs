@@ -159,6 +159,10 @@ impl RedisNode {
     /// # Cancel safety
     ///
     /// When the future is dropped, the connection is closed.
+    ///
+    /// # Default
+    ///
+    /// Waits for one second at most.
     pub async fn connect(url: &str) -> Result<Self, NodeError> {
         let address =
             Address::parse(url).map_err(|problem| NodeError::new("a node's address", problem))?;
@@ -384,9 +388,16 @@ impl Backend for RedisNode {
 
     fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
         let (waiting, closed) = oneshot::channel();
+        // First: whoever finds that nothing is taken in any more looks here.
+        let was_closed = self.is_closed.swap(true, Ordering::AcqRel);
         let told = self.commands.send(Message::Close(waiting));
-        let told = told.map_err(|_| self.gone());
-        self.is_closed.store(true, Ordering::Release);
+        let told = told.map_err(|_| {
+            if was_closed {
+                self.gone()
+            } else {
+                BackendError::RuntimeGone
+            }
+        });
         Box::pin(async move {
             told?;
             closed.await.map_err(|_| BackendError::RuntimeGone)?;
