@@ -28,8 +28,8 @@ const UNTOLD_PAUSE: RangeInclusive<Duration> =
 /// How long a waiter that stands in line waits unheard: a third of its ttl,
 /// within these.
 ///
-/// Few enough looks for API line 37: at most 4 commands a second, and a key that
-/// was deleted by hand is noticed within 10 s.
+/// Few enough looks: at most 4 commands a second, and a key that was deleted by
+/// hand is noticed within 10 s.
 const LONGEST_UNHEARD: RangeInclusive<Duration> =
     Duration::from_millis(250)..=Duration::from_secs(5);
 

@@ -88,6 +88,7 @@ pub(crate) async fn all<T>(futures: Vec<BoxFuture<'static, T>>) -> Vec<T> {
 ///
 /// Outside a tokio runtime, where only the memory backend is at home, a
 /// thread of its own stands in for tokio's timer; it ends with the future.
+/// A runtime must have its timers enabled.
 pub(crate) async fn sleep_until(deadline: Instant) {
     if Handle::try_current().is_ok() {
         tokio::time::sleep_until(deadline).await;

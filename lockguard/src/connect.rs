@@ -1,6 +1,6 @@
 //! From addresses to a lock store that a quorum of servers keeps.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{collections::HashSet, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use tokio::time::Instant;
 
@@ -48,9 +48,9 @@ pub(crate) fn open(
                 .map_err(|problem| ConnectError::invalid_address(format!("{place}{problem}")))
         })
         .collect::<Result<_, _>>()?;
-    let names: Vec<&Arc<str>> = parsed.iter().map(Address::name).collect();
-    if let Some([one, other]) = first_pair(&names, |a, b| a == b) {
-        return Err(ConnectError::same_node(one, other));
+    let mut names = HashSet::new();
+    if let Some(twice) = parsed.iter().find(|address| !names.insert(address.name())) {
+        return Err(ConnectError::same_node(twice.name(), twice.name()));
     }
     let membership = Membership {
         on_restart: match parsed.len() {
@@ -190,15 +190,4 @@ impl<'a> Contacts<'a> {
         }
         Ok(())
     }
-}
-
-/// The first two items that are alike.
-fn first_pair<T>(items: &[T], are_alike: impl Fn(&T, &T) -> bool) -> Option<[&T; 2]> {
-    items.iter().enumerate().find_map(|(index, one)| {
-        let other = items
-            .iter()
-            .skip(index + 1)
-            .find(|other| are_alike(one, other))?;
-        Some([one, other])
-    })
 }

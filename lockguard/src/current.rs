@@ -12,7 +12,7 @@ thread_local! {
     static BODIES: RefCell<Vec<Arc<Holding>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What is told of a body that runs.
+/// The span of a body, and how it is polled.
 pub(crate) struct Body {
     span: Span,
     polls: Polls,
@@ -65,6 +65,8 @@ impl Drop for Inside {
 /// `None` outside bodies, in tasks that a body has spawned, and for guards
 /// from [`LockRequest::acquire`](crate::LockRequest::acquire), which have no
 /// body.
+/// Tasks of a [`LocalSet`](tokio::task::LocalSet) that a body drives count as
+/// part of that body.
 ///
 /// # Examples
 ///

@@ -256,6 +256,9 @@ impl fmt::Display for LockError {
                  would wait for itself; move the shared part into a function without a lock \
                  and call that from both"
             ),
+            Self::InvalidOptions { key, reason } if key.is_empty() => {
+                write!(f, "lock several keys: {reason}")
+            }
             Self::InvalidKey { key, reason } | Self::InvalidOptions { key, reason } => {
                 // It may contain anything.
                 write!(f, "lock `{}`: {reason}", key.escape_debug())

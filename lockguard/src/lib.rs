@@ -64,7 +64,6 @@ mod node_status;
 mod point;
 mod retry;
 mod scratch;
-mod sharded;
 mod token;
 
 // Decisions: times and votes in, values out.
@@ -115,6 +114,7 @@ mod queue;
 mod renewal;
 mod request;
 mod run;
+mod sharded;
 mod successor;
 mod token_lock;
 

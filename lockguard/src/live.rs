@@ -190,7 +190,7 @@ impl Live {
         tally.cancelled = tally.cancelled.saturating_add(1);
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::SeqCst)
     }
 

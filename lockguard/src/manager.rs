@@ -29,8 +29,8 @@ use crate::{
 ///
 /// # Runtimes
 ///
-/// A [`memory`](Self::memory) manager spawns nothing and works on any runtime,
-/// one after another, and without one.
+/// A [`memory`](Self::memory) manager spawns nothing and works on any tokio
+/// runtime with its timers (`enable_time`), one after another, and without one.
 /// One that talks to servers belongs to the tokio runtime that it was made on:
 /// once that has ended, every acquire fails at once with
 /// [`LockError::RuntimeGone`](crate::LockError::RuntimeGone), and keys that
@@ -90,6 +90,11 @@ impl LockManager {
     /// # Cancel safety
     ///
     /// When the future is dropped, the connections are closed.
+    ///
+    /// # Default
+    ///
+    /// Waits for a quorum for one second at most, and then a moment for the
+    /// others.
     ///
     /// # Examples
     ///

@@ -240,7 +240,7 @@ fn leading_token(votes: &[Vote<AcquireReply>]) -> (usize, Option<(FencingToken, 
 }
 
 /// The owner that most nodes named, and how many did.
-pub(crate) fn leading_holder(votes: &[Vote<AcquireReply>]) -> Option<(&Holder, usize)> {
+fn leading_holder(votes: &[Vote<AcquireReply>]) -> Option<(&Holder, usize)> {
     holders(votes)
         .map(|holder| {
             let same = holders(votes).filter(|other| other.is_same_owner(holder));

@@ -41,7 +41,8 @@ impl RetryPolicy {
     ///
     /// Waiting ends early when the key is given back, and what follows counts
     /// as a try.
-    /// Such a caller stands in no line: it may overtake those that wait.
+    /// Such a caller stands in no line of this process, and may overtake those
+    /// that do; on servers it stands in the key's line from its second try on.
     ///
     /// # Default
     ///

@@ -1,8 +1,8 @@
 //! What the values in a key template become: values in, a key out.
 //!
-//! Values that are shown differently never make the same key: whatever separates values in a
-//! template, or could forge a key or a cluster hash tag, is percent-escaped
-//! inside a value.
+//! Values that are shown differently never make the same key: whatever separates
+//! values in a template, or could forge a key or a cluster hash tag, is
+//! percent-escaped inside a value.
 
 use std::fmt::{self, Write as _};
 

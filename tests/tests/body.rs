@@ -6,6 +6,7 @@
 
 use std::{
     future::{pending, poll_fn},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -14,8 +15,11 @@ use std::{
     time::Duration,
 };
 
-use lockguard::{LockError, LockManager, LostCause};
-use tokio::time::{Instant, sleep};
+use lockguard::{LockError, LockManager, LostCause, OnLost};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -265,6 +269,34 @@ async fn the_same_key_under_another_manager_is_not_reentrant() {
         .lock("k", TTL)
         .run(async |_| other.lock("k", TTL).try_acquire().await.map(drop));
     inner.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_goes_on_after_its_loss_may_lock_its_key_again() {
+    let manager = LockManager::memory();
+    let again = manager
+        .lock("k", TTL)
+        .on_lost(OnLost::Finish)
+        .run(async |lease| {
+            lease.lost().await;
+            // The store keeps it for a moment longer.
+            manager.lock("k", TTL).acquire().await.map(drop)
+        });
+    again.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_inside_the_one_that_polls_it_wherever_it_began() {
+    let manager = LockManager::memory();
+    let mut inner = pin!(manager.lock("inner", TTL).run(async |_| {
+        yield_now().await;
+        manager.lock("outer", TTL).acquire().await.map(drop)
+    }));
+    let begins = poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx)));
+    assert!(begins.await.is_pending());
+    let outer = manager.lock("outer", TTL).run(async |_| inner.await);
+    let error = outer.await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, LockError::Reentrant { .. }), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

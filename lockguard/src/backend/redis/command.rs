@@ -203,8 +203,10 @@ impl Question {
 
 /// Who waits in the line of the one key that is asked for.
 fn waiter_of(request: &AcquireRequest) -> Option<&Waiter> {
-    let is_one = request.keys.as_slice().len() == 1;
-    request.waiter.as_ref().filter(|_| is_one)
+    request
+        .waiter
+        .as_ref()
+        .filter(|_| !request.keys.are_several())
 }
 
 /// How a script is named.
@@ -345,35 +347,37 @@ impl Command {
         }
     }
 
-    /// Makes the command as the server reads it, who tells waiters by this
-    /// channel, of one that is empty.
-    pub(super) fn to_wire(&self, cmd: &mut Packed, channel: Option<&str>) {
+    /// Writes the command as the server reads it; `packed` is empty before.
+    ///
+    /// Waiters are told by this channel.
+    pub(super) fn to_wire(&self, packed: &mut Packed, channel: Option<&str>) {
         match &self.task {
             Task::Acquire {
                 request, question, ..
-            } => self.acquire(cmd, request, *question, channel),
+            } => self.acquire(packed, request, *question, channel),
             Task::Extend { requests, .. } => {
-                self.script(cmd, &EXTEND, requests.len());
+                self.script(packed, &EXTEND, requests.len());
                 for request in requests {
-                    cmd.arg(request.key.as_str());
+                    packed.arg(request.key.as_str());
                 }
                 for request in requests {
                     let successor = request.successor.as_ref();
-                    cmd.arg(request.token.expose())
+                    packed
+                        .arg(request.token.expose())
                         .number(millis(request.ttl))
                         .arg(successor.map_or("", OwnerToken::expose));
                 }
             }
-            Task::Release { request, .. } => self.release(cmd, request, channel),
+            Task::Release { request, .. } => self.release(packed, request, channel),
             Task::Look { .. } => {
-                cmd.arg("INFO");
+                packed.arg("INFO");
             }
         }
     }
 
     fn acquire(
         &self,
-        cmd: &mut Packed,
+        packed: &mut Packed,
         request: &AcquireRequest,
         question: Question,
         channel: Option<&str>,
@@ -381,78 +385,83 @@ impl Command {
         let (key, token, ttl) = (request.keys.first(), &request.token, millis(request.ttl));
         match question {
             Question::IsItMine => {
-                cmd.arg("SET").arg(key.as_str()).arg(token.expose());
-                cmd.arg("NX").arg("PX").number(ttl);
+                packed.arg("SET").arg(key.as_str()).arg(token.expose());
+                packed.arg("NX").arg("PX").number(ttl);
             }
             Question::WhoseIsIt => {
-                self.script(cmd, &HOLDER, 1);
-                cmd.arg(key.as_str());
+                self.script(packed, &HOLDER, 1);
+                packed.arg(key.as_str());
             }
             Question::AreTheyMine => {
-                self.script(cmd, &ACQUIRE, request.keys.as_slice().len());
+                self.script(packed, &ACQUIRE, request.keys.as_slice().len());
                 for key in &request.keys {
-                    cmd.arg(key.as_str());
+                    packed.arg(key.as_str());
                 }
-                cmd.arg(token.expose()).number(ttl);
+                packed.arg(token.expose()).number(ttl);
             }
-            Question::AreTheyMineAt(fence) => self.fenced(cmd, request, fence, None),
+            Question::AreTheyMineAt(fence) => self.fenced(packed, request, fence, None),
             Question::IsItOurs => {
                 let replaced = request.replaces.as_ref().map_or("", OwnerToken::expose);
-                self.script(cmd, &TRANSFER, 1);
-                cmd.arg(key.as_str())
+                self.script(packed, &TRANSFER, 1);
+                packed
+                    .arg(key.as_str())
                     .arg(token.expose())
                     .number(ttl)
                     .arg(replaced);
             }
             Question::IsItMyTurn => {
-                self.script(cmd, &CLAIM, 2);
-                cmd.arg(key.as_str()).joined(&line_key(key));
-                cmd.arg(token.expose()).number(ttl);
+                self.script(packed, &CLAIM, 2);
+                packed.arg(key.as_str()).joined(&line_key(key));
+                packed.arg(token.expose()).number(ttl);
                 if let Some(waiter) = &request.waiter {
                     let is_taker = waiter.takes_grants;
                     let grant = if is_taker { millis(waiter.ttl) } else { 0 };
-                    add_waiter(cmd, waiter, channel, window(waiter, channel), grant);
+                    add_waiter(packed, waiter, channel, window(waiter, channel), grant);
                 }
             }
             Question::IsItMyTurnAt(fence) => {
-                self.fenced(cmd, request, fence, Some(line_key(key)));
+                self.fenced(packed, request, fence, Some(line_key(key)));
                 if let Some(waiter) = &request.waiter {
-                    add_waiter(cmd, waiter, channel, window(waiter, channel), 0);
+                    add_waiter(packed, waiter, channel, window(waiter, channel), 0);
                 }
             }
             Question::LetMeWait(nth, _) => {
                 let key = request.keys.as_slice().get(nth).unwrap_or(key);
-                self.script(cmd, &CLAIM, 2);
-                cmd.arg(key.as_str()).joined(&line_key(key));
-                cmd.arg(token.expose()).number(0);
+                self.script(packed, &CLAIM, 2);
+                packed.arg(key.as_str()).joined(&line_key(key));
+                packed.arg(token.expose()).number(0);
                 if let Some(waiter) = &request.waiter {
-                    add_waiter(cmd, waiter, channel, 0, 0);
+                    add_waiter(packed, waiter, channel, 0, 0);
                 }
             }
         }
     }
 
-    fn release(&self, cmd: &mut Packed, request: &ReleaseRequest, channel: Option<&str>) {
+    fn release(&self, packed: &mut Packed, request: &ReleaseRequest, channel: Option<&str>) {
         let line = self.knows_line.then(|| line_key(&request.key));
-        self.script(cmd, &RELEASE, 1 + usize::from(line.is_some()));
-        cmd.arg(request.key.as_str());
+        self.script(packed, &RELEASE, 1 + usize::from(line.is_some()));
+        packed.arg(request.key.as_str());
         if let Some(line) = line {
-            cmd.joined(&line);
+            packed.joined(&line);
         }
-        cmd.arg(request.token.expose());
-        let rest = match request.keep {
-            Some(rest) => millis(rest).to_string(),
-            None if request.is_open => "open".to_owned(),
-            None => String::new(),
-        };
+        packed.arg(request.token.expose());
         // Most have nothing to say here, which is not said.
-        if !rest.is_empty() || request.standing.is_some() {
-            cmd.arg(&rest);
+        match request.keep {
+            Some(rest) => {
+                packed.number(millis(rest));
+            }
+            None if request.is_open => {
+                packed.arg("open");
+            }
+            None if request.standing.is_some() => {
+                packed.arg("");
+            }
+            None => {}
         }
         match &request.standing {
-            Some(Standing::Leaves(ticket)) => add_ticket(cmd, ticket),
+            Some(Standing::Leaves(ticket)) => add_ticket(packed, ticket),
             Some(Standing::Stays(waiter)) => {
-                add_waiter(cmd, waiter, channel, window(waiter, channel), 0);
+                add_waiter(packed, waiter, channel, window(waiter, channel), 0);
             }
             None => {}
         }
@@ -460,21 +469,22 @@ impl Command {
 
     fn fenced(
         &self,
-        cmd: &mut Packed,
+        packed: &mut Packed,
         request: &AcquireRequest,
         fence: FenceRequest,
         line: Option<Parts<'_>>,
     ) {
         let keys = request.keys.as_slice();
         let count = 2 * keys.len() + usize::from(line.is_some());
-        self.script(cmd, &ACQUIRE_FENCED, count);
+        self.script(packed, &ACQUIRE_FENCED, count);
         for key in keys {
-            cmd.arg(key.as_str());
+            packed.arg(key.as_str());
         }
         for name in keys.iter().map(fence_key).chain(line) {
-            cmd.joined(&name);
+            packed.joined(&name);
         }
-        cmd.arg(request.token.expose())
+        packed
+            .arg(request.token.expose())
             .arg(request.replaces.as_ref().map_or("", OwnerToken::expose))
             .number(millis(request.ttl))
             .number(fence.proposal.get())
@@ -482,12 +492,12 @@ impl Command {
     }
 
     /// A call of the script, before its keys.
-    fn script(&self, cmd: &mut Packed, script: &Script, keys: usize) {
+    fn script(&self, packed: &mut Packed, script: &Script, keys: usize) {
         match self.form {
-            Form::ByHash => cmd.arg("EVALSHA").arg(&script.hash),
-            Form::InFull => cmd.arg("EVAL").arg(script.code),
+            Form::ByHash => packed.arg("EVALSHA").arg(&script.hash),
+            Form::InFull => packed.arg("EVAL").arg(script.code),
         };
-        cmd.number(keys);
+        packed.number(keys);
     }
 
     /// Answers the caller by the server's reply, or gives back the command
@@ -616,8 +626,8 @@ fn without_staying(mut release: ReleaseRequest) -> ReleaseRequest {
     release
 }
 
-fn add_ticket(script: &mut Packed, ticket: &Ticket) {
-    script.number(ticket.stamp()).arg(&hex(ticket));
+fn add_ticket(packed: &mut Packed, ticket: &Ticket) {
+    packed.number(ticket.stamp()).arg(&hex(ticket));
 }
 
 /// For how many milliseconds a lock is reserved for a waiter: twice what a node
@@ -638,7 +648,7 @@ fn window(waiter: &Waiter, channel: Option<&str>) -> u64 {
 /// The lock is reserved for it for `window` milliseconds, none: it is told only;
 /// or granted to it for `grant`, none: it is to ask in any case.
 fn add_waiter(
-    script: &mut Packed,
+    packed: &mut Packed,
     waiter: &Waiter,
     channel: Option<&str>,
     window: u64,
@@ -650,8 +660,8 @@ fn add_waiter(
         channel.unwrap_or("-"),
         waiter.next.expose()
     );
-    add_ticket(script, &waiter.ticket);
-    script
+    add_ticket(packed, &waiter.ticket);
+    packed
         .arg(&entry)
         .number(millis(waiter.ttl.saturating_mul(2)));
 }

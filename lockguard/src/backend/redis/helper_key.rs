@@ -26,7 +26,7 @@ pub(super) type Parts<'a> = [&'a str; 4];
 fn beside<'a>(key: &'a LockKey, what: &'a str) -> Parts<'a> {
     let key = key.as_str();
     if key.contains('}') {
-        [key, " ", "tagged ", what]
+        [key, " tagged ", what, ""]
     } else {
         ["{", key, "} ", what]
     }

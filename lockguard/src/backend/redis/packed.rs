@@ -14,11 +14,16 @@ pub(super) struct Packed {
 
 const END: &[u8] = b"\r\n";
 
+/// What is kept of the room from one command to the next: most take a few hundred
+/// bytes, and one for many keys may take megabytes.
+const ROOM_KEPT: usize = 64 << 10;
+
 impl Packed {
     /// Makes it empty, and keeps its room.
     pub(super) fn clear(&mut self) {
         self.count = 0;
         self.args.clear();
+        self.args.shrink_to(ROOM_KEPT);
     }
 
     #[inline]

@@ -429,6 +429,7 @@ fn first_of<T: 'static>(mut wakes: Vec<BoxFuture<'static, T>>) -> BoxFuture<'sta
     };
     Box::pin(poll_fn(poll))
 }
+
 const EVEN: &str = "an even number of nodes costs a node and adds no safety; use an odd one";
 
 /// How long nodes may take to close once a quorum has: one that is gone has
