@@ -181,14 +181,14 @@ impl Drop for One {
 }
 
 /// How a body is polled; told when it is dropped, with the body.
-///
-/// On the heap: it would be half of what the future of a locked function is
-/// larger than the plain one.
-pub(crate) struct Polls(Box<Seen>);
+pub(crate) struct Polls {
+    point: SharedString,
+    seen: Seen,
+}
 
 /// The last poll, and the longest.
+#[derive(Default)]
 struct Seen {
-    point: SharedString,
     begun: Option<Instant>,
     gap: Duration,
     poll: Duration,
@@ -196,19 +196,17 @@ struct Seen {
 
 impl Polls {
     pub(crate) fn at(point: &Point) -> Self {
-        Self(Box::new(Seen {
+        Self {
             point: label(point),
-            begun: None,
-            gap: Duration::ZERO,
-            poll: Duration::ZERO,
-        }))
+            seen: Seen::default(),
+        }
     }
 
     /// Polls, and notes how long that took; the clock was read before.
     pub(crate) fn timed<T>(&mut self, begun: Instant, poll: impl FnOnce() -> T) -> T {
         let polled = poll();
         let took = begun.elapsed();
-        let seen = &mut self.0;
+        let seen = &mut self.seen;
         let gap = seen.begun.map_or(took, |last| took.max(begun - last));
         seen.begun = Some(begun);
         seen.gap = seen.gap.max(gap);
@@ -219,11 +217,9 @@ impl Polls {
 
 impl Drop for Polls {
     fn drop(&mut self) {
-        let Seen {
-            point, gap, poll, ..
-        } = &*self.0;
-        histogram!(BODY_GAP_SECONDS, "point" => point.clone()).record(*gap);
-        histogram!(BODY_POLL_SECONDS, "point" => point.clone()).record(*poll);
+        let seen = &self.seen;
+        histogram!(BODY_GAP_SECONDS, "point" => self.point.clone()).record(seen.gap);
+        histogram!(BODY_POLL_SECONDS, "point" => self.point.clone()).record(seen.poll);
     }
 }
 
