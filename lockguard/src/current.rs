@@ -1,62 +1,48 @@
 //! Which leases the running task holds.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{sync::Arc, task::Poll};
 
 use tokio::time::Instant;
 use tracing::{Span, debug_span};
 
 use crate::{core::Core, holding::Holding, key::LockKey, lease::Lease, metrics::Polls};
 
-thread_local! {
-    /// The bodies that this thread polls now, each inside the one before.
-    static BODIES: RefCell<Vec<Arc<Holding>>> = const { RefCell::new(Vec::new()) };
+tokio::task_local! {
+    /// The innermost body that is being polled; its outer ones hang on it.
+    static BODY: Arc<Body>;
 }
 
-/// The span of a body, and how it is polled.
+/// A running body, and the one that called it.
 pub(crate) struct Body {
+    holding: Arc<Holding>,
+    outer: Option<Arc<Body>>,
     span: Span,
     polls: Polls,
 }
 
 impl Body {
-    pub(crate) fn new(lease: &Lease) -> Self {
-        Self {
+    /// A body that starts inside those of the task that calls this.
+    pub(crate) fn new(holding: Arc<Holding>) -> Arc<Self> {
+        let lease = &holding.lease;
+        Arc::new(Self {
+            outer: BODY.try_with(Arc::clone).ok(),
             span: debug_span!("lock.body", key = %lease.key(), point = %lease.point()),
             polls: Polls::at(lease.point()),
-        }
+            holding,
+        })
     }
 
-    /// Polls as the body of this lease, which is [`current`] meanwhile.
+    /// Polls as this body: meanwhile [`current`] is its lease.
     ///
     /// The clock was read `now`, just before.
     pub(crate) fn poll<T>(
-        &mut self,
-        holding: &Arc<Holding>,
+        self: &Arc<Self>,
         now: Instant,
-        poll: impl FnOnce() -> T,
-    ) -> T {
+        poll: impl FnOnce() -> Poll<T>,
+    ) -> Poll<T> {
         let _entered = self.span.enter();
-        let _inside = Inside::enter(holding);
-        self.polls.timed(now, poll)
-    }
-}
-
-/// A body is polled for as long as this lives.
-struct Inside;
-
-impl Inside {
-    fn enter(holding: &Arc<Holding>) -> Self {
-        // A thread that is ending has lost its own, and polls nothing inside.
-        let _ = BODIES.try_with(|bodies| bodies.borrow_mut().push(Arc::clone(holding)));
-        Self
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        let left = BODIES.try_with(|bodies| bodies.borrow_mut().pop());
-        // What it may drop with it can look here again.
-        drop(left);
+        self.polls
+            .timed(now, || BODY.sync_scope(Arc::clone(self), poll))
     }
 }
 
@@ -89,19 +75,23 @@ impl Drop for Inside {
 /// # }
 /// ```
 pub fn current() -> Option<Lease> {
-    let innermost = BODIES.try_with(|bodies| Some(bodies.borrow().last()?.lease.clone()));
-    innermost.ok().flatten()
+    BODY.try_with(|body| body.holding.lease.clone()).ok()
 }
 
 /// The lease of this task's bodies that holds the key under this manager.
 pub(crate) fn held_in_this_task(core: &Arc<Core>, key: &LockKey) -> Option<Lease> {
-    let holds = |holding: &&Arc<Holding>| {
+    let mut next = BODY.try_with(Arc::clone).ok();
+    while let Some(body) = next.clone() {
         let Holding {
             core: its, lease, ..
-        } = &***holding;
-        Arc::ptr_eq(its, core) && lease.keys().contains(key) && lease.is_held()
-    };
-    let held =
-        BODIES.try_with(|bodies| Some(bodies.borrow().iter().rev().find(holds)?.lease.clone()));
-    held.ok().flatten()
+        } = &*body.holding;
+        let is_same = Arc::ptr_eq(its, core) && lease.keys().contains(key);
+        // A body that has ended may still be the outer one of a task that it
+        // left behind.
+        if is_same && lease.is_held() {
+            return Some(lease.clone());
+        }
+        next.clone_from(&body.outer);
+    }
+    None
 }

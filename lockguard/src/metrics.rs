@@ -11,7 +11,7 @@ use ::metrics::{
     Gauge, SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use crate::{error::LostCause, point::Point};
@@ -183,7 +183,7 @@ impl Drop for One {
 /// How a body is polled; told when it is dropped, with the body.
 pub(crate) struct Polls {
     point: SharedString,
-    seen: Seen,
+    seen: Mutex<Seen>,
 }
 
 /// The last poll, and the longest.
@@ -198,15 +198,15 @@ impl Polls {
     pub(crate) fn at(point: &Point) -> Self {
         Self {
             point: label(point),
-            seen: Seen::default(),
+            seen: Mutex::default(),
         }
     }
 
     /// Polls, and notes how long that took; the clock was read before.
-    pub(crate) fn timed<T>(&mut self, begun: Instant, poll: impl FnOnce() -> T) -> T {
+    pub(crate) fn timed<T>(&self, begun: Instant, poll: impl FnOnce() -> T) -> T {
         let polled = poll();
         let took = begun.elapsed();
-        let seen = &mut self.seen;
+        let mut seen = self.seen.lock();
         let gap = seen.begun.map_or(took, |last| took.max(begun - last));
         seen.begun = Some(begun);
         seen.gap = seen.gap.max(gap);
@@ -217,7 +217,7 @@ impl Polls {
 
 impl Drop for Polls {
     fn drop(&mut self) {
-        let seen = &self.seen;
+        let seen = self.seen.get_mut();
         histogram!(BODY_GAP_SECONDS, "point" => self.point.clone()).record(seen.gap);
         histogram!(BODY_POLL_SECONDS, "point" => self.point.clone()).record(seen.poll);
     }

@@ -63,7 +63,7 @@ impl Polls {
 
     #[inline]
     #[expect(clippy::unused_self, reason = "there is nothing to note")]
-    pub(crate) fn timed<T>(&mut self, _: Instant, poll: impl FnOnce() -> T) -> T {
+    pub(crate) fn timed<T>(&self, _: Instant, poll: impl FnOnce() -> T) -> T {
         poll()
     }
 }

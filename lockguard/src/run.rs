@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -56,8 +57,8 @@ impl<F: Future> Future for Run<'_, F> {
 /// What is known of a body that runs.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// Made at the first poll.
-    body: Option<Body>,
+    /// Made at the first poll, in the task that runs the body.
+    chain: Option<Arc<Body>>,
     /// Made when the body first has to wait.
     lost: Option<BoxFuture<'static, LostCause>>,
     /// The lease is lost, and the body goes on all the same.
@@ -83,16 +84,16 @@ impl Watch {
             self.goes_on = true;
             go_on(lease, cause);
         }
-        let running = match &mut self.body {
-            Some(running) => running,
+        let chain = match &mut self.chain {
+            Some(chain) => chain,
             // A drain has given the lock back since: whatever `on_lost` says,
             // no body begins without it.
             None if !guard.begin_body() => {
                 return Poll::Ready(Err(lose(guard, LostCause::Drained)));
             }
-            begins => begins.insert(Body::new(lease)),
+            begins => begins.insert(Body::new(Arc::clone(guard.holding()))),
         };
-        if let Poll::Ready(value) = running.poll(guard.holding(), now, || body.poll(cx)) {
+        if let Poll::Ready(value) = chain.poll(now, || body.poll(cx)) {
             if let Some(cause) = lease.ended(Instant::now()) {
                 guard.core().count_finished_late();
                 metrics::finished_late(lease.point());

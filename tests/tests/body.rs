@@ -6,7 +6,6 @@
 
 use std::{
     future::{pending, poll_fn},
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -17,7 +16,8 @@ use std::{
 
 use lockguard::{LockError, LockManager, LostCause, OnLost};
 use tokio::{
-    task::yield_now,
+    sync::oneshot,
+    task::{LocalSet, yield_now},
     time::{Instant, sleep},
 };
 
@@ -285,18 +285,50 @@ async fn a_body_that_goes_on_after_its_loss_may_lock_its_key_again() {
     again.await.unwrap().unwrap();
 }
 
+/// Whoever awaits it from the outer one would wait for itself.
 #[tokio::test(start_paused = true)]
-async fn a_body_is_inside_the_one_that_polls_it_wherever_it_began() {
+async fn a_body_that_began_inside_another_is_inside_wherever_it_is_polled() {
     let manager = LockManager::memory();
-    let mut inner = pin!(manager.lock("inner", TTL).run(async |_| {
-        yield_now().await;
-        manager.lock("outer", TTL).acquire().await.map(drop)
-    }));
-    let begins = poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx)));
-    assert!(begins.await.is_pending());
-    let outer = manager.lock("outer", TTL).run(async |_| inner.await);
-    let error = outer.await.unwrap().unwrap().unwrap_err();
+    let (begun, elsewhere) = oneshot::channel();
+    let outer = manager.lock("outer", TTL).run(async |_| {
+        let again = manager.clone();
+        let mut inner = Box::pin(manager.lock("inner", TTL).run(async move |_| {
+            yield_now().await;
+            again.lock("outer", TTL).acquire().await.map(drop)
+        }));
+        let begins = poll_fn(|cx| Poll::Ready(inner.as_mut().poll(cx)));
+        assert!(begins.await.is_pending());
+        assert!(begun.send(inner).is_ok());
+        sleep(TTL / 2).await;
+    });
+    let inner = async { elsewhere.await.unwrap().await };
+    let (outer, inner) = tokio::join!(outer, inner);
+    outer.unwrap();
+    let error = inner.unwrap().unwrap_err();
     assert!(matches!(error, LockError::Reentrant { .. }), "{error}");
+}
+
+/// A `LocalSet` that a body drives for a moment polls tasks that nobody inside
+/// waits for.
+#[tokio::test(start_paused = true)]
+async fn a_body_of_another_local_task_is_not_inside_the_one_that_drives_it() {
+    let (manager, tasks) = (LockManager::memory(), LocalSet::new());
+    let (begin, begins) = oneshot::channel::<()>();
+    let other = manager.clone();
+    let other = tasks.spawn_local(async move {
+        let its = other.lock("its", TTL).run(async |_| {
+            begins.await.unwrap();
+            other.lock("k", TTL).acquire().await.map(drop)
+        });
+        its.await.unwrap()
+    });
+    tasks.run_until(yield_now()).await;
+    let drives = manager.lock("k", TTL).run(async |_| {
+        begin.send(()).unwrap();
+        tasks.run_until(sleep(TTL / 4)).await;
+    });
+    drives.await.unwrap();
+    tasks.run_until(other).await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
