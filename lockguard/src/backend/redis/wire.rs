@@ -183,7 +183,7 @@ fn is_unasked(reply: &Value) -> bool {
 mod tests {
     use std::io::Cursor;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt as _, duplex, join, sink};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt as _, BufStream, duplex, join, sink};
 
     use super::*;
 
@@ -207,6 +207,20 @@ mod tests {
         let mut wire = Wire::new(ours);
         let ((), replies) = tokio::join!(saying, wire.ask(&questions));
         replies
+    }
+
+    #[tokio::test]
+    async fn what_a_stream_holds_back_is_flushed() {
+        let (ours, mut theirs) = duplex(1 << 10);
+        let mut wire = Wire::new(BufStream::new(ours));
+        let mut command = Packed::default();
+        command.arg("PING");
+        wire.write(&command);
+        poll_fn(|cx| Poll::Ready(wire.flush(cx))).await.unwrap();
+        drop(wire);
+        let mut sent = Vec::new();
+        theirs.read_to_end(&mut sent).await.unwrap();
+        assert_eq!(sent, b"*1\r\n$4\r\nPING\r\n");
     }
 
     #[tokio::test]
@@ -275,6 +289,16 @@ mod tests {
             let mut wire = Wire::new(join(Cursor::new(sent), sink()));
             let error = poll_fn(|cx| wire.poll_next(cx)).await.unwrap_err();
             assert!(error.to_string().contains("longer than any"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn replies_that_are_many_are_none_too_long() {
+        let sent = ":1\r\n".repeat(LONGEST_REPLY / 2);
+        let mut wire = Wire::new(join(Cursor::new(sent), sink()));
+        for nth in 0..LONGEST_REPLY / 2 {
+            let reply = poll_fn(|cx| wire.poll_next(cx)).await;
+            assert_eq!(reply.unwrap(), Value::Int(1), "{nth}");
         }
     }
 
