@@ -860,12 +860,12 @@ fn pause_after(attempts: u32) -> Next {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncWriteExt as _, duplex};
+    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;
     use crate::{
         backend::redis::{OnRestart, command::Answer, wire::Wire},
-        backend::{AcquireReply, ReleaseRequest},
+        backend::{AcquireReply, BackendError, ReleaseRequest},
         fencing_token::FencingToken,
         key::LockKey,
         token::OwnerToken,
@@ -887,13 +887,16 @@ mod tests {
         owed.take().len()
     }
 
-    #[tokio::test]
-    async fn an_answer_behind_many_messages_is_heard_in_one_poll() {
-        let messages = ">3\r\n+message\r\n+channel\r\n+text\r\n".repeat(10_000);
-        let (ours, mut theirs) = duplex(1 << 20);
-        theirs.write_all(messages.as_bytes()).await.unwrap();
-        theirs.write_all(b"+OK\r\n").await.unwrap();
-        let (_commands, inbox) = mpsc::unbounded_channel();
+    /// A link whose connection is this, with an acquire on its way, whose answer
+    /// comes there; it ends with who may ask it.
+    fn asked_over(
+        stream: DuplexStream,
+    ) -> (
+        Link,
+        oneshot::Receiver<Result<AcquireReply, BackendError>>,
+        mpsc::UnboundedSender<Message>,
+    ) {
+        let (commands, inbox) = mpsc::unbounded_channel();
         let mut link = Link::new(
             Address::parse("redis://127.0.0.1:1").unwrap(),
             Timeouts::default(),
@@ -905,18 +908,55 @@ mod tests {
         );
         let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
         let request = AcquireRequest::new(key, token, Duration::from_secs(1));
-        let (answer, mut reply) = Answer::channel();
+        let (answer, reply) = Answer::channel();
         let mut command = Command::new(Task::acquire(request, answer), None);
         command.sent = Some(Instant::now());
         link.queue.push_back(command);
-        let mut session = Session::new(Wire::new(ours), None, None, false);
+        let mut session = Session::new(Wire::new(stream), None, None, false);
         session.under_way = 1;
         link.line = Line::Up(session);
+        (link, reply, commands)
+    }
+
+    const MESSAGE: &str = ">3\r\n+message\r\n+channel\r\n+text\r\n";
+
+    #[tokio::test]
+    async fn an_answer_behind_many_messages_is_heard_in_one_poll() {
+        let messages = MESSAGE.repeat(10_000);
+        let (ours, mut theirs) = duplex(1 << 20);
+        theirs.write_all(messages.as_bytes()).await.unwrap();
+        theirs.write_all(b"+OK\r\n").await.unwrap();
+        let (mut link, mut reply, _commands) = asked_over(ours);
         // Where the clock is to be looked at, all is read.
         link.alarm = Some(Box::pin(sleep_until(Instant::now() + LONGEST_TIMEOUT)));
         let is_pending = poll_fn(|cx| Poll::Ready(link.poll(cx).is_pending())).await;
         assert!(is_pending);
         assert!(matches!(reply.try_recv(), Ok(Ok(AcquireReply::Granted))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_behind_more_messages_than_a_poll_takes_in_is_heard_at_once() {
+        let messages = MESSAGE.repeat(MOST_UNASKED * PASSES + 1);
+        let (ours, mut theirs) = duplex(1 << 21);
+        theirs.write_all(messages.as_bytes()).await.unwrap();
+        theirs.write_all(b"+OK\r\n").await.unwrap();
+        let (link, reply, _commands) = asked_over(ours);
+        let asked = Instant::now();
+        tokio::spawn(SharedLink::new(link).run());
+        assert!(matches!(reply.await, Ok(Ok(AcquireReply::Granted))));
+        assert!(asked.elapsed().is_zero());
+    }
+
+    /// It was on its way when the node was found overdue.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_a_moment_after_the_timeout_is_heard() {
+        let (ours, mut theirs) = duplex(1 << 10);
+        let (link, reply, _commands) = asked_over(ours);
+        let timeout = link.timeouts.response;
+        tokio::spawn(SharedLink::new(link).run());
+        tokio::time::sleep(timeout + SECOND_LOOK / 2).await;
+        theirs.write_all(b"+OK\r\n").await.unwrap();
+        assert!(matches!(reply.await, Ok(Ok(AcquireReply::Granted))));
     }
 
     #[test]
