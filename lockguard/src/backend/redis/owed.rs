@@ -105,7 +105,10 @@ impl Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Ticket, Waiter};
+    use crate::{
+        backend::{Ticket, Waiter},
+        keys::LockKeys,
+    };
 
     fn release(n: usize) -> ReleaseRequest {
         let key = LockKey::new(format!("k:{n}")).unwrap();
@@ -204,5 +207,16 @@ mod tests {
         owed.acquire_unsent(&acquire_of(&second));
         owed.push(first);
         assert_eq!(owed.take().len(), 1);
+    }
+    #[test]
+    fn nothing_is_reserved_for_who_wants_several_keys() {
+        let mut owed = Owed::default();
+        let give_back = release(1);
+        let keys = LockKeys::new([release(0).key, give_back.key.clone()]).unwrap();
+        let mut acquire = waiters_acquire_of(&give_back);
+        acquire.keys = keys;
+        owed.acquire_unsent(&acquire);
+        owed.push(give_back);
+        assert!(owed.take().is_empty());
     }
 }
