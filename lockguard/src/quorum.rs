@@ -521,6 +521,20 @@ mod tests {
     }
 
     #[test]
+    fn busy_counts_the_nodes_that_are_free_already() {
+        let held = |left| {
+            let holder = Holder::new("a".as_bytes(), Some(left * SECOND));
+            Vote::Reply(AcquireReply::Busy(holder))
+        };
+        let granted = Vote::Reply(AcquireReply::Granted);
+        let votes = [granted, held(1), held(2), held(3), Vote::Silent];
+        let Decision::Reply(AcquireReply::Busy(holder)) = decide_acquire(&votes) else {
+            panic!("not busy");
+        };
+        assert_eq!(holder.expires_in(), Some(2 * SECOND));
+    }
+
+    #[test]
     fn a_minority_of_silent_nodes_does_not_delay_a_grant() {
         let granted = Vote::Reply(AcquireReply::Granted);
         let votes = [
