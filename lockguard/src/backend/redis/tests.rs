@@ -681,6 +681,27 @@ async fn a_server_that_answers_greetings_but_no_commands_stays_bad() {
     eventually("the lock is given back", async || server.keys() == 0).await;
 }
 
+/// The answer to what it is owed is still out, and nothing is owed after that.
+#[tokio::test]
+async fn a_release_behind_those_that_a_server_is_owed_leaves_no_key() {
+    let server = Server::start();
+    let node = server.impatient().await;
+    let [first, second] = ["first", "second"].map(|name| (key(name), token()));
+    for (key, token) in [&first, &second] {
+        take(&node, key, token).await.unwrap();
+    }
+    let _: () = server.ask(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+    assert!(is_unavailable(&free(&node, &first.0, &first.1).await));
+    eventually("what it is owed is on its way", async || {
+        node.link.load().is_some_and(|(under_way, _)| under_way > 0)
+    })
+    .await;
+    // On its way when its method returns.
+    drop(node.release(ReleaseRequest::new(second.0, second.1)));
+    let _: () = server.ask(&["CLIENT", "UNPAUSE"]);
+    eventually("both are given back", async || server.keys() == 0).await;
+}
+
 #[tokio::test]
 async fn a_killed_server_is_used_again_when_it_is_back() {
     let mut server = Server::start();
@@ -975,6 +996,21 @@ async fn a_release_takes_effect_after_the_acquire_before_it() {
     assert_eq!(freeing.await.unwrap(), ReleaseReply::Freed);
     assert!(is_granted(&taking.await));
     assert_eq!(server.keys(), 0);
+}
+
+/// Its caller sends the release, and the link's task the acquire, whose time is
+/// over before the alarm that is set.
+#[tokio::test]
+async fn a_release_overtakes_no_acquire_that_the_link_has_yet_to_take_in() {
+    let server = Server::start();
+    let node = server.connected().await;
+    take(&node, &key("other"), &token()).await.unwrap();
+    let (key, token) = (key("seat:1"), token());
+    let ttl = Duration::from_secs(2);
+    let acquire = node.acquire(AcquireRequest::new(key.clone(), token.clone(), ttl));
+    let release = node.release(ReleaseRequest::new(key, token));
+    assert!(is_granted(&acquire.await));
+    assert_eq!(release.await.unwrap(), ReleaseReply::Freed);
 }
 
 #[tokio::test]
