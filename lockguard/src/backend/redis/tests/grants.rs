@@ -7,6 +7,7 @@ use crate::{
     backend::{Pass, Ticket, Waiter},
     fencing_token::FencingToken,
     keys::LockKeys,
+    opening::OPEN,
 };
 
 /// The release, as if the first in line had asked `ARGV[2]` milliseconds ago.
@@ -267,4 +268,59 @@ async fn who_asks_for_what_it_was_granted_has_it_for_a_whole_ttl() {
     let claim = AcquireRequest::new(waiter.key.clone(), waiter.next.clone(), TTL).waiting(again);
     assert!(is_granted(&node.acquire(claim).await));
     assert!(left(&server, &waiter.key) > TTL / 2);
+}
+
+/// It leaves the line: the next release would be told to nobody, too.
+#[tokio::test]
+async fn a_rest_that_the_first_in_line_does_not_hear_of_is_told_to_the_next() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let mut waiter = InLine::enter(&node, "k", |waiter| waiter).await;
+    enter_nobody(&server);
+    let rest = ReleaseRequest::new(waiter.key.clone(), waiter.holder.clone()).keeping(TTL / 2);
+    assert_eq!(node.release(rest).await.unwrap(), ReleaseReply::Freed);
+    waiter.heard().await;
+}
+
+#[tokio::test]
+async fn an_open_lock_that_the_first_in_line_does_not_hear_of_is_told_to_the_next() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let mut waiter = InLine::enter(&node, "k", |waiter| waiter).await;
+    enter_nobody(&server);
+    let opened = ReleaseRequest::new(waiter.key.clone(), waiter.holder.clone()).opening();
+    assert_eq!(node.release(opened).await.unwrap(), ReleaseReply::Freed);
+    waiter.heard().await;
+}
+
+/// It had expired, and whoever gives it back finds nothing.
+#[tokio::test]
+async fn a_free_lock_whose_pass_nobody_hears_stays_free() {
+    let server = Server::start();
+    let node = server.connected().await;
+    enter_nobody(&server);
+    let freed = free(&node, &key("k"), &token()).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::NotHeld);
+    assert_eq!(server.keys(), 0);
+}
+
+#[tokio::test]
+async fn who_is_told_that_a_lock_is_open_asks_20_ms_later() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let mut waiter = InLine::enter(&node, "k", |waiter| waiter).await;
+    let start = Instant::now();
+    let opened = ReleaseRequest::new(waiter.key.clone(), waiter.holder.clone()).opening();
+    drop(node.release(opened));
+    waiter.heard().await;
+    assert!(start.elapsed() >= OPEN);
+}
+
+#[tokio::test]
+async fn a_line_is_forgotten_within_twice_the_ttl() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let _waiter = InLine::enter(&node, "k", |waiter| waiter).await;
+    let left: i64 = server.ask(&["PTTL", "{k} line"]);
+    assert!((1..=120_000).contains(&left), "{left}");
 }
