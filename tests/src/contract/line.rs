@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockguard::{
-    LockKey, LockKeys, OwnerToken,
+    FencingToken, LockKey, LockKeys, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, BoxFuture, ExtendReply, Pass, ReleaseReply, ReleaseRequest,
         Ticket, Waiter,
@@ -298,6 +298,26 @@ pub async fn a_fenced_waiter_gets_a_greater_token(on: Fixture) {
         panic!("no fencing token: {second:?}");
     };
     assert!(second > first, "{second} after {first}");
+}
+
+/// It was told nothing: its key has expired.
+pub async fn a_fenced_waiter_that_takes_a_free_key_is_out_of_the_line(on: Fixture) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let key = fresh_key();
+    let Some(mut waiting) = Waiting::new(&on, LONG) else {
+        return;
+    };
+    on.take(&key, SHORT).await;
+    waiting.stand(&on, &key).await;
+    sleep_until(Instant::now() + SHORT + PRECISION).await;
+    let token = std::mem::replace(&mut waiting.next, fresh_token());
+    let claim = AcquireRequest::new(key.clone(), token.clone(), LONG).waiting(waiting.waiter());
+    let proposal = FencingToken::new(1000).expect("a token");
+    let granted = on.backend.acquire(claim.fenced(proposal, DAY)).await;
+    let is_granted = matches!(granted, Ok(AcquireReply::GrantedWith(_)));
+    assert!(is_granted, "{granted:?}");
+    on.release(&key, &token).await;
+    on.assert_free(&key).await;
 }
 
 pub async fn who_waits_for_several_keys_is_told_and_holds_nothing(on: Fixture) {

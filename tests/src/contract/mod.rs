@@ -212,6 +212,8 @@ macro_rules! contract_cases {
                 "A reservation that nobody claims runs out, and the next in line has it.";
             line::a_fenced_waiter_gets_a_greater_token
                 "A fenced waiter gets a token greater than every one before.";
+            line::a_fenced_waiter_that_takes_a_free_key_is_out_of_the_line
+                "A grant takes the ticket out of the line, also a fenced one of a free key.";
             line::who_waits_for_several_keys_is_told_and_holds_nothing
                 "Who waits for several keys is told when one is given back, and holds nothing.";
             line::an_owner_replaces_another_of_its_process
