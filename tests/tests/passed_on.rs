@@ -113,6 +113,8 @@ impl Backend for Line {
 struct Untold {
     store: Memory,
     acquires: Arc<Mutex<Vec<AcquireRequest>>>,
+    /// Hands keys on, and never says so.
+    hands_on_in_silence: bool,
 }
 
 impl Backend for Untold {
@@ -126,8 +128,13 @@ impl Backend for Untold {
             let key = request.keys.first().clone();
             let extend = ExtendRequest::new(key, replaced, request.ttl).to(request.token);
             let replies = self.store.extend(vec![extend]);
+            let is_silent = self.hands_on_in_silence;
             return Box::pin(async move {
-                Ok(match replies.await[..] {
+                let replies = replies.await;
+                if is_silent {
+                    return pending().await;
+                }
+                Ok(match replies[..] {
                     [Ok(ExtendReply::Extended)] => AcquireReply::Granted,
                     _ => refused(Holder::unknown()),
                 })
@@ -223,6 +230,78 @@ async fn a_lock_that_is_lost_is_handed_on_to_nobody() {
     assert!(!store.acquires.lock().iter().any(is_handed_on));
 }
 
+/// The process was paused when the lock was handed on to it.
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_handed_on_too_long_ago_is_asked_for() {
+    let manager = LockManager::new(Untold::default());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let mut waiting = Box::pin(manager.lock("k", TTL).acquire());
+    timeout(MOMENT, &mut waiting).await.unwrap_err();
+    guard.release().await.unwrap();
+    advance(TTL / 2).await;
+    let guard = waiting.await.unwrap();
+    assert!(guard.remaining() + MOMENT > LIFETIME);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_has_expired_is_handed_on_to_nobody() {
+    let store = Untold::default();
+    let manager = LockManager::new(store.clone());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    // The store has it for a moment yet.
+    advance(LIFETIME).await;
+    drop(guard);
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    let is_handed_on = |asked: &AcquireRequest| asked.replaces.is_some();
+    assert!(!store.acquires.lock().iter().any(is_handed_on));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_lock_that_is_handed_on_without_a_token_is_asked_for() {
+    let manager = LockManager::new(Untold::default());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).fenced().acquire());
+    tokio::task::yield_now().await;
+    guard.release().await.unwrap();
+    let guard = waiting.await.unwrap().unwrap();
+    assert!(guard.fencing_token().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_in_line_ends_in_time_where_votes_are_split() {
+    const LONG: Duration = Duration::from_secs(60);
+    let nodes = [Untold::default(), Untold::default()];
+    let mut held = Vec::new();
+    for node in &nodes {
+        let owner = LockManager::new(node.clone());
+        held.push(owner.lock("k", LONG).acquire().await.unwrap());
+    }
+    let manager = LockManager::new(redlock_over(nodes));
+    let asked = Instant::now();
+    let refused = manager.lock("k", LONG).wait(TTL).acquire().await;
+    assert!(refused.unwrap_err().is_busy());
+    let late = asked.elapsed().saturating_sub(TTL);
+    assert!(late <= Duration::from_millis(1), "{late:?} late");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_successor_hears_nothing_is_given_back_before_its_ttl() {
+    let store = Untold {
+        hands_on_in_silence: true,
+        ..Untold::default()
+    };
+    let manager = LockManager::new(store);
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    let given_back = Instant::now();
+    drop(guard);
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(given_back.elapsed() < TTL * 3 / 4);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_grant_by_a_message_is_a_lease_that_counts_from_the_question() {
     let line = Line::that_refuses(2);
@@ -292,6 +371,8 @@ async fn a_waiter_that_leaves_gives_back_what_it_may_have_been_granted() {
         panic!("{released:?}");
     };
     assert_eq!(*ticket, waiter.ticket);
+    // A node that enters it later takes it out.
+    assert!(ticket.is_closed());
 }
 
 #[tokio::test(start_paused = true)]
