@@ -9,10 +9,10 @@ use lockguard::{
         ReleaseReply, ReleaseRequest,
     },
 };
-use lockguard_tests::redlock_over;
+use lockguard_tests::{Operation, Scripted, redlock_over};
 use tokio::{
     sync::Mutex,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 const TTL: Duration = Duration::from_secs(2);
@@ -139,6 +139,30 @@ async fn a_release_wakes_the_next_waiter_at_once() {
     guard.release().await.unwrap();
 }
 
+/// The release tells it.
+#[tokio::test(start_paused = true)]
+async fn who_waits_here_asks_no_server_while_the_lease_is_extended_or_renewed() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let extended = manager.lock("extended", TTL).acquire().await.unwrap();
+    extended.extend(2 * TTL).await.unwrap();
+    // Shortens nothing.
+    extended.extend(TTL / 2).await.unwrap();
+    let renewed = manager.lock("renewed", TTL).max_hold(2 * TTL);
+    let renewed = renewed.acquire().await.unwrap();
+    let waiting = ["extended", "renewed"].map(|key| {
+        let request = manager.lock(key, TTL).wait(4 * TTL);
+        tokio::spawn(request.acquire())
+    });
+    sleep(TTL * 3 / 2).await;
+    assert_eq!(node.calls_of(Operation::Acquire).len(), 2);
+    extended.release().await.unwrap();
+    renewed.release().await.unwrap();
+    for waiting in waiting {
+        waiting.await.unwrap().unwrap().release().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_gives_up_leaves_the_line_to_the_next() {
     let manager = LockManager::memory();
@@ -237,6 +261,20 @@ async fn waiters_over_a_quorum_of_which_one_node_forgot_the_key_do_not_spin() {
     sleep(TTL / 4).await;
     held.release().await.unwrap();
     waiting.await.unwrap().unwrap().release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn votes_that_stay_split_are_busy_after_a_second() {
+    let nodes = [Memory::new(), Memory::new()];
+    let mut held = Vec::new();
+    for node in &nodes {
+        let owner = LockManager::new(node.clone());
+        held.push(owner.lock("k", 10 * TTL).acquire().await.unwrap());
+    }
+    let manager = LockManager::new(redlock_over(nodes));
+    let acquire = manager.lock("k", TTL).try_acquire();
+    let refused = timeout(Duration::from_secs(2), acquire).await;
+    assert!(refused.unwrap().unwrap_err().is_busy());
 }
 
 #[tokio::test(start_paused = true)]
