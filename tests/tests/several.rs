@@ -16,9 +16,11 @@ use std::{
 
 use lockguard::{
     LockError, LockKey, LockManager, LostCause, ReleaseError,
-    backend::{Backend, ReleaseRequest},
+    backend::{Backend, ReleaseReply, ReleaseRequest},
 };
-use lockguard_tests::{Fate, Operation, Scripted, Server, Servers, eventually, over_1_3_5_nodes};
+use lockguard_tests::{
+    Fate, Operation, Scripted, Server, Servers, Step, eventually, over_1_3_5_nodes,
+};
 use rand::Rng as _;
 use tokio::{
     task::{JoinSet, yield_now},
@@ -427,4 +429,26 @@ async fn a_lost_key_of_several_is_still_anothers() {
     let _theirs = manager.lock("a", TTL).try_acquire().await.unwrap();
     let error = guard.extend(TTL).await.unwrap_err();
     assert_eq!((error.is_lost(), error.key()), (true, Some("a")));
+}
+
+#[tokio::test]
+async fn a_release_names_a_key_that_was_lost_before_one_that_nobody_answered_for() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let guard = manager.lock_all(["a", "b"], TTL).acquire().await.unwrap();
+    node.on_release([Step::fail(), Step::reply(ReleaseReply::NotHeld)]);
+    let error = guard.release().await.unwrap_err();
+    assert_eq!((error.is_lost(), error.key()), (true, "b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_here_for_one_of_several_asks_no_server_while_they_are_held() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let held = manager.lock_all(["a", "b"], TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("b", TTL).acquire());
+    sleep(TTL / 2).await;
+    assert_eq!(node.calls_of(Operation::Acquire).len(), 1);
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
 }
