@@ -8,6 +8,12 @@ use tokio::time::advance;
 
 const TTL: Duration = Duration::from_secs(2);
 
+const OUT_OF_BOUNDS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(9),
+    Duration::from_secs(24 * 60 * 60 + 1),
+];
+
 fn assert_send_sync<T: Send + Sync + std::fmt::Debug + 'static>() {}
 
 #[test]
@@ -34,12 +40,7 @@ fn acquire_futures_are_send_and_static() {
 #[tokio::test(start_paused = true)]
 async fn a_ttl_outside_10_ms_to_24_h_is_refused_before_anything_is_asked() {
     let manager = LockManager::memory();
-    let hours = 60 * 60;
-    for ttl in [
-        Duration::ZERO,
-        Duration::from_millis(9),
-        Duration::from_secs(24 * hours + 1),
-    ] {
+    for ttl in OUT_OF_BOUNDS {
         let error = manager.lock("k", ttl).acquire().await.unwrap_err();
         assert!(matches!(error, LockError::InvalidOptions { .. }), "{error}");
     }
@@ -63,6 +64,19 @@ async fn extend_moves_the_deadline() {
     advance(TTL * 9 / 10).await;
     assert!(guard.is_held());
     guard.release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn extend_by_a_ttl_outside_10_ms_to_24_h_is_refused_before_anything_is_asked() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    for ttl in OUT_OF_BOUNDS {
+        let error = guard.extend(ttl).await.unwrap_err();
+        assert!(matches!(error, LockError::InvalidOptions { .. }), "{error}");
+    }
+    assert!(node.calls_of(Operation::Extend).is_empty());
+    assert!(guard.is_held());
 }
 
 #[tokio::test(start_paused = true)]
