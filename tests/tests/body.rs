@@ -158,6 +158,19 @@ async fn a_body_that_is_always_ready_to_go_on_is_stopped_too() {
     assert!(polls.load(Ordering::SeqCst) <= 9, "{polls:?} polls");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_woken_after_the_deadline_is_not_polled_again() {
+    let manager = LockManager::memory();
+    let (wake, woken) = tokio::sync::oneshot::channel();
+    let mut running = Box::pin(manager.lock("k", TTL).run(async move |_| woken.await));
+    let begun = tokio::time::timeout(Duration::from_millis(1), &mut running).await;
+    assert!(begun.is_err(), "it waits");
+    tokio::time::advance(TTL).await;
+    wake.send(()).unwrap();
+    let error = running.await.unwrap_err();
+    assert_eq!(lost_cause(&error), Some(LostCause::Expired));
+}
+
 /// On the real clock: the budget is spent on real wakes.
 #[tokio::test]
 async fn a_body_that_uses_up_its_cooperative_budget_is_stopped_too() {
@@ -221,6 +234,18 @@ async fn the_body_sees_its_lease_and_current_does_too() {
         .await
         .unwrap();
     assert!(lockguard::current().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_innermost_body_is_current() {
+    let manager = LockManager::memory();
+    let current = || lockguard::current().map(|lease| lease.keys()[0].to_string());
+    let outer = manager.lock("outer", TTL).run(async |_| {
+        let inner = manager.lock("inner", TTL).run(async |_| current());
+        assert_eq!(inner.await.unwrap().as_deref(), Some("inner"));
+        current()
+    });
+    assert_eq!(outer.await.unwrap().as_deref(), Some("outer"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,17 @@ async fn a_body_that_goes_on_is_told_of_the_loss_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_goes_on_may_lock_again_what_it_has_lost() {
+    let manager = LockManager::memory();
+    let request = manager.lock("k", TTL).on_lost(OnLost::Finish);
+    let body = request.run(async |_| {
+        sleep(TTL).await;
+        manager.lock("k", TTL).acquire().await
+    });
+    body.await.unwrap().unwrap().release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_is_to_finish_and_keeps_its_lease_is_not_late() {
     let manager = LockManager::memory();
     let request = manager.lock("k", TTL).on_lost(OnLost::Finish);
