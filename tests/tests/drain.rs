@@ -5,26 +5,33 @@
 
 use std::{
     future::pending,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Waker},
     thread,
     time::Duration,
 };
 
 use lockguard::{
-    LockError, LockGuard, LockManager, LostCause, OnLost, ReleaseError, backend::AcquireReply,
+    BoxFuture, LockError, LockGuard, LockManager, LostCause, OnLost, ReleaseError,
+    backend::{
+        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
+        ReleaseReply, ReleaseRequest,
+    },
 };
 use lockguard_tests::{
     Operation, Scripted, Servers, Step, Worker, eventually, eventually_blocking, over_1_3_5_nodes,
     redlock_over,
 };
+use parking_lot::Mutex;
 use tokio::{
     runtime::Runtime,
     sync::oneshot,
     task::{JoinHandle, yield_now},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 const TTL: Duration = Duration::from_secs(2);
@@ -494,6 +501,76 @@ async fn an_acquire_that_was_cut_off_is_listed_where_it_may_have_been_granted() 
     let drained = manager.drain(TIMEOUT).await;
     assert!(acquire.await.unwrap().is_err());
     assert_eq!(drained.left().len(), 1, "{drained}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_with_the_last_acquire_that_it_has_cut_off() {
+    let node = Scripted::new();
+    node.on_acquire([Step::never()]);
+    let manager = LockManager::new(node);
+    let acquire = tokio::spawn(manager.lock("k", LONG).acquire());
+    yield_now().await;
+    let asked = Instant::now();
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    assert!(asked.elapsed().is_zero());
+    assert!(is_draining(&acquire.await.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_left_twice_is_listed_once() {
+    let node = Scripted::new();
+    node.on_acquire([Step::never(), Step::never()]);
+    node.on_every_release(Step::fail());
+    let manager = LockManager::new(node);
+    for _ in 0..2 {
+        let cut_off = manager.lock("k", LONG).acquire();
+        timeout(A_MOMENT, cut_off).await.unwrap_err();
+    }
+    let drained = manager.drain(TIMEOUT).await;
+    assert_eq!(drained.left().len(), 1, "{drained}");
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A store that never answers, and does something when it is first asked.
+#[derive(Clone)]
+struct Hooked(Arc<Mutex<Option<Hook>>>);
+
+impl Backend for Hooked {
+    fn acquire(&self, _: AcquireRequest) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        if let Some(hook) = self.0.lock().take() {
+            hook();
+        }
+        Box::pin(pending())
+    }
+
+    fn extend(
+        &self,
+        _: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        Box::pin(pending())
+    }
+
+    fn release(&self, _: ReleaseRequest) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        Box::pin(pending())
+    }
+}
+
+/// Neither a newcomer nor a waiter yet.
+#[tokio::test(start_paused = true)]
+async fn who_is_asking_as_the_drain_begins_is_told_at_once() {
+    let store = Hooked(Arc::default());
+    let manager = LockManager::new(store.clone());
+    let drained = manager.clone();
+    let begin: Hook = Box::new(move || {
+        let mut drain = pin!(drained.drain(TIMEOUT));
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(drain.as_mut().poll(&mut nobody).is_pending());
+    });
+    *store.0.lock() = Some(begin);
+    let asked = Instant::now();
+    assert!(is_draining(&manager.lock("k", TTL).acquire().await));
+    assert!(asked.elapsed().is_zero());
 }
 
 #[tokio::test(start_paused = true)]
