@@ -82,6 +82,25 @@ fn a_manager_whose_runtime_is_gone_says_so_at_once_and_what_to_do() {
     }
 }
 
+/// Nobody is left who could give it back.
+#[test]
+fn a_manager_whose_runtime_is_gone_waits_for_no_lock_of_its_own() {
+    let servers = Servers::start(1);
+    let [first, second] = both_flavours();
+    let (manager, _held) = first.block_on(async {
+        let manager = LockManager::connect(servers.urls()).await.unwrap();
+        let held = manager.lock("k", TTL).acquire().await.unwrap();
+        (manager, held)
+    });
+    drop(first);
+    let start = std::time::Instant::now();
+    let error = second
+        .block_on(manager.lock("k", TTL).acquire())
+        .unwrap_err();
+    assert!(matches!(error, LockError::RuntimeGone { .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_millis(500));
+}
+
 #[test]
 fn a_manager_can_be_used_from_another_runtime_while_its_own_lives() {
     let servers = Servers::start(3);
