@@ -237,6 +237,21 @@ async fn who_waits_here_is_woken_by_the_adopters_release() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waited_for_the_former_holder_is_woken_by_the_adopters_release() {
+    let store = Memory::new();
+    let [manager, other] = [store.clone(), store].map(LockManager::new);
+    let guard = manager.lock("k", LONG).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).wait(LONG).acquire());
+    sleep(Duration::from_millis(20)).await;
+    let adopted = other.adopt(guard.into_handover()).await.unwrap();
+    sleep(Duration::from_millis(20)).await;
+    let released = Instant::now();
+    adopted.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(released.elapsed() < Duration::from_millis(20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_renewed_lease_is_renewed_no_more_and_kept_for_its_ttl() {
     for manager in managers() {
         let request = manager.lock("k", TTL).max_hold(LONG).min_hold(LONG);

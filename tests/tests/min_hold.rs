@@ -167,6 +167,20 @@ async fn a_min_hold_beyond_the_ttl_is_kept_where_max_hold_allows_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rest_that_no_node_confirms_delays_the_caller_by_one_budget() {
+    let nodes = [Scripted::new(), Scripted::new(), Scripted::new()];
+    for node in &nodes {
+        node.on_every_extend(Step::never());
+    }
+    let manager = LockManager::new(redlock_over(nodes));
+    let start = Instant::now();
+    let request = manager.lock("k", ms(100)).max_hold(MINUTE).min_hold(MINUTE);
+    assert_eq!(request.run(async |_| 7).await.unwrap(), 7);
+    // A quarter of the ttl.
+    assert!(start.elapsed() <= ms(26), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_one_of_several_keys_stays_for_the_min_hold() {
     for (name, manager) in managers() {
         for (ttl, max_hold) in [(TTL, TTL), (ms(1000), MINUTE)] {
