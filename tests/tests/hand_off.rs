@@ -456,6 +456,32 @@ over_1_3_5_nodes!(who_waits_for_several_keys_is_woken_by_each(servers) {
     assert_nothing_left(servers).await;
 });
 
+/// Long: a line that is empty before is not forgotten.
+const LONG: Duration = Duration::from_secs(600);
+
+over_1_3_5_nodes!(who_gives_up_several_keys_stands_in_no_line(servers) {
+    let [holder, waiter] = managers(servers).await;
+    let _held = holder.lock("k", LONG).acquire().await.unwrap();
+    let waiting = tokio::spawn(waiter.lock_all(["a", "k"], LONG).acquire());
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 1).await;
+    }
+    waiting.abort();
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 0).await;
+    }
+});
+
+over_1_3_5_nodes!(who_has_several_keys_that_expired_stands_in_no_line(servers) {
+    let [holder, waiter] = managers(servers).await;
+    // Nobody is told of its end.
+    let _token = holder.acquire("k", Duration::from_secs(1)).await.unwrap();
+    let _both = waiter.lock_all(["a", "k"], LONG).acquire().await.unwrap();
+    for server in servers {
+        eventually(PATIENCE, || standing(server) == 0).await;
+    }
+});
+
 over_1_3_5_nodes!(inside_a_process_a_lock_is_handed_on_without_being_freed(servers) {
     const SECTIONS: usize = 100;
     let [manager] = managers(servers).await;
