@@ -12,8 +12,8 @@ use std::{
 use lockguard::{
     BoxFuture, LockManager, LostCause, OwnerToken,
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Holder,
-        Memory, Pass, ReleaseReply, ReleaseRequest, Standing, Waiter,
+        AcquireReply, AcquireRequest, Backend, BackendError, Epochs, ExtendReply, ExtendRequest,
+        Holder, Memory, Pass, ReleaseReply, ReleaseRequest, Standing, Waiter,
     },
 };
 use lockguard_tests::redlock_over;
@@ -37,6 +37,7 @@ struct Asked {
     refuses: AtomicUsize,
     acquires: Mutex<Vec<AcquireRequest>>,
     releases: Mutex<Vec<ReleaseRequest>>,
+    epochs: Epochs,
 }
 
 impl Line {
@@ -45,6 +46,7 @@ impl Line {
             refuses: AtomicUsize::new(questions),
             acquires: Mutex::default(),
             releases: Mutex::default(),
+            epochs: Epochs::new(),
         }))
     }
 
@@ -106,6 +108,10 @@ impl Backend for Line {
             Pass::Granted
         }))
     }
+
+    fn epochs(&self) -> Option<Epochs> {
+        Some(self.0.epochs.clone())
+    }
 }
 
 /// A lock store with a line that tells nobody.
@@ -113,8 +119,19 @@ impl Backend for Line {
 struct Untold {
     store: Memory,
     acquires: Arc<Mutex<Vec<AcquireRequest>>>,
-    /// Hands keys on, and never says so.
-    hands_on_in_silence: bool,
+    hands_on: HandsOn,
+    epochs: Epochs,
+}
+
+/// What comes of a key that is to be handed on.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum HandsOn {
+    #[default]
+    AtOnce,
+    /// It is handed on, and nobody hears of it.
+    InSilence,
+    /// The store loses everything in that moment.
+    AndForgets,
 }
 
 impl Backend for Untold {
@@ -128,11 +145,13 @@ impl Backend for Untold {
             let key = request.keys.first().clone();
             let extend = ExtendRequest::new(key, replaced, request.ttl).to(request.token);
             let replies = self.store.extend(vec![extend]);
-            let is_silent = self.hands_on_in_silence;
+            let (hands_on, epochs) = (self.hands_on, self.epochs.clone());
             return Box::pin(async move {
                 let replies = replies.await;
-                if is_silent {
-                    return pending().await;
+                match hands_on {
+                    HandsOn::AtOnce => {}
+                    HandsOn::InSilence => return pending().await,
+                    HandsOn::AndForgets => epochs.end(),
                 }
                 Ok(match replies[..] {
                     [Ok(ExtendReply::Extended)] => AcquireReply::Granted,
@@ -169,6 +188,10 @@ impl Backend for Untold {
 
     fn passed(&self, _: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
         Some(Box::pin(pending()))
+    }
+
+    fn epochs(&self) -> Option<Epochs> {
+        Some(self.epochs.clone())
     }
 }
 
@@ -270,6 +293,19 @@ async fn a_fenced_lock_that_is_handed_on_without_a_token_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lock_that_was_handed_on_as_its_store_restarted_is_asked_for() {
+    let manager = LockManager::new(Untold {
+        hands_on: HandsOn::AndForgets,
+        ..Untold::default()
+    });
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    drop(guard);
+    assert!(waiting.await.unwrap().unwrap().is_held());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wait_in_line_ends_in_time_where_votes_are_split() {
     const LONG: Duration = Duration::from_secs(60);
     let nodes = [Untold::default(), Untold::default()];
@@ -289,7 +325,7 @@ async fn a_wait_in_line_ends_in_time_where_votes_are_split() {
 #[tokio::test(start_paused = true)]
 async fn a_lock_whose_successor_hears_nothing_is_given_back_before_its_ttl() {
     let store = Untold {
-        hands_on_in_silence: true,
+        hands_on: HandsOn::InSilence,
         ..Untold::default()
     };
     let manager = LockManager::new(store);
@@ -355,6 +391,19 @@ async fn a_grant_that_is_heard_too_late_is_asked_for() {
     assert!(guard.remaining() + MOMENT > LIFETIME);
     let last = line.0.acquires.lock()[2].clone();
     assert_eq!(last.token, line.waiter(2).unwrap().next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_by_a_message_of_before_a_restart_is_asked_for() {
+    let line = Line::that_refuses(2);
+    let manager = LockManager::new(line.clone());
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    while line.questions() < 2 {
+        tokio::task::yield_now().await;
+    }
+    line.0.epochs.end();
+    assert!(waiting.await.unwrap().unwrap().is_held());
+    assert_eq!(line.questions(), 3);
 }
 
 #[tokio::test(start_paused = true)]
