@@ -246,6 +246,21 @@ async fn a_late_grant_is_unavailable_after_the_round_that_showed_it() {
     assert_eq!(node.calls_of(Operation::Acquire).len(), 1);
 }
 
+/// The process was paused with the answer in its hands.
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_heard_too_late_is_unavailable_and_given_back() {
+    let node = Scripted::new();
+    node.on_acquire([Step::pass().answering_after(TTL / 8)]);
+    let manager = LockManager::new(node.clone());
+    let mut acquire = std::pin::pin!(manager.lock("k", TTL).acquire());
+    let asked = tokio::time::timeout(TTL / 16, &mut acquire).await;
+    assert!(asked.is_err(), "it waits for the answer");
+    advance(TTL * 3 / 4).await;
+    let error = acquire.await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    assert_eq!(node.calls_of(Operation::Release).len(), 1);
+}
+
 #[tokio::test]
 async fn an_extend_over_a_quorum_is_on_its_way_when_its_method_returns() {
     let nodes: Vec<_> = (0..3).map(|_| Scripted::new()).collect();
