@@ -490,6 +490,19 @@ async fn a_release_that_failed_before_the_drain_is_listed_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_was_extended_is_listed_for_as_long_as_servers_keep_it() {
+    let node = Scripted::new();
+    node.on_every_release(Step::fail());
+    let manager = LockManager::new(node);
+    let extended = manager.lock("k", TTL).acquire().await.unwrap();
+    extended.extend(LONG).await.unwrap();
+    assert!(extended.release().await.is_err());
+    sleep(TTL).await;
+    let drained = manager.drain(TIMEOUT).await;
+    assert_eq!(drained.left().len(), 1, "{drained}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_acquire_that_was_cut_off_is_listed_where_it_may_have_been_granted() {
     let node = Scripted::new();
     node.on_acquire([Step::never().applied()]);
