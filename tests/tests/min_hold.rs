@@ -264,6 +264,19 @@ async fn a_local_waiter_gets_the_lock_when_the_rest_has_passed_and_asks_nobody_b
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_local_waiter_asks_nobody_before_a_rest_beyond_the_ttl_has_passed() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let request = manager.lock("k", ms(2000)).max_hold(MINUTE);
+    let guard = request.min_hold(MIN_HOLD).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).wait(MINUTE).acquire());
+    sleep(ms(500)).await;
+    guard.release().await.unwrap();
+    drop(waiting.await.unwrap().unwrap());
+    assert_eq!(node.calls_of(Operation::Acquire).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_local_waiter_that_gives_up_is_told_the_rest() {
     for (name, manager) in managers() {
         let request = manager.lock("k", TTL).min_hold(MIN_HOLD);
