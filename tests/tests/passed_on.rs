@@ -376,6 +376,32 @@ async fn least_and_longest_hold_count_from_the_grant() {
     assert_eq!(line.released()[0].keep, Some(TTL / 2));
 }
 
+/// By chance, where it was held for long.
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_waited_for_is_left_open_now_and_then() {
+    let mut opened = 0;
+    for _ in 0..100 {
+        let line = Line::that_refuses(2);
+        let manager = LockManager::new(line.clone());
+        let guard = manager.lock("k", TTL).acquire().await.unwrap();
+        sleep(TTL / 2).await;
+        guard.release().await.unwrap();
+        opened += usize::from(line.released()[0].is_open);
+    }
+    assert!((1..100).contains(&opened), "{opened} of 100");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_to_a_key_that_was_waited_for_stands_in_line_at_once() {
+    let line = Line::that_refuses(2);
+    let manager = LockManager::new(line.clone());
+    let awaited = manager.lock("k", TTL).acquire().await.unwrap();
+    assert!(line.waiter(1).is_none());
+    awaited.release().await.unwrap();
+    let _next = manager.lock("k", TTL).acquire().await.unwrap();
+    assert!(line.waiter(3).is_some());
+}
+
 /// The process was paused with the message in its hands.
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_is_heard_too_late_is_asked_for() {
