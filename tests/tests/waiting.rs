@@ -163,6 +163,20 @@ async fn who_waits_here_asks_no_server_while_the_lease_is_extended_or_renewed() 
     }
 }
 
+/// Nobody gives it back, and nobody tells.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_deleted_while_one_of_ours_holds_it_is_noticed() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let _held = manager.lock("k", 100 * TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).wait(100 * TTL).acquire());
+    tokio::task::yield_now().await;
+    node.lose_data();
+    let deleted = Instant::now();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(deleted.elapsed() <= Duration::from_secs(10));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_gives_up_leaves_the_line_to_the_next() {
     let manager = LockManager::memory();
