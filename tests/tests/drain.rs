@@ -545,16 +545,41 @@ async fn a_key_that_was_left_twice_is_listed_once() {
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// A store that never answers, and does something when it is first asked.
+/// A store that answers like this or never, and does something when it is first
+/// asked.
 #[derive(Clone)]
-struct Hooked(Arc<Mutex<Option<Hook>>>);
+struct Hooked {
+    hook: Arc<Mutex<Option<Hook>>>,
+    reply: Option<AcquireReply>,
+}
+
+impl Hooked {
+    /// A manager over such a store, whose drain begins when that is first asked.
+    fn drained(reply: Option<AcquireReply>) -> LockManager {
+        let hook = Arc::default();
+        let manager = LockManager::new(Self {
+            hook: Arc::clone(&hook),
+            reply,
+        });
+        let drained = manager.clone();
+        *hook.lock() = Some(Box::new(move || {
+            let mut drain = pin!(drained.drain(TIMEOUT));
+            let mut nobody = Context::from_waker(Waker::noop());
+            assert!(drain.as_mut().poll(&mut nobody).is_pending());
+        }));
+        manager
+    }
+}
 
 impl Backend for Hooked {
     fn acquire(&self, _: AcquireRequest) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        if let Some(hook) = self.0.lock().take() {
+        if let Some(hook) = self.hook.lock().take() {
             hook();
         }
-        Box::pin(pending())
+        match self.reply.clone() {
+            Some(reply) => Box::pin(async { Ok(reply) }),
+            None => Box::pin(pending()),
+        }
     }
 
     fn extend(
@@ -569,18 +594,17 @@ impl Backend for Hooked {
     }
 }
 
+/// It was asked for before.
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_comes_as_the_drain_begins_is_refused() {
+    let manager = Hooked::drained(Some(AcquireReply::Granted));
+    assert!(is_draining(&manager.lock("k", TTL).acquire().await));
+}
+
 /// Neither a newcomer nor a waiter yet.
 #[tokio::test(start_paused = true)]
 async fn who_is_asking_as_the_drain_begins_is_told_at_once() {
-    let store = Hooked(Arc::default());
-    let manager = LockManager::new(store.clone());
-    let drained = manager.clone();
-    let begin: Hook = Box::new(move || {
-        let mut drain = pin!(drained.drain(TIMEOUT));
-        let mut nobody = Context::from_waker(Waker::noop());
-        assert!(drain.as_mut().poll(&mut nobody).is_pending());
-    });
-    *store.0.lock() = Some(begin);
+    let manager = Hooked::drained(None);
     let asked = Instant::now();
     assert!(is_draining(&manager.lock("k", TTL).acquire().await));
     assert!(asked.elapsed().is_zero());
