@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use lockguard::{LockError, LockManager, LostCause, OnLost};
+use lockguard::{LockError, LockManager, LostCause};
 use tokio::{
     sync::oneshot,
     task::{LocalSet, yield_now},
@@ -294,20 +294,6 @@ async fn the_same_key_under_another_manager_is_not_reentrant() {
         .lock("k", TTL)
         .run(async |_| other.lock("k", TTL).try_acquire().await.map(drop));
     inner.await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_goes_on_after_its_loss_may_lock_its_key_again() {
-    let manager = LockManager::memory();
-    let again = manager
-        .lock("k", TTL)
-        .on_lost(OnLost::Finish)
-        .run(async |lease| {
-            lease.lost().await;
-            // The store keeps it for a moment longer.
-            manager.lock("k", TTL).acquire().await.map(drop)
-        });
-    again.await.unwrap().unwrap();
 }
 
 /// Whoever awaits it from the outer one would wait for itself.
