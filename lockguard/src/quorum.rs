@@ -155,7 +155,7 @@ pub(crate) fn decide_release(votes: &[Vote<ReleaseReply>]) -> Decision<ReleaseRe
         return Decision::Reply(ReleaseReply::NotOwner);
     }
     let maybe_freed = freed.saturating_add(tally.silent);
-    if freed > 0 && maybe_freed >= tally.quorum && tally.answered >= tally.quorum {
+    if maybe_freed >= tally.quorum && tally.answered >= tally.quorum {
         return Decision::Reply(ReleaseReply::Freed);
     }
     let most = maybe_freed.max(others).saturating_add(tally.pending);
