@@ -13,8 +13,9 @@ use crate::error::NodeError;
 /// stake when a connection breaks.
 pub(super) const MOST_UNDER_WAY: usize = 2048;
 
-/// So many commands are worth a system call, where few others are on their way.
-const ENOUGH: usize = 8;
+/// So many commands are worth a system call, where few others are on their way:
+/// as many as a poll takes in would put us and the server into step.
+const ENOUGH: usize = 7;
 
 /// How many replies a poll of the link takes in at least and at most: a
 /// sixteenth of what is on its way.
@@ -22,7 +23,7 @@ const ENOUGH: usize = 8;
 /// Those whose answers came have something to do, which is still in the cache,
 /// and send more meanwhile; while a poll goes on they cannot, and the server has
 /// less and less to do.
-const REPLIES_AT_ONCE: RangeInclusive<usize> = 8..=64;
+const REPLIES_AT_ONCE: RangeInclusive<usize> = 6..=64;
 
 /// The same where other nodes are asked at the same time, and none has to be kept
 /// at work while the others are.
@@ -189,14 +190,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_a_third_of_a_few_eight_of_some_and_an_eighth_of_many() {
+    fn a_batch_is_a_third_of_a_few_seven_of_some_and_an_eighth_of_many() {
         for (enough, under_way) in [
             (0, 2),
             (2, 6),
-            (7, 23),
-            (8, 24),
-            (8, 71),
-            (9, 72),
+            (6, 20),
+            (7, 21),
+            (7, 63),
+            (8, 64),
             (125, 1000),
         ] {
             assert!(is_enough(enough, under_way), "{enough} of {under_way}");
