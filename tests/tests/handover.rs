@@ -119,7 +119,10 @@ async fn of_many_that_adopt_at_once_one_gets_it() {
 
 over_1_3_5_nodes!(one_that_has_expired_or_was_never_here_is_lost(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
-    let handover = handed_over(&manager, "k", Duration::from_millis(50)).await;
+    let handover = handed_over(&manager, "k", LONG).await;
+    for server in servers {
+        let _: bool = server.cli(&["PEXPIRE", "k", "1"]);
+    }
     eventually(PATIENCE, || is_empty(servers)).await;
     assert!(is_taken(&manager.adopt(handover).await));
     let elsewhere = handed_over(&LockManager::memory(), "k", LONG).await;
