@@ -21,6 +21,18 @@ fn both_flavours() -> [Runtime; 2] {
     ]
 }
 
+/// What an acquire says at once whose manager's runtime has ended.
+#[track_caller]
+fn gone_at_once(runtime: &Runtime, manager: &LockManager) -> LockError {
+    let start = std::time::Instant::now();
+    let error = runtime
+        .block_on(manager.lock("k", TTL).acquire())
+        .unwrap_err();
+    assert!(matches!(error, LockError::RuntimeGone { .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_millis(500));
+    error
+}
+
 #[test]
 fn a_cycle_works_on_both_flavours() {
     let servers = Servers::start(3);
@@ -72,13 +84,8 @@ fn a_manager_whose_runtime_is_gone_says_so_at_once_and_what_to_do() {
             .block_on(LockManager::connect(servers.urls()))
             .unwrap();
         drop(first);
-        let start = std::time::Instant::now();
-        let error = second
-            .block_on(manager.lock("k", TTL).acquire())
-            .unwrap_err();
-        assert!(matches!(error, LockError::RuntimeGone { .. }), "{error}");
+        let error = gone_at_once(&second, &manager);
         assert!(error.to_string().contains("lockguard::scope"), "{error}");
-        assert!(start.elapsed() < Duration::from_millis(500));
     }
 }
 
@@ -93,12 +100,7 @@ fn a_manager_whose_runtime_is_gone_waits_for_no_lock_of_its_own() {
         (manager, held)
     });
     drop(first);
-    let start = std::time::Instant::now();
-    let error = second
-        .block_on(manager.lock("k", TTL).acquire())
-        .unwrap_err();
-    assert!(matches!(error, LockError::RuntimeGone { .. }), "{error}");
-    assert!(start.elapsed() < Duration::from_millis(500));
+    gone_at_once(&second, &manager);
 }
 
 #[test]

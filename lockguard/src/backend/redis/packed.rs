@@ -3,8 +3,7 @@
 /// A command in the servers' protocol: an array of its arguments.
 ///
 /// What the redis crate's `Cmd` packs, byte for byte, made at once: that keeps
-/// its arguments first and packs them afterwards, which took twice as long as
-/// the rest of sending a command.
+/// its arguments first, and packs them afterwards.
 #[derive(Default)]
 pub(super) struct Packed {
     count: usize,

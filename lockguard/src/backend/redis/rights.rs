@@ -32,11 +32,7 @@ const KEY: &str = "lockguard";
 
 /// The commands that locking takes, in words.
 pub(super) fn to_lock() -> String {
-    let names = NEEDED.iter().filter_map(|command| command.first());
-    names
-        .map(|name| name.to_lowercase())
-        .collect::<Vec<_>>()
-        .join(", ")
+    in_words(NEEDED.iter())
 }
 
 /// Asks for each command whether the user may run it.
@@ -69,14 +65,17 @@ pub(super) fn missing(replies: &mut impl Iterator<Item = Value>) -> Vec<String> 
 
 /// Which of the commands are forbidden, if any is.
 fn denied(commands: &[&[&str]], replies: &mut impl Iterator<Item = Value>) -> Option<String> {
-    let denied: Vec<_> = commands
-        .iter()
-        .zip(replies)
-        .filter(|(_, reply)| is_denied(reply))
-        .filter_map(|(command, _)| command.first())
-        .map(|command| command.to_lowercase())
-        .collect();
-    (!denied.is_empty()).then(|| denied.join(", "))
+    let asked = commands.iter().zip(replies);
+    let denied = asked.filter(|(_, reply)| is_denied(reply));
+    let denied = in_words(denied.map(|(command, _)| command));
+    (!denied.is_empty()).then_some(denied)
+}
+
+/// The names of these commands.
+fn in_words<'a>(commands: impl Iterator<Item = &'a &'a [&'a str]>) -> String {
+    let names = commands.filter_map(|command| command.first());
+    let names: Vec<_> = names.map(|name| name.to_lowercase()).collect();
+    names.join(", ")
 }
 
 /// Whether the command is forbidden; a key that is may be none of ours.
