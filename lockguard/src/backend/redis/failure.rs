@@ -67,22 +67,32 @@ pub(super) fn of_connection(error: &RedisError) -> String {
     }
 }
 
-/// Codes that servers before version 7 hide in the text of a script's error.
-const CODES_IN_SCRIPTS: [&str; 7] = [
-    "READONLY",
-    "NOPERM",
-    "OOM",
-    "LOADING",
-    "MASTERDOWN",
-    "MISCONF",
-    "NOREPLICAS",
-];
+/// An error's code and text, out of what scripts wrap them in.
+///
+/// Servers before version 7 say `@user_script: 9: -OOM command not allowed …`,
+/// where a script passes on what it was told, and more before that where it ends
+/// with it; of a missing right they tell in words alone.
+/// Later ones say `ERR ACL failure in script: …`.
+fn unwrapped<'a>(code: &'a str, detail: &'a str) -> (&'a str, &'a str) {
+    let by_script = match detail.rsplit_once("@user_script: ") {
+        Some((_, by_script)) => Some(by_script),
+        None => (code == "@user_script:").then_some(detail),
+    };
+    let after_its_line = by_script.and_then(|said| said.split_once(": "));
+    let said = after_its_line.map_or(detail, |(_, said)| said);
+    if let Some(denied) = said.strip_prefix("ACL failure in script: ") {
+        return ("NOPERM", denied);
+    }
+    if said.starts_with("The user executing the script can't") {
+        return ("NOPERM", said);
+    }
+    let inner = said.strip_prefix('-').and_then(|said| said.split_once(' '));
+    let code = if by_script.is_some() { "ERR" } else { code };
+    inner.unwrap_or((code, said))
+}
 
 fn explained(code: &str, detail: &str) -> String {
-    let code = CODES_IN_SCRIPTS
-        .into_iter()
-        .find(|inner| code == "ERR" && detail.contains(&format!("-{inner} ")))
-        .unwrap_or(code);
+    let (code, detail) = unwrapped(code, detail);
     let advice = match code {
         "READONLY" => "this is a replica; give the primary's address",
         "OOM" => "the server is out of memory; raise maxmemory or free some",
@@ -106,12 +116,11 @@ fn explained(code: &str, detail: &str) -> String {
 
 /// What to grant a user, by what the server says is missing.
 fn missing_grant(detail: &str) -> String {
-    let is_to_access = |what| detail.contains("to access") && detail.contains(what);
-    if is_to_access(" key") {
+    if detail.contains("access") && detail.contains(" key") {
         "grant the pattern of the lock's key, and that of what stands beside it: for keys like \
          `seat:17`, `~seat:*` and `~{seat:*`"
             .to_owned()
-    } else if is_to_access(" channel") {
+    } else if detail.contains(" channel") {
         "grant the channels `&lockguard:*`".to_owned()
     } else {
         format!("grant {}", rights::to_lock())
@@ -146,11 +155,69 @@ mod tests {
         );
     }
 
+    /// As versions 6.2 and 7.4 word them.
     #[test]
-    fn a_code_inside_an_old_servers_script_error_is_found() {
-        let detail = "Error running script (call to f_ab): @user_script:11: \
-                      @user_script: 11: -READONLY You can't write against a read only replica.";
-        assert!(explained("ERR", detail).starts_with("READONLY: "));
+    fn a_code_inside_a_scripts_error_is_found() {
+        let ended = "Error running script (call to f_ab): @user_script:11: \
+                     @user_script: 11: -READONLY You can't write against a read only replica.";
+        for (code, detail, found) in [
+            ("ERR", ended, "READONLY: "),
+            ("@user_script:", "9: -OOM command not allowed", "OOM: "),
+            ("@user_script:", "9: -NOREPLICAS Not enough", "NOREPLICAS: "),
+            (
+                "@user_script:",
+                "9: Wrong number of args",
+                "ERR: wrong number",
+            ),
+            ("ERR", "wrong number of arguments", "ERR: wrong number"),
+        ] {
+            let text = explained(code, detail);
+            assert!(text.starts_with(found), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_right_that_a_script_misses_is_one_that_is_to_be_granted() {
+        let old = "12: The user executing the script can't";
+        let new = "ACL failure in script:";
+        for (code, detail, grant) in [
+            (
+                "@user_script:",
+                format!("{old} run this command or subcommand"),
+                "set, get",
+            ),
+            (
+                "@user_script:",
+                format!("{old} access at least one of the keys mentioned in the command arguments"),
+                "`~{seat:*`",
+            ),
+            (
+                "@user_script:",
+                format!("{old} publish to the channel mentioned in the command"),
+                "`&lockguard:*`",
+            ),
+            (
+                "ERR",
+                format!("{new} User app has no permissions to run the 'set' command"),
+                "set, get",
+            ),
+            (
+                "ERR",
+                format!("{new} No permissions to access a key"),
+                "`~{seat:*`",
+            ),
+            (
+                "ERR",
+                format!("{new} No permissions to access a channel"),
+                "`&lockguard:*`",
+            ),
+        ] {
+            let text = explained(code, &detail);
+            assert!(
+                text.starts_with("NOPERM: ") && text.contains(grant),
+                "{text}"
+            );
+        }
     }
 
     #[test]

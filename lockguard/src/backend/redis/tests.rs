@@ -821,6 +821,21 @@ async fn a_user_that_may_only_lock_can_lock() {
 }
 
 #[tokio::test]
+async fn a_right_that_only_a_script_misses_is_named() {
+    let server = Server::start();
+    let _: () = server.ask(&[
+        "ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-del",
+    ]);
+    let url = format!("redis://app:pass@127.0.0.1:{}", server.port);
+    let node = RedisNode::connect(&url).await.unwrap();
+    let (key, token) = (key("seat:1"), token());
+    assert!(is_granted(&take(&node, &key, &token).await));
+    let said = reason(free(&node, &key, &token).await);
+    assert!(said.starts_with("NOPERM: "), "{said}");
+    assert!(said.contains("grant set, get, del"), "{said}");
+}
+
+#[tokio::test]
 async fn a_replica_is_refused_and_used_when_it_is_promoted() {
     let primary = Server::start();
     let replica = Server::with(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
