@@ -58,6 +58,7 @@ impl Servers {
             postgres: postgres::find_or_install(steps)?,
             faketime: faketime::find_or_install(steps),
         };
+        redis::check_version(&servers.redis)?;
         eprintln!("==> Redis: {}", servers.redis.display());
         eprintln!("==> PostgreSQL: {}", servers.postgres.display());
         Ok(servers)
