@@ -227,7 +227,8 @@ impl Target {
     // An async block captures what it mentions, and fields rather than whole
     // values: a transaction that the body never names would be dropped after
     // the release. The last one first, which keeps a function's order of drops.
-    // A name that is neither mentioned nor begins with `_` keeps its warning.
+    // A name that is neither mentioned nor begins with `_` keeps its warning;
+    // `self` has none.
     pub(crate) fn capture_arguments(&self) -> TokenStream {
         // What an async block written by hand captures is the user's choice.
         let Body::Function(body) = &self.body else {
@@ -246,8 +247,7 @@ impl Target {
                 _ => true,
             };
             let this = receiver.self_token;
-            (!is_borrowed && mentions(&body.tokens, "self"))
-                .then(|| quote_spanned!(Span::mixed_site()=> let _ = &#this;))
+            (!is_borrowed).then(|| quote_spanned!(Span::mixed_site()=> let _ = &#this;))
         });
         arguments.chain(receiver).collect()
     }

@@ -130,6 +130,12 @@ impl Owner {
     async fn consume(self, order: Owner) -> Result<u8, LockError> {
         Ok(self.id + order.id)
     }
+
+    // What it does is what its drop does.
+    #[distributed_lock(key = "k", ttl = "2s", manager = self.log.manager)]
+    async fn finish(self) -> Result<(), LockError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -142,4 +148,16 @@ async fn a_value_of_which_one_field_is_used_goes_whole_and_before_the_lock() {
     };
     assert_eq!(owner("self").consume(owner("order")).await.unwrap(), 2);
     assert_eq!(log.lines().await, ["order held", "self held"]);
+}
+
+#[tokio::test]
+async fn a_self_that_the_body_does_not_mention_goes_before_the_lock() {
+    let log = Log::new();
+    let owner = Owner {
+        _witness: log.witness("self"),
+        log: log.clone(),
+        id: 1,
+    };
+    owner.finish().await.unwrap();
+    assert_eq!(log.lines().await, ["self held"]);
 }
