@@ -244,7 +244,9 @@ fn request(model: &Model) -> TokenStream {
         [wait, max_hold, min_hold].into_iter().flatten().unzip();
     let kinds = kinds(model);
     let manager = model.manager.as_ref().map(|manager| {
-        let manager = quote_spanned!(place_of(manager)=> __lockguard::manager_of(&#manager));
+        let place = place_of(manager);
+        let manager = borrowed(manager);
+        let manager = quote_spanned!(place=> __lockguard::manager_of(#manager));
         quote_spanned!(site=> let __lockguard_manager = #manager;)
     });
     let given = manager
@@ -361,12 +363,37 @@ fn key(key: &Key) -> TokenStream {
     let site = Span::mixed_site();
     match key {
         Key::Expression(expr) => {
-            quote_spanned!(place_of(expr)=> __lockguard::raw_key(&#expr))
+            let (place, expr) = (place_of(expr), borrowed(expr));
+            quote_spanned!(place=> __lockguard::raw_key(#expr))
         }
         Key::Template(template) => {
             let (texts, values) = parts(template);
             quote_spanned!(site=> __lockguard::key(#texts, #values))
         }
+    }
+}
+
+// Input:  name
+// Output: &name
+//
+// Input:  "seat:".to_owned() + name
+// Output: &("seat:".to_owned() + name)
+fn borrowed(expr: &Expr) -> TokenStream {
+    let place = place_of(expr);
+    if binds_less_than_a_borrow(expr) {
+        quote_spanned!(place=> &(#expr))
+    } else {
+        quote_spanned!(place=> &#expr)
+    }
+}
+
+fn binds_less_than_a_borrow(expr: &Expr) -> bool {
+    match expr {
+        Expr::Binary(_) | Expr::Cast(_) | Expr::Range(_) => true,
+        // An expression that came through `macro_rules` is not kept together by
+        // its invisible group.
+        Expr::Group(group) => binds_less_than_a_borrow(&group.expr),
+        _ => false,
     }
 }
 

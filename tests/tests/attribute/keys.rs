@@ -112,3 +112,34 @@ async fn an_expression_is_the_whole_key_and_stays_the_callers() {
     })
     .await;
 }
+
+#[distributed_lock(key = KEY.to_owned() + ":" + name, ttl = "2s")]
+async fn added(name: &str) -> Result<bool, LockError> {
+    Ok(is_held("constant:a").await)
+}
+
+#[distributed_lock(keys = [name.clone() + "1", &*name as &str], ttl = "2s")]
+async fn added_in_a_list(name: String) -> Result<bool, LockError> {
+    Ok(is_held("a").await && is_held("a1").await)
+}
+
+macro_rules! keyed_by {
+    ($name:ident, $key:expr) => {
+        #[distributed_lock(key = $key, ttl = "2s")]
+        async fn $name() -> Result<bool, LockError> {
+            Ok(is_held("constant:b").await)
+        }
+    };
+}
+
+keyed_by!(added_in_a_macro, KEY.to_owned() + ":b");
+
+#[tokio::test]
+async fn an_expression_is_taken_whole_whatever_its_operators() {
+    alone(async {
+        assert!(added_in_a_macro().await.unwrap());
+        assert!(added("a").await.unwrap());
+        assert!(added_in_a_list("a".to_owned()).await.unwrap());
+    })
+    .await;
+}

@@ -54,6 +54,9 @@ async fn one_line() -> u8 { 1 }
 #[distributed_lock(key = "nothing", ttl = "2s", on_error = drop)]
 async fn nothing() {}
 
+#[distributed_lock(key = "a sum, ".to_owned() + name, ttl = "2s", on_error = drop)]
+async fn added(name: &str) {}
+
 #[distributed_lock(key = "panics", ttl = "2s")]
 async fn panics() -> Result<(), LockError> {
     panic!("on purpose")
@@ -67,5 +70,5 @@ async fn loops() -> Result<(), LockError> {
 }
 
 fn main() {
-    drop((book(1, "", String::new()), bound(), skipped(), queued(1), unit(), held(), fenced(), one_line(), nothing(), panics(), loops()));
+    drop((book(1, "", String::new()), bound(), skipped(), queued(1), unit(), held(), fenced(), one_line(), nothing(), added(""), panics(), loops()));
 }
