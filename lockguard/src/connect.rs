@@ -11,6 +11,7 @@ use crate::{
     },
     clock::until,
     connect_error::ConnectError,
+    error::NodeError,
     quorum::quorum,
 };
 
@@ -158,34 +159,29 @@ impl<'a> Contacts<'a> {
     }
 
     fn verdict(&self, nodes: &[RedisNode]) -> Result<(), ConnectError> {
-        let known: Vec<_> = nodes
-            .iter()
-            .zip(&self.contacts)
-            .filter_map(|(node, contact)| Some((node, contact.as_ref()?)))
-            .collect();
         let mut silent = Vec::new();
-        for (node, contact) in &known {
-            let Err(NoContact {
-                error,
-                is_for_good,
-                twin,
-                ..
-            }) = contact
-            else {
-                continue;
-            };
-            if let Some(twin) = twin {
-                return Err(ConnectError::same_node(twin, &node.address()));
+        for (node, contact) in nodes.iter().zip(&self.contacts) {
+            match contact {
+                Some(Ok(_)) => {}
+                None => silent.push(NodeError::new(node.address(), "no answer yet")),
+                Some(Err(NoContact {
+                    twin: Some(twin), ..
+                })) => {
+                    return Err(ConnectError::same_node(twin, &node.address()));
+                }
+                Some(Err(NoContact {
+                    error,
+                    is_for_good: true,
+                    ..
+                })) => {
+                    return Err(ConnectError::Unsuitable {
+                        node: error.clone(),
+                    });
+                }
+                Some(Err(NoContact { error, .. })) => silent.push(error.clone()),
             }
-            if *is_for_good {
-                return Err(ConnectError::Unsuitable {
-                    node: error.clone(),
-                });
-            }
-            silent.push(error.clone());
         }
-        let good = known.len() - silent.len();
-        if good < quorum(nodes.len()) {
+        if nodes.len().saturating_sub(silent.len()) < quorum(nodes.len()) {
             return Err(ConnectError::Unavailable { nodes: silent });
         }
         Ok(())

@@ -113,6 +113,20 @@ async fn no_quorum_at_the_start_names_each_silent_node() {
 }
 
 #[tokio::test]
+async fn one_that_has_not_answered_by_then_is_named_too() {
+    let servers = Servers::start(3);
+    servers[0].kill();
+    servers[1].stop();
+    servers[2].kill();
+    let error = LockManager::connect(servers.urls()).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    let text = error.to_string();
+    for server in &servers {
+        assert!(text.contains(&server.address()), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_hung_server_at_the_start_is_given_up_after_the_connect_timeout() {
     let servers = Servers::start(1);
     servers[0].stop();
