@@ -514,6 +514,10 @@ pub(crate) fn uninterpolated(expr: &Expr) -> Option<LitStr> {
             ..
         }) => literal.clone(),
         Expr::Reference(reference) => return uninterpolated(&reference.expr),
+        Expr::Cast(cast) => return uninterpolated(&cast.expr),
+        Expr::Binary(sum) => {
+            return uninterpolated(&sum.left).or_else(|| uninterpolated(&sum.right));
+        }
         Expr::MethodCall(call) if is_copying(&call.method) => {
             return uninterpolated(&call.receiver);
         }

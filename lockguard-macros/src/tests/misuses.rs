@@ -366,6 +366,9 @@ const KEYS: &[Misuse] = &[
     ("to_string_with_a_placeholder", r#"key = "seat:{seat_id}".to_string(), ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
     ]),
+    ("sum_with_a_placeholder", r#"key = PREFIX.to_owned() + ":{seat_id}", ttl = "2s""#, BOOK, &[
+        (r#"":{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
+    ]),
     ("reference_to_a_template", r#"key = &"seat:{seat_id}", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
     ]),

@@ -23,6 +23,7 @@ fn options_come_in_any_order_and_with_any_expression() {
         "key = \"k\", ttl = \"2s\",",
         "key = (\"k:{id}\"), ttl = (\"2s\")",
         "key = KEY, ttl = TTL, wait = WAIT",
+        "key = KEY.to_owned() + \":\" + name as &str, ttl = \"2s\"",
         "key = self.key(id), ttl = Self::ttl::<A, B>(), wait = Duration::from_secs(5) / 2",
         "key = format!(\"{}:{id}\", 1), ttl = Duration::from_millis(10)",
         "key = if id == 0 { A } else { B }, ttl = const { TTL }",
