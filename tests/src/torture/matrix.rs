@@ -150,8 +150,15 @@ async fn run_rows(settings: &Settings, is_promised: bool, report: &mut Report) {
 
 fn take_in(report: &mut Report, fault: Fault, nodes: usize, verdict: &Verdict) {
     for interface in Interface::ALL {
-        report.acquired += verdict.counts[interface as usize].acquired;
+        let acquired = verdict.counts[interface as usize].acquired;
+        report.acquired += acquired;
         print_line(fault, nodes, interface, verdict);
+        // Where nothing is done, nothing is wrong.
+        if acquired == 0 {
+            let interface = interface.name();
+            let line = format!("{fault}, {nodes} nodes: no lock was acquired by {interface}");
+            report.broken.push(line);
+        }
     }
     let found = verdict.violations.iter();
     let lines: Vec<_> = found
