@@ -55,9 +55,11 @@ impl NodeFacts {
                 .find(|(found, _)| *found == name)
                 .map(|(_, value)| value.trim())
         };
-        let role = if field("redis_mode") == Some("sentinel") {
+        // The second is how Valkey says it.
+        let mode = field("redis_mode").or_else(|| field("server_mode"));
+        let role = if mode == Some("sentinel") {
             NodeRole::Sentinel
-        } else if field("cluster_enabled") == Some("1") || field("redis_mode") == Some("cluster") {
+        } else if field("cluster_enabled") == Some("1") || mode == Some("cluster") {
             NodeRole::ClusterNode
         } else {
             match field("role") {
@@ -159,8 +161,12 @@ mod tests {
 
     #[test]
     fn a_sentinel_is_refused() {
-        let facts = NodeFacts::parse(&PRIMARY.replace("standalone", "sentinel"));
-        assert!(facts.refusal().unwrap().contains("sentinel"));
+        let redis = PRIMARY.replace("standalone", "sentinel");
+        let valkey = redis.replace("redis_mode", "server_mode");
+        for info in [redis, valkey] {
+            let facts = NodeFacts::parse(&info.replace("role:master", ""));
+            assert!(facts.refusal().is_some_and(|why| why.contains("sentinel")));
+        }
     }
 
     #[test]
