@@ -113,8 +113,11 @@ pub(super) struct Link {
     due: Option<Instant>,
     /// When an overdue node is believed to be so.
     second_look: Option<Instant>,
-    /// Attempts to connect since the node last answered a command.
+    /// Attempts to connect since the node last answered a command, or kept a
+    /// connection for long.
     attempts: u32,
+    /// When the last connection was made.
+    up_since: Instant,
     /// The connection before, if something of it may still be at the server.
     lingering: Option<Identity>,
     pushes: Arc<Pushes>,
@@ -244,6 +247,7 @@ impl Link {
             due: None,
             second_look: None,
             attempts: 1,
+            up_since: Instant::now(),
             lingering: None,
             pushes,
             warned: HashSet::new(),
@@ -490,6 +494,7 @@ impl Link {
         let channel = is_told.then(|| self.pushes.channel().into());
         let has_others = self.twins.are_several();
         self.line = Line::Up(Session::new(wire, identity, channel, has_others));
+        self.up_since = now;
         // Before anything else, so that the node keeps nothing of ours.
         let mut queue: VecDeque<_> = self.owed.take().into_iter().map(Command::owed).collect();
         let owes_nothing = queue.is_empty();
@@ -694,6 +699,11 @@ impl Link {
         let under_way = session.under_way;
         if under_way > 0 {
             self.lingering = session.identity.take();
+        }
+        // One that lasted was good, though nobody asked anything: servers and what
+        // stands before them close connections that are idle.
+        if self.up_since.elapsed() >= *RECONNECT_PAUSE.end() {
+            self.attempts = 0;
         }
         // At once, where the connection was good for something.
         let next = if self.attempts == 0 {
@@ -957,6 +967,39 @@ mod tests {
         tokio::time::sleep(timeout + SECOND_LOOK / 2).await;
         theirs.write_all(b"+OK\r\n").await.unwrap();
         assert!(matches!(reply.await, Ok(Ok(AcquireReply::Granted))));
+    }
+
+    /// Whether a link that has connected many times, and was asked nothing, pauses
+    /// when its connection ends after so long.
+    fn pauses_after(lasted: Duration) -> impl Future<Output = bool> {
+        let (ours, theirs) = duplex(1 << 10);
+        let (mut link, _reply, _commands) = asked_over(ours);
+        link.queue.clear();
+        if let Line::Up(session) = &mut link.line {
+            session.under_way = 0;
+        }
+        link.attempts = 20;
+        async move {
+            tokio::time::sleep(lasted).await;
+            drop(theirs);
+            let polled = poll_fn(|cx| Poll::Ready(link.serve(&mut 0, 1, cx))).await;
+            assert!(polled, "the connection has ended");
+            matches!(
+                link.line,
+                Line::Down {
+                    next: Next::Pause(_),
+                    ..
+                }
+            )
+        }
+    }
+
+    /// What closes idle connections would keep a program that locks seldom
+    /// without one for up to a second each time.
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_that_lasted_is_replaced_at_once() {
+        assert!(!pauses_after(2 * *RECONNECT_PAUSE.end()).await);
+        assert!(pauses_after(*RECONNECT_PAUSE.end() / 2).await);
     }
 
     #[test]
