@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use lockguard::{LockManager, NodeRole, NodeStatus};
 use lockguard_tests::{Scripted, Server, Servers, Warnings, eventually};
-use tokio::time::Instant;
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 
 const TTL: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -149,6 +152,33 @@ async fn a_missing_right_that_only_waiters_need_is_warned_of_as_such() {
     let logged = Warnings::collect();
     let manager = connect(url).await;
     warns_once(&manager, &logged, &server, "zadd, publish, so that waiters").await;
+}
+
+/// It would tell nothing of itself meanwhile, and let nobody listen.
+#[tokio::test]
+async fn a_server_that_a_script_keeps_busy_is_connected_to_when_it_is_free() {
+    let server = Arc::new(Server::start_with(&["--lua-time-limit", "10"]));
+    let logged = Warnings::collect();
+    let endless = {
+        let server = Arc::clone(&server);
+        let words = ["EVAL", "while true do end", "0"];
+        spawn_blocking(move || server.try_cli::<()>(&words))
+    };
+    eventually(PATIENCE, || server.try_cli::<()>(&["GET", "k"]).is_err()).await;
+    let error = LockManager::connect(server.url()).await.unwrap_err();
+    assert!(error.to_string().contains("BUSY"), "{error}");
+    let manager = LockManager::builder().node(server.url()).lazy();
+    let manager = manager.build().await.unwrap();
+    let error = manager.lock("k", TTL).acquire().await.unwrap_err();
+    assert!(error.to_string().contains("BUSY"), "{error}");
+    server.cli::<()>(&["SCRIPT", "KILL"]);
+    endless.await.unwrap().unwrap_err();
+    while manager.lock("k", TTL).acquire().await.is_err() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(manager.nodes().await[0].has_push());
+    assert!(warnings(&manager).await.is_empty());
+    assert!(logged.containing("grant").is_empty(), "{logged:?}");
 }
 
 #[tokio::test]

@@ -89,7 +89,9 @@ async fn open_unbounded(
     }
     let mut replies = wire.ask(&greeting).await?.into_iter();
     let mut facts = match replies.next() {
-        Some(Value::ServerError(error)) if error.code() == "NOAUTH" => {
+        // While a script keeps it busy, it would tell us nothing of itself, and
+        // not let us listen, for as long as the connection lasts.
+        Some(Value::ServerError(error)) if matches!(error.code(), "NOAUTH" | "BUSY") => {
             return Err(Refused::ForNow(failure::of_reply(&error)));
         }
         info => NodeFacts::of_reply(info),
