@@ -628,6 +628,12 @@ async fn without_resp3_a_waiter_polls_and_warns_once() {
 }
 
 #[tokio::test]
+async fn where_nobody_can_publish_waiters_poll_and_a_warning_says_so() {
+    let server = Server::start_with(&["--rename-command", "PUBLISH", ""]);
+    polls_and_warns_once(&server, server.url()).await;
+}
+
+#[tokio::test]
 async fn without_a_right_to_the_line_a_lock_is_taken_waited_for_and_given_back() {
     let server = Server::start();
     let url = restricted(&server, &["resetkeys", "~k"]);

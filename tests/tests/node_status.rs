@@ -148,10 +148,26 @@ async fn a_missing_right_is_warned_of_before_it_is_needed() {
 #[tokio::test]
 async fn a_missing_right_that_only_waiters_need_is_warned_of_as_such() {
     let server = Server::start();
-    let url = as_user(&server, &["+@all", "-zadd", "-publish"]);
+    let url = as_user(&server, &["+@all", "-zadd", "-zrem"]);
     let logged = Warnings::collect();
     let manager = connect(url).await;
-    warns_once(&manager, &logged, &server, "zadd, publish, so that waiters").await;
+    warns_once(&manager, &logged, &server, "zadd, zrem, so that waiters").await;
+}
+
+#[tokio::test]
+async fn who_may_not_tell_waiters_is_warned_and_has_no_push() {
+    let server = Server::start();
+    let url = as_user(&server, &["+@all", "-publish"]);
+    let logged = Warnings::collect();
+    let manager = connect(url).await;
+    assert!(!manager.nodes().await[0].has_push());
+    warns_once(
+        &manager,
+        &logged,
+        &server,
+        "may not run publish, which tells them",
+    )
+    .await;
 }
 
 /// It would tell nothing of itself meanwhile, and let nobody listen.

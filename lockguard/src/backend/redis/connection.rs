@@ -111,13 +111,15 @@ async fn open_unbounded(
         _ => None,
     };
     facts.missing_rights = rights::missing(&mut replies);
-    facts.push_refusal = resp3_refusal.or_else(|| match replies.next_back() {
+    let cannot_tell = rights::cannot_tell(&mut replies);
+    let not_heard = || match replies.next_back() {
         Some(Value::ServerError(error)) => Some(format!(
             "the user may not listen to the channels `lockguard:*` ({})",
             failure::of_reply(&error)
         )),
         _ => None,
-    });
+    };
+    facts.push_refusal = resp3_refusal.or_else(not_heard).or(cannot_tell);
     if let (Some(old), Some(new)) = (lingering, &identity)
         // Another run gives the same numbers to other clients.
         && old.run_id == new.run_id

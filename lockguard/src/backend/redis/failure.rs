@@ -122,6 +122,8 @@ fn missing_grant(detail: &str) -> String {
             .to_owned()
     } else if detail.contains(" channel") {
         "grant the channels `&lockguard:*`".to_owned()
+    } else if detail.contains("'subscribe'") {
+        "grant subscribe".to_owned()
     } else {
         format!("grant {}", rights::to_lock())
     }
@@ -242,6 +244,13 @@ mod tests {
             let text = explained("NOPERM", &detail);
             assert!(text.contains(pattern), "{text}");
         }
+    }
+
+    #[test]
+    fn who_may_not_listen_is_told_to_grant_that() {
+        let detail = "User app has no permissions to run the 'subscribe' command";
+        let text = explained("NOPERM", detail);
+        assert!(text.ends_with("grant subscribe"), "{text}");
     }
 
     #[test]

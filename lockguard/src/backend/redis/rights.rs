@@ -17,15 +17,17 @@ const NEEDED: [&[&str]; 9] = [
     &["EVALSHA", "0000000000000000000000000000000000000000", "0"],
 ];
 
-/// What the line of a lock takes besides, and telling whoever is first.
-const FOR_WAITERS: [&[&str]; 6] = [
+/// What the line of a lock takes besides.
+const FOR_WAITERS: [&[&str]; 5] = [
     &["ZADD", KEY, "0", "v"],
     &["ZRANGE", KEY, "0", "0"],
     &["ZRANGEBYSCORE", KEY, "0", "0"],
     &["ZRANK", KEY, "v"],
     &["ZREM", KEY, "v"],
-    &["PUBLISH", KEY, "v"],
 ];
+
+/// What telling whoever is first takes.
+const TO_TELL: [&[&str]; 1] = [&["PUBLISH", KEY, "v"]];
 
 /// Any key: which keys are allowed is not asked.
 const KEY: &str = "lockguard";
@@ -40,7 +42,7 @@ pub(super) fn to_lock() -> String {
 /// Servers before version 7 do not know the question, and asking may be
 /// forbidden too: then missing rights show when they are needed.
 pub(super) fn ask(greeting: &mut Pipeline, user: Option<&str>) {
-    for command in NEEDED.iter().chain(&FOR_WAITERS) {
+    for command in NEEDED.iter().chain(&FOR_WAITERS).chain(&TO_TELL) {
         greeting
             .cmd("ACL")
             .arg("DRYRUN")
@@ -63,6 +65,14 @@ pub(super) fn missing(replies: &mut impl Iterator<Item = Value>) -> Vec<String> 
     to_lock.into_iter().chain(to_wait).collect()
 }
 
+/// Why nobody can be told anything by us, from the next reply to [`ask`], if so.
+pub(super) fn cannot_tell(replies: &mut impl Iterator<Item = Value>) -> Option<String> {
+    let commands = denied(&TO_TELL, replies)?;
+    Some(format!(
+        "the user may not run {commands}, which tells them; grant it"
+    ))
+}
+
 /// Which of the commands are forbidden, if any is.
 fn denied(commands: &[&[&str]], replies: &mut impl Iterator<Item = Value>) -> Option<String> {
     let asked = commands.iter().zip(replies);
@@ -78,9 +88,15 @@ fn in_words<'a>(commands: impl Iterator<Item = &'a &'a [&'a str]>) -> String {
     names.join(", ")
 }
 
-/// Whether the command is forbidden; a key that is may be none of ours.
+/// Whether the command is forbidden, or not there; a key that is forbidden may be
+/// none of ours.
 fn is_denied(reply: &Value) -> bool {
     let said = match reply {
+        // `ERR Command 'PUBLISH' not found`, where it was renamed.
+        Value::ServerError(error) => {
+            let said = error.details().unwrap_or_default();
+            return said.starts_with("Command '") && said.ends_with("' not found");
+        }
         Value::BulkString(said) => String::from_utf8_lossy(said),
         Value::SimpleString(said) => said.into(),
         Value::VerbatimString { text, .. } => text.into(),
@@ -115,6 +131,16 @@ mod tests {
         let missing = missing(&mut replies.into_iter());
         assert_eq!(missing.len(), 1);
         assert!(missing[0].contains("may not run zadd, so"), "{missing:?}");
+    }
+
+    #[test]
+    fn a_command_that_was_renamed_is_denied_and_a_question_that_is_unknown_denies_nothing() {
+        let said =
+            |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
+        assert!(is_denied(&said("ERR Command 'PUBLISH' not found")));
+        assert!(!is_denied(&said(
+            "ERR Unknown subcommand or wrong number of arguments for 'DRYRUN'."
+        )));
     }
 
     #[test]
