@@ -633,6 +633,24 @@ async fn where_nobody_can_publish_waiters_poll_and_a_warning_says_so() {
     polls_and_warns_once(&server, server.url()).await;
 }
 
+/// Else the lock would be reserved for it, and free for nobody meanwhile.
+#[tokio::test]
+async fn who_gives_up_while_the_server_refuses_writes_leaves_the_line_when_it_does_not() {
+    let server = Server::start();
+    let holder = LockManager::connect(server.url()).await.unwrap();
+    let waiter = LockManager::connect(server.url()).await.unwrap();
+    let held = holder.lock("k", TTL).acquire().await.unwrap();
+    let wait = Duration::from_millis(500);
+    let waiting = tokio::spawn(waiter.lock("k", TTL).wait(wait).acquire());
+    eventually(PATIENCE, || standing(&server) == 1).await;
+    server.cli::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    waiting.await.unwrap().unwrap_err();
+    server.cli::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    // Long before the line is forgotten.
+    eventually(TTL / 2, || standing(&server) == 0).await;
+    held.release().await.unwrap();
+}
+
 #[tokio::test]
 async fn without_a_right_to_the_line_a_lock_is_taken_waited_for_and_given_back() {
     let server = Server::start();

@@ -43,13 +43,16 @@ local function has_just_asked(asked, ttl)
   return age and age <= 10 and 20 * age <= ttl
 end
 
--- Takes a ticket out of the line.
+-- Takes a ticket out of the line; the error, where the server refuses to.
 local function leave(line, stamp, number)
+  local failure
   for _, waiter in ipairs(redis.pcall('ZRANGEBYSCORE', line, stamp, stamp)) do
     if string.sub(waiter, 1, #number) == number then
-      redis.pcall('ZREM', line, waiter)
+      local left = redis.pcall('ZREM', line, waiter)
+      failure = type(left) == 'table' and left or failure
     end
   end
+  return failure
 end
 
 -- Enters a ticket, or replaces its waiter, and keeps the line for so many

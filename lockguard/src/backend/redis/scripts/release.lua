@@ -13,7 +13,8 @@
 --            3 the stamp and 4 the number of a ticket to take out, if any,
 --            5 the waiter to enter in its place and 6 the milliseconds to keep
 --            the line, if it stays
--- Replies:   1 freed, 0 nobody holds it, -1 something else does.
+-- Replies:   1 freed, 0 nobody holds it, -1 something else does;
+--            an error where the lock is not given back, or the ticket stays.
 local lock, line, token = KEYS[1], KEYS[2], ARGV[1]
 local rest, number, waiter = tonumber(ARGV[2]), ARGV[4], ARGV[5]
 local is_open = ARGV[2] == 'open'
@@ -21,15 +22,16 @@ local held = redis.pcall('GET', lock)
 if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
   return held
 end
+local failure
 if line and waiter then
   enter(line, ARGV[3], number, waiter, ARGV[6])
 elseif line and number then
-  leave(line, ARGV[3], number)
+  failure = leave(line, ARGV[3], number)
 end
 if held and held ~= token and held ~= reserved(token) then
   -- Whom it is reserved for does not hold it yet.
   local is_reserved = type(held) == 'string' and string.find(held, '^lg1:.* reserved$')
-  return is_reserved and 0 or -1
+  return failure or (is_reserved and 0 or -1)
 end
 if held and rest then
   local left = redis.pcall('PTTL', lock)
@@ -52,7 +54,7 @@ if line and pass(lock, line, waiter and tonumber(ARGV[3]), number) then
   return held and 1 or 0
 end
 if not held then
-  return 0
+  return failure or 0
 end
 local freed = redis.pcall('DEL', lock)
 return type(freed) == 'table' and freed or 1
