@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use redis::{
-    Pipeline, RedisError, RedisResult, Value,
+    ErrorKind, Pipeline, RedisError, RedisResult, Value,
     io::tcp::socket2::{SockRef, TcpKeepalive},
 };
 #[cfg(unix)]
@@ -173,14 +173,15 @@ async fn greet(
         greeting.cmd("CLIENT").arg("SETINFO").arg(what).arg(value);
     }
     let replies = wire.ask(&greeting).await?;
-    let refusal = replies
-        .iter()
-        .take(must_succeed)
-        .find_map(|reply| match reply {
-            Value::ServerError(error) => Some(failure::of_reply(error)),
-            _ => None,
-        });
-    Ok(refusal.map_or(Ok(()), Err))
+    for reply in replies.iter().take(must_succeed) {
+        match reply {
+            // To HELLO, and to AUTH and SELECT.
+            Value::Map(_) | Value::Okay => {}
+            Value::ServerError(error) => return Ok(Err(failure::of_reply(error))),
+            _ => return Err((ErrorKind::Parse, "an answer to another question").into()),
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// The user that a password without one is of.

@@ -775,6 +775,22 @@ async fn a_socket_is_a_node_like_any_other() {
     assert!(is_granted(&take(&node, &key("seat:1"), &token()).await));
 }
 
+/// It answers what a server might, and to nothing that it was asked.
+#[tokio::test]
+async fn what_sends_back_what_it_is_sent_is_no_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        while let Ok((mut from, _)) = listener.accept() {
+            let mut to = from.try_clone().unwrap();
+            thread::spawn(move || std::io::copy(&mut from, &mut to));
+        }
+    });
+    let error = RedisNode::connect(&format!("redis://127.0.0.1:{port}")).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no Redis server is there"), "{error}");
+}
+
 #[tokio::test]
 async fn a_password_is_used_and_never_shown() {
     let server = Server::start();
