@@ -120,6 +120,8 @@ async fn of_many_that_adopt_at_once_one_gets_it() {
 over_1_3_5_nodes!(one_that_has_expired_or_was_never_here_is_lost(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let handover = handed_over(&manager, "k", LONG).await;
+    // A quorum decided, and the others may have been asked since.
+    eventually(PATIENCE, || servers.iter().all(|server| server.get("k").is_some())).await;
     for server in servers {
         let _: bool = server.cli(&["PEXPIRE", "k", "1"]);
     }
