@@ -108,6 +108,10 @@ fn explained(code: &str, detail: &str) -> String {
         "MISCONF" => "the server cannot persist and refuses writes; see its log",
         "NOREPLICAS" => "the server refuses writes, since too few replicas are connected",
         "BUSY" => "the server is busy with somebody's script",
+        "ERR" if detail.starts_with("DB index is out of range") => {
+            "the server has no database of that number; write a lower one behind the `/` of its \
+             address, or raise its `databases`"
+        }
         "NOPERM" => return format!("NOPERM: {}; {}", fragment(detail), missing_grant(detail)),
         _ => return format!("{code}: {}", fragment(detail)),
     };

@@ -102,7 +102,7 @@ fn is_denied(reply: &Value) -> bool {
         Value::VerbatimString { text, .. } => text.into(),
         _ => return false,
     };
-    said.contains("no permissions") && said.contains("command")
+    said.contains("has no permissions to run ")
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_denied_key_is_no_missing_right() {
-        let denied = said("User app has no permissions to access the 'lockguard' key");
+        let denied = said("User command has no permissions to access the 'lockguard' key");
         let replies = vec![denied; NEEDED.len() + FOR_WAITERS.len()];
         assert!(missing(&mut replies.into_iter()).is_empty());
     }

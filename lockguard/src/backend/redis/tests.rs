@@ -775,6 +775,14 @@ async fn a_socket_is_a_node_like_any_other() {
     assert!(is_granted(&take(&node, &key("seat:1"), &token()).await));
 }
 
+#[tokio::test]
+async fn a_database_that_is_not_there_is_an_error_that_says_what_to_write() {
+    let server = Server::start();
+    let url = format!("redis://127.0.0.1:{}/99", server.port);
+    let error = RedisNode::connect(&url).await.unwrap_err().to_string();
+    assert!(error.contains("write a lower one"), "{error}");
+}
+
 /// It answers what a server might, and to nothing that it was asked.
 #[tokio::test]
 async fn what_sends_back_what_it_is_sent_is_no_server() {
