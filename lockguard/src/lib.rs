@@ -43,7 +43,8 @@
 //! # Features
 //!
 //! - `redis` (default): locks on Redis and Valkey servers.
-//! - `tls`: `rediss://` addresses, through rustls.
+//! - `tls`: `rediss://` addresses, through rustls, trusting whom the system
+//!   trusts, or the authority in the file that `SSL_CERT_FILE` names.
 //! - `serde`: [`FencingToken`], [`LockKey`] and [`Handover`] in messages.
 //! - `metrics`: what operators want to see, through the
 //!   [`metrics`](https://docs.rs/metrics) facade; the module `metrics` lists

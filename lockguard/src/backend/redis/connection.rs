@@ -65,10 +65,17 @@ pub(super) async fn open(
     lingering: Option<Identity>,
     pushes: Arc<Pushes>,
 ) -> Result<Opened, Refused> {
-    match timeout(limit, open_unbounded(&address, lingering, pushes)).await {
-        Ok(opened) => opened,
-        Err(_) => Err(Refused::ForNow(format!("no connection within {limit:?}"))),
-    }
+    let hint = match &address.place {
+        // Servers without TLS wait for the rest of a greeting.
+        Place::Tls { .. } => "; if it speaks no TLS, write `redis://`",
+        _ => "",
+    };
+    let opened = timeout(limit, open_unbounded(&address, lingering, pushes)).await;
+    opened.unwrap_or_else(|_| {
+        Err(Refused::ForNow(format!(
+            "no connection within {limit:?}{hint}"
+        )))
+    })
 }
 
 async fn open_unbounded(

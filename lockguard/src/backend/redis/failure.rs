@@ -62,6 +62,13 @@ pub(super) fn of_connection(error: &RedisError) -> String {
         } else {
             "connection closed".to_owned()
         }
+    } else if text.contains("UnknownIssuer") {
+        "the server's certificate is not signed by anybody who is trusted here; let the variable \
+         `SSL_CERT_FILE` name the file of its authority's certificate"
+            .to_owned()
+    } else if text.contains("CertificateRequired") {
+        "the server asks for a certificate of ours, and there is none; set `tls-auth-clients no`"
+            .to_owned()
     } else {
         fragment(&text)
     }

@@ -45,7 +45,7 @@ const SHORT: Timeouts = Timeouts {
 /// A server of one test, killed when the test ends, however it ends.
 pub(super) struct Server {
     child: Option<Child>,
-    port: u16,
+    pub(super) port: u16,
     directory: PathBuf,
     arguments: Vec<String>,
 }

@@ -60,12 +60,14 @@ mod tests {
 
     use super::*;
     use crate::backend::redis::{
+        RedisNode, failure,
         tests::{Server, free_port},
         wire::Wire,
     };
 
-    #[tokio::test]
-    async fn a_server_is_talked_to_that_proves_its_name() {
+    /// A server that shows a certificate which only those trust who are told to,
+    /// and who those are; where it speaks TLS.
+    fn server(auth_clients: &str) -> (Server, RootCertStore, u16) {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["cache.example".to_owned()]).unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -81,12 +83,39 @@ mod tests {
         let port = free_port();
         #[rustfmt::skip]
         let server = Server::with(&[
-            "--tls-port", &port.to_string(), "--tls-auth-clients", "no",
+            "--tls-port", &port.to_string(), "--tls-auth-clients", auth_clients,
             "--tls-cert-file", &certificate, "--tls-key-file", &key,
             "--tls-ca-cert-file", &certificate,
         ]);
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).unwrap();
+        (server, roots, port)
+    }
+
+    async fn refusal(port: u16) -> String {
+        let refused = RedisNode::connect(&format!("rediss://127.0.0.1:{port}")).await;
+        refused.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn what_a_server_lacks_for_tls_is_said_with_what_to_do() {
+        let (server, roots, port) = server("yes");
+        let error = refusal(port).await;
+        assert!(error.contains("`SSL_CERT_FILE`"), "{error}");
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let stream = connect_trusting(roots, "cache.example", stream).await;
+        let mut wire = Wire::new(stream.unwrap());
+        let mut questions = Pipeline::new();
+        let error = wire.ask(questions.cmd("PING")).await.unwrap_err();
+        let error = failure::of_connection(&error);
+        assert!(error.contains("`tls-auth-clients no`"), "{error}");
+        let error = refusal(server.port).await;
+        assert!(error.contains("write `redis://`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_is_talked_to_that_proves_its_name() {
+        let (server, roots, port) = server("no");
         let connect = async |name| {
             let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             connect_trusting(roots.clone(), name, stream).await
