@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::{
@@ -278,7 +277,9 @@ impl Holding {
         }
         let now = Instant::now();
         let held = now.saturating_duration_since(self.lease.start());
-        self.lease.is_given_back_early(now) && is_opened(held, rand::rng().random())
+        // The token's bits are drawn already: a thread that is ending, where a
+        // guard may be dropped, has lost its generator.
+        self.lease.is_given_back_early(now) && is_opened(held, self.token.draw())
     }
 }
 

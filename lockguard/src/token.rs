@@ -65,8 +65,13 @@ impl OwnerToken {
         Self(format!("{} reserved", self.0).into())
     }
 
+    /// Uniform in 0…1, and always the same.
+    pub(crate) fn draw(&self) -> f64 {
+        let highest = u32::try_from(self.random() >> (u128::BITS - u32::BITS));
+        f64::from(highest.unwrap_or_default()) / f64::from(u32::MAX)
+    }
+
     /// The random part.
-    #[cfg(feature = "redis")]
     pub(crate) fn random(&self) -> u128 {
         let digits = self.0.get(self.0.len().saturating_sub(RANDOM_DIGITS)..);
         let random = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
@@ -183,7 +188,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "redis")]
     #[test]
     fn the_random_part_is_what_stands_behind_the_label() {
         let token: OwnerToken = "lg1:a:b:0000000000000001000000000000002a".parse().unwrap();

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
-use std::{thread, time::Duration};
+use std::{cell::RefCell, thread, time::Duration};
 
-use lockguard::{LockError, LockManager};
+use lockguard::{LockError, LockGuard, LockManager};
 use lockguard_tests::{Servers, eventually_blocking};
 use tokio::runtime::{Builder, Runtime};
 
@@ -73,6 +73,33 @@ fn a_guard_dropped_after_its_runtime_neither_blocks_nor_panics() {
     });
     drop(runtime);
     drop(guard);
+}
+
+/// The thread has lost its random generator then, which was made later.
+#[test]
+fn a_guard_that_a_thread_keeps_to_its_end_goes_with_it() {
+    thread_local! {
+        static KEPT: RefCell<Option<LockGuard>> = const { RefCell::new(None) };
+    }
+
+    let servers = Servers::start(1);
+    let runtime = Runtime::new().unwrap();
+    let connect = || LockManager::connect(servers.urls());
+    let first = runtime.block_on(connect()).unwrap();
+    let first = runtime.block_on(first.lock("k", TTL).acquire()).unwrap();
+    let second = runtime.block_on(connect()).unwrap();
+    let handle = runtime.handle().clone();
+    let keeper = thread::spawn(move || {
+        KEPT.set(None);
+        let kept = second.lock("k", TTL).wait(PATIENCE).acquire();
+        KEPT.set(Some(handle.block_on(kept).unwrap()));
+    });
+    // One that was waited for may be left open, which is a draw.
+    let are_kept = |keys| servers.iter().all(|server| server.keys().len() == keys);
+    eventually_blocking(PATIENCE, || are_kept(2));
+    runtime.block_on(first.release()).unwrap();
+    keeper.join().unwrap();
+    eventually_blocking(PATIENCE, || are_kept(0));
 }
 
 #[test]
