@@ -1,6 +1,11 @@
 //! The managers that annotated functions find.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use once_cell::sync::OnceCell;
 use parking_lot::RwLock;
@@ -50,12 +55,13 @@ pub fn register(manager: LockManager) -> Result<(), AlreadyRegistered> {
 ///
 /// [`AlreadyRegistered`] when there is one of this name: the first stays.
 pub fn register_named(name: &'static str, manager: LockManager) -> Result<(), AlreadyRegistered> {
-    let mut named = NAMED.get_or_init(RwLock::default).write();
-    if named.contains_key(name) {
-        return Err(AlreadyRegistered { name: Some(name) });
-    }
-    manager.core().warn_once_if_process_only();
-    named.insert(name, manager);
+    let core = Arc::clone(manager.core());
+    match NAMED.get_or_init(RwLock::default).write().entry(name) {
+        Entry::Occupied(_) => return Err(AlreadyRegistered { name: Some(name) }),
+        Entry::Vacant(vacant) => vacant.insert(manager),
+    };
+    // After the lock: who hears it may look up a manager.
+    core.warn_once_if_process_only();
     Ok(())
 }
 
