@@ -101,7 +101,7 @@ impl Store {
             return ReleaseReply::NotOwner;
         }
         // Where a rest is kept, waiters learn how long it is.
-        wake_all(waiters, held.key());
+        let woken = all_of(waiters, held.key());
         match request.keep {
             Some(rest) => {
                 let entry = held.get_mut();
@@ -110,6 +110,11 @@ impl Store {
             None => {
                 held.remove();
             }
+        }
+        // Whoever is woken may ask at once.
+        drop(shard);
+        for waiter in woken {
+            let _ = waiter.send(());
         }
         ReleaseReply::Freed
     }
@@ -279,17 +284,16 @@ impl Shard {
 /// Who waits for each key.
 type Waiters = KeyMap<Vec<oneshot::Sender<()>>>;
 
-/// Wakes every waiter: a single one may want other keys too, and be refused.
+/// Every waiter, who is to be woken: a single one may want other keys too, and
+/// be refused.
 ///
 /// There is one for each manager and key, since a manager's own waiters stand
 /// in line.
-fn wake_all(waiters: &mut Waiters, key: &LockKey) {
+fn all_of(waiters: &mut Waiters, key: &LockKey) -> Vec<oneshot::Sender<()>> {
     if waiters.is_empty() {
-        return;
+        return Vec::new();
     }
-    for waiter in waiters.remove(key).into_iter().flatten() {
-        let _ = waiter.send(());
-    }
+    waiters.remove(key).unwrap_or_default()
 }
 
 struct Fence {
@@ -311,9 +315,52 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        pin::pin,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::{Context, Wake, Waker},
+        time::Duration,
+    };
 
     use super::*;
+
+    /// Whether the store could be asked by whoever was woken.
+    struct Asks {
+        store: Arc<Store>,
+        key: LockKey,
+        could: AtomicBool,
+    }
+
+    impl Wake for Asks {
+        fn wake(self: Arc<Self>) {
+            let could = self.store.0.of(&self.key).try_lock().is_some();
+            self.could.store(could, Ordering::Relaxed);
+        }
+    }
+
+    /// Some executors poll, or drop, what they run as soon as it is woken.
+    #[test]
+    fn whoever_is_woken_may_ask_at_once() {
+        let (store, now) = (Arc::new(Store::default()), Instant::now());
+        let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+        let request = AcquireRequest::new(key.clone(), token.clone(), Duration::from_secs(1));
+        assert!(store.acquire(&request, now).is_ok());
+        let asks = Arc::new(Asks {
+            store: Arc::clone(&store),
+            key: key.clone(),
+            could: AtomicBool::new(false),
+        });
+        let (waker, wake) = oneshot::channel();
+        assert!(store.watch(&key, waker, now));
+        let (mut wake, asking) = (pin!(wake), Waker::from(Arc::clone(&asks)));
+        let polled = wake.as_mut().poll(&mut Context::from_waker(&asking));
+        assert!(polled.is_pending());
+        store.release(ReleaseRequest::new(key, token), now);
+        assert!(asks.could.load(Ordering::Relaxed));
+    }
 
     #[test]
     fn the_longest_times_are_cut_to_what_an_instant_holds() {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -101,7 +101,10 @@ impl Pushes {
     pub(super) fn connected(&self, is_had: bool) {
         let mut told = self.told.lock();
         told.is_had = Some(is_had);
-        for (_, waiter) in std::mem::take(&mut told.waiters).into_values() {
+        let waiters = mem::take(&mut told.waiters);
+        // Whoever is woken may look here at once.
+        drop(told);
+        for (_, waiter) in waiters.into_values() {
             let _ = waiter.send(Message::Reserved);
         }
     }
@@ -119,10 +122,15 @@ impl Pushes {
         let mut told = self.told.lock();
         let those = told.waiters.range((half, 0)..=(half, u64::MAX));
         let meant = those.filter(|(_, (random, _))| is_meant(*random));
-        for of in meant.map(|(of, _)| *of).collect::<Vec<_>>() {
-            if let Some((_, waiter)) = told.waiters.remove(&of) {
-                let _ = waiter.send(message);
-            }
+        let meant: Vec<_> = meant.map(|(of, _)| *of).collect();
+        let waiters: Vec<_> = meant
+            .iter()
+            .filter_map(|of| told.waiters.remove(of))
+            .collect();
+        // Whoever is woken may look here at once.
+        drop(told);
+        for (_, waiter) in waiters {
+            let _ = waiter.send(message);
         }
     }
 }
@@ -188,9 +196,47 @@ impl Drop for Passed {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, task::Poll};
+    use std::{
+        future::poll_fn,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Poll, Wake, Waker},
+    };
 
     use super::*;
+
+    /// How often whoever was woken could look here.
+    struct Looks {
+        pushes: Arc<Pushes>,
+        could: AtomicUsize,
+    }
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            let could = self.pushes.told.try_lock().is_some();
+            self.could.fetch_add(usize::from(could), Ordering::Relaxed);
+        }
+    }
+
+    /// Some executors poll, or drop, what they run as soon as it is woken.
+    #[test]
+    fn whoever_is_woken_may_look_at_once() {
+        let pushes = Arc::new(Pushes::new());
+        let looks = Arc::new(Looks {
+            pushes: Arc::clone(&pushes),
+            could: AtomicUsize::new(0),
+        });
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut cx = Context::from_waker(&waker);
+        let (told, connected) = (token(), token());
+        let mut told_passed = pushes.passed(&told).unwrap();
+        let mut connected_passed = pushes.passed(&connected).unwrap();
+        assert!(told_passed.as_mut().poll(&mut cx).is_pending());
+        assert!(connected_passed.as_mut().poll(&mut cx).is_pending());
+        receive(&pushes, &tail(&told));
+        assert_eq!(looks.could.load(Ordering::Relaxed), 1);
+        pushes.connected(true);
+        assert_eq!(looks.could.load(Ordering::Relaxed), 2);
+    }
 
     fn receive(pushes: &Pushes, payload: &str) {
         let data = ["lockguard:x", payload].map(|text| Value::BulkString(text.into()));
