@@ -33,7 +33,7 @@ use super::{
     twins::Twins,
 };
 use crate::{
-    backend::{AcquireRequest, BoxFuture},
+    backend::{AcquireRequest, BoxFuture, CloseReply},
     backoff::growing_pause,
     error::NodeError,
     metrics,
@@ -128,7 +128,7 @@ pub(super) struct Link {
     /// Every `RedisNode` is gone, or one was closed: nothing comes in any more.
     is_closing: bool,
     /// Who waits until the node is owed nothing.
-    waiting: Vec<oneshot::Sender<()>>,
+    waiting: Vec<oneshot::Sender<CloseReply>>,
     /// Wakes the task; `None` before its first poll.
     waker: Option<Waker>,
 }
@@ -199,7 +199,7 @@ pub(super) enum Message {
     Command(Command, Option<Unseen>),
     /// Take nothing in any more, and tell when the node is owed nothing; the
     /// connection is closed then, or when nobody waits for it any more.
-    Close(oneshot::Sender<()>),
+    Close(oneshot::Sender<CloseReply>),
 }
 
 /// The connection, or what is being done about one.
@@ -828,8 +828,13 @@ impl Link {
     /// if it is owed nothing, they are told.
     fn is_waited_for(&mut self, cx: &mut Context<'_>) -> bool {
         if self.owed.is_empty() {
+            let closed = if self.owed.has_forgotten() {
+                CloseReply::Closed
+            } else {
+                CloseReply::Flushed
+            };
             for waiting in self.waiting.drain(..) {
-                let _ = waiting.send(());
+                let _ = waiting.send(closed);
             }
         }
         self.waiting
@@ -874,7 +879,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        backend::redis::{OnRestart, command::Answer, wire::Wire},
+        backend::redis::{OnRestart, command::Answer, owed::MOST_OWED, wire::Wire},
         backend::{AcquireReply, BackendError, ReleaseRequest},
         fencing_token::FencingToken,
         key::LockKey,
@@ -1000,6 +1005,29 @@ mod tests {
     async fn an_idle_connection_that_lasted_is_replaced_at_once() {
         assert!(!pauses_after(2 * *RECONNECT_PAUSE.end()).await);
         assert!(pauses_after(*RECONNECT_PAUSE.end() / 2).await);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_was_owed_too_much_is_not_said_to_have_got_all() {
+        let (ours, _theirs) = duplex(1 << 10);
+        let (mut link, _reply, _commands) = asked_over(ours);
+        let mut cx = Context::from_waker(Waker::noop());
+        for (owed, closed) in [
+            (MOST_OWED, CloseReply::Flushed),
+            (MOST_OWED + 1, CloseReply::Closed),
+        ] {
+            for nth in 0..owed {
+                let key = LockKey::new(format!("k:{nth}")).unwrap();
+                link.owed
+                    .push(ReleaseRequest::new(key, OwnerToken::with_label("")));
+            }
+            let (waiting, mut told) = oneshot::channel();
+            link.waiting.push(waiting);
+            assert!(link.is_waited_for(&mut cx));
+            link.owed.take();
+            assert!(!link.is_waited_for(&mut cx));
+            assert_eq!(told.try_recv(), Ok(closed));
+        }
     }
 
     #[test]

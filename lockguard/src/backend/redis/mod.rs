@@ -400,8 +400,7 @@ impl Backend for RedisNode {
         });
         Box::pin(async move {
             told?;
-            closed.await.map_err(|_| BackendError::RuntimeGone)?;
-            Ok(CloseReply::Flushed)
+            closed.await.map_err(|_| BackendError::RuntimeGone)
         })
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Owed {
     /// Without these, a busy program would fill the bound with give-backs of what
     /// it never took, and push out the releases that matter.
     unsent: HashMap<(LockKey, OwnerToken), Asker>,
+    /// Whether one has ever been forgotten.
+    has_forgotten: bool,
 }
 
 /// Who asked for a lock.
@@ -81,6 +83,7 @@ impl Owed {
         }
         if self.releases.len() >= MOST_OWED {
             self.releases.pop_front();
+            self.has_forgotten = true;
         }
         self.releases
             .push_back((release, OwedRelease::to(&self.node)));
@@ -93,6 +96,11 @@ impl Owed {
 
     pub(super) fn is_empty(&self) -> bool {
         self.releases.is_empty()
+    }
+
+    /// Whether one has ever been forgotten, which the node may have missed.
+    pub(super) fn has_forgotten(&self) -> bool {
+        self.has_forgotten
     }
 
     /// Takes what is owed, oldest first.
