@@ -85,7 +85,7 @@ pub(crate) fn held_in_this_task(core: &Arc<Core>, key: &LockKey) -> Option<Lease
         let Holding {
             core: its, lease, ..
         } = &*body.holding;
-        let is_same = Arc::ptr_eq(its, core) && lease.keys().contains(key);
+        let is_same = Arc::ptr_eq(its, core) && lease.keys().binary_search(key).is_ok();
         // A body that has ended may still be the outer one of a task that it
         // left behind.
         if is_same && lease.is_held() {
