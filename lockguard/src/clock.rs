@@ -86,10 +86,31 @@ pub(crate) async fn all<T>(futures: Vec<BoxFuture<'static, T>>) -> Vec<T> {
 
 /// Resolves at `deadline`.
 ///
-/// Outside a tokio runtime, where only the memory backend is at home, a
-/// thread of its own stands in for tokio's timer; it ends with the future.
+/// By a timer of the runtime that polls it: what was begun on one that has ended
+/// goes on in the background on another.
 /// A runtime must have its timers enabled.
 pub(crate) async fn sleep_until(deadline: Instant) {
+    let mut rings = pin!(None);
+    let mut home = None;
+    poll_fn(|cx| {
+        let here = Handle::try_current().ok().map(|runtime| runtime.id());
+        if rings.is_none() || home != here {
+            home = here;
+            rings.set(Some(rings_at(deadline)));
+        }
+        match rings.as_mut().as_pin_mut() {
+            Some(rings) => rings.poll(cx),
+            None => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+/// Resolves at `deadline`, by a timer of the runtime that first polls it.
+///
+/// Outside a tokio runtime, where only the memory backend is at home, a
+/// thread of its own stands in for tokio's timer; it ends with the future.
+async fn rings_at(deadline: Instant) {
     if Handle::try_current().is_ok() {
         tokio::time::sleep_until(deadline).await;
         return;
@@ -107,4 +128,27 @@ pub(crate) async fn sleep_until(deadline: Instant) {
 /// As [`sleep_until`], from now.
 pub(crate) async fn sleep(pause: Duration) {
     sleep_until(Instant::now() + pause).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Runtime;
+
+    use super::*;
+
+    #[test]
+    fn a_timer_of_a_runtime_that_has_ended_goes_on_on_another() {
+        let [first, second] = [(); 2].map(|()| Runtime::new().unwrap());
+        let begun = Instant::now();
+        let pause = Duration::from_millis(50);
+        let mut slept = pin!(sleep(pause));
+        let mut is_pending =
+            async || poll_fn(|cx| Poll::Ready(slept.as_mut().poll(cx).is_pending())).await;
+        assert!(first.block_on(is_pending()));
+        drop(first);
+        assert!(second.block_on(is_pending()));
+        drop(second);
+        Runtime::new().unwrap().block_on(slept);
+        assert!(begun.elapsed() >= pause);
+    }
 }

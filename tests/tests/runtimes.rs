@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
-use std::{cell::RefCell, thread, time::Duration};
+use std::{cell::RefCell, future::poll_fn, task::Poll, thread, time::Duration};
 
 use lockguard::{LockError, LockGuard, LockManager};
-use lockguard_tests::{Servers, eventually_blocking};
+use lockguard_tests::{Server, Servers, eventually_blocking};
 use tokio::runtime::{Builder, Runtime};
 
 const TTL: Duration = Duration::from_secs(600);
@@ -142,4 +142,27 @@ fn a_manager_can_be_used_from_another_runtime_while_its_own_lives() {
     eventually_blocking(PATIENCE, || {
         servers.iter().all(|server| server.keys().is_empty())
     });
+}
+
+#[test]
+fn what_was_begun_on_a_runtime_that_has_ended_goes_on_on_another() {
+    let servers = Servers::start(1);
+    let [guest, home] = both_flavours();
+    let manager = home.block_on(LockManager::connect(servers.urls())).unwrap();
+    let held = home.block_on(manager.lock("k", TTL).acquire()).unwrap();
+    let mut waiting = Box::pin(manager.lock("k", TTL).wait(PATIENCE).acquire());
+    for runtime in [&guest, &home] {
+        let polled = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending()));
+        assert!(runtime.block_on(polled));
+    }
+    home.block_on(held.release()).unwrap();
+    let guard = home.block_on(waiting).unwrap();
+
+    servers.iter().for_each(Server::stop);
+    let mut release = Box::pin(guard.release());
+    let polled = poll_fn(|cx| Poll::Ready(release.as_mut().poll(cx).is_pending()));
+    assert!(guest.block_on(polled));
+    drop(guest);
+    servers.iter().for_each(Server::cont);
+    home.block_on(release).unwrap();
 }
