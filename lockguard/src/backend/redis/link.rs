@@ -5,6 +5,7 @@ use std::{
     future::poll_fn,
     mem,
     ops::RangeInclusive,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -151,7 +152,12 @@ impl SharedLink {
     pub(super) async fn run(self) {
         let ending = EndsLink(self);
         poll_fn(|cx| match &mut *ending.0.0.lock() {
-            Some(link) => link.poll(cx),
+            Some(link) => {
+                // What is told goes to subscribers and recorders, which are the
+                // user's: a panic of theirs must not end all locking.
+                let polled = catch_unwind(AssertUnwindSafe(|| link.poll(cx)));
+                polled.unwrap_or_else(|_| link.go_on_after_panic(cx))
+            }
             None => Poll::Ready(()),
         })
         .await;
@@ -657,11 +663,16 @@ impl Link {
             reason = error.reason(),
             "connection lost"
         );
+        self.start_over(&error);
+    }
+
+    /// Sends what was on its way once more, on the next connection.
+    fn start_over(&mut self, error: &NodeError) {
         let under_way = self.close();
         let unsent = self.queue.split_off(under_way);
         for command in mem::replace(&mut self.queue, unsent).into_iter().rev() {
             if command.is_worn_out() && !command.is_abandoned() {
-                if let Some(owed) = command.fail(&error) {
+                if let Some(owed) = command.fail(error) {
                     self.queue.push_front(Command::owed(owed));
                 }
                 continue;
@@ -716,6 +727,17 @@ impl Link {
             next,
         };
         under_way
+    }
+
+    /// Goes on after a panic as after a connection that broke.
+    fn go_on_after_panic(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.start_over(&NodeError::new(Arc::clone(&self.node), "a panic"));
+        // What panics when it is told that the node is bad is told less often.
+        if let Line::Down { since, .. } = &mut self.line {
+            *since = Instant::now();
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// How many commands are on their way.
