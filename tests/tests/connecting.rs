@@ -24,6 +24,28 @@ async fn a_wrong_address_says_what_a_right_one_looks_like() {
 }
 
 #[tokio::test]
+async fn a_wrong_address_among_several_is_told_by_its_place() {
+    let error = LockManager::connect("redis://a,http://b,redis://c").await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains(": address 2: "), "{text}");
+    let error = LockManager::connect("http://b").await.unwrap_err();
+    assert!(!error.to_string().contains("address 1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_prefix_that_begins_no_key_is_refused() {
+    for prefix in ["a b", "a\n", &"k".repeat(513)] {
+        let builder = LockManager::builder().memory().prefix(prefix);
+        let error = builder.build().await.unwrap_err();
+        assert!(
+            matches!(error, ConnectError::InvalidOptions { .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("cannot begin a key"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn no_password_is_in_any_text() {
     for wrong in [
         "redis://user:hunter2@127.0.0.1:1",

@@ -6,7 +6,8 @@
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use lockguard::{LockManager, manager, named, register, register_named, scope};
+use lockguard::{LockError, LockManager, log, manager, named, register, register_named, scope};
+use lockguard_tests::Warnings;
 use tracing::{
     Event, Metadata, Subscriber,
     span::{Attributes, Id, Record},
@@ -32,7 +33,10 @@ async fn the_default_manager_is_missing_then_found_registered_once_and_overridde
     let error = manager().unwrap_err().to_string();
     assert!(error.contains("lockguard::register("), "{error}");
 
-    register(told_by("default:").await).unwrap();
+    let warnings = Warnings::collect();
+    let by_address = LockManager::builder().node("memory://").prefix("default:");
+    register(by_address.build().await.unwrap()).unwrap();
+    assert_eq!(warnings.containing("guards this process only").len(), 1);
     assert_eq!(stored_by(&manager().unwrap()).await, "default:k");
 
     let error = register(told_by("second:").await).unwrap_err();
@@ -112,4 +116,31 @@ async fn who_hears_of_a_registration_may_look_up_a_manager() {
     });
     let heard = is_registered.recv_timeout(Duration::from_secs(10));
     heard.expect("waits for itself").unwrap();
+}
+
+#[tokio::test]
+async fn a_memory_address_that_is_registered_is_warned_of_once() {
+    let warnings = Warnings::collect();
+    let manager = LockManager::connect("memory://").await.unwrap();
+    register_named("by address", manager.clone()).unwrap();
+    register_named("by address again", manager).unwrap();
+    assert_eq!(warnings.containing("guards this process only").len(), 1);
+}
+
+/// Whoever writes it into the program knows it.
+#[tokio::test]
+async fn a_memory_store_that_the_program_chose_is_not_warned_of() {
+    let warnings = Warnings::collect();
+    register_named("chosen", told_by("chosen:").await).unwrap();
+    register_named("chosen too", LockManager::memory()).unwrap();
+    assert!(warnings.containing("").is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn what_is_logged_of_a_busy_lock_is_no_warning_and_of_any_other_it_is() {
+    let warnings = Warnings::collect();
+    log(LockError::busy("k", TTL));
+    assert!(warnings.containing("").is_empty(), "{warnings:?}");
+    log(LockError::unavailable("k", []));
+    assert_eq!(warnings.containing("too few servers answered").len(), 1);
 }
