@@ -67,11 +67,9 @@ impl Backend for Memory {
 
     fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
         let (waker, wake) = oneshot::channel();
-        if !self.store.watch(key, waker, Instant::now()) {
-            return Some(Box::pin(ready(())));
-        }
+        self.store.watch(key, waker, Instant::now());
         Some(Box::pin(async move {
-            // A dropped sender is a wake as well: the caller looks again.
+            // A dropped sender is a wake as well: the key is free already.
             let _ = wake.await;
         }))
     }

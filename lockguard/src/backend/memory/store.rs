@@ -119,17 +119,15 @@ impl Store {
         ReleaseReply::Freed
     }
 
-    /// Enters a waiter for a held key; `false` when the key is free already.
-    pub(super) fn watch(&self, key: &LockKey, waker: oneshot::Sender<()>, now: Instant) -> bool {
+    /// Enters a waiter for a held key, or drops it when the key is free already.
+    pub(super) fn watch(&self, key: &LockKey, waker: oneshot::Sender<()>, now: Instant) {
         let mut shard = self.0.of(key).lock();
-        let is_held = shard.live(key, now).is_some();
-        if is_held {
+        if shard.live(key, now).is_some() {
             let waiters = shard.waiters.entry(key.clone()).or_default();
             // Those who gave up leave here, so that the line stays short.
             waiters.retain(|waiter| !waiter.is_closed());
             waiters.push(waker);
         }
-        is_held
     }
 
     /// Locks the shards of these keys.
@@ -354,7 +352,7 @@ mod tests {
             could: AtomicBool::new(false),
         });
         let (waker, wake) = oneshot::channel();
-        assert!(store.watch(&key, waker, now));
+        store.watch(&key, waker, now);
         let (mut wake, asking) = (pin!(wake), Waker::from(Arc::clone(&asks)));
         let polled = wake.as_mut().poll(&mut Context::from_waker(&asking));
         assert!(polled.is_pending());
@@ -389,5 +387,76 @@ mod tests {
         }
         let kept: usize = store.0.iter().map(|shard| shard.lock().entries.len()).sum();
         assert!(kept <= SHARDS * (FIRST_SWEEP + 1), "{kept} keys kept");
+    }
+
+    const TTL: Duration = Duration::from_millis(10);
+
+    fn acquire(key: &str) -> AcquireRequest {
+        let key = LockKey::new(key).unwrap();
+        AcquireRequest::new(key, OwnerToken::with_label(""), TTL)
+    }
+
+    #[test]
+    fn a_lock_ends_with_its_ttl_and_not_before() {
+        let (store, now) = (Store::default(), Instant::now());
+        let (one, other) = (acquire("k"), acquire("k"));
+        store.acquire(&one, now).unwrap();
+        let before = store.acquire(&other, now + TTL - Duration::from_nanos(1));
+        assert!(matches!(before, Ok(AcquireReply::Busy(_))));
+        let extend = ExtendRequest::new(one.keys.first().clone(), one.token.clone(), TTL);
+        assert_eq!(store.extend(&extend, now + TTL), ExtendReply::NotHeld);
+        let release = ReleaseRequest::new(one.keys.first().clone(), one.token);
+        assert_eq!(store.release(release, now + TTL), ReleaseReply::NotHeld);
+        let after = store.acquire(&other, now + TTL);
+        assert_eq!(after.unwrap(), AcquireReply::Granted);
+    }
+
+    #[test]
+    fn a_fence_is_forgotten_when_its_time_is_over() {
+        let (store, now) = (Store::default(), Instant::now());
+        let number = |number| FencingToken::new(number).unwrap();
+        let grant = |proposal, at| {
+            let request = acquire("k").fenced(number(proposal), 3 * TTL);
+            store.acquire(&request, at).unwrap()
+        };
+        assert_eq!(grant(5, now), AcquireReply::GrantedWith(number(5)));
+        assert_eq!(grant(1, now + TTL), AcquireReply::GrantedWith(number(6)));
+        assert_eq!(
+            grant(1, now + 4 * TTL),
+            AcquireReply::GrantedWith(number(1))
+        );
+    }
+
+    #[test]
+    fn waiters_that_gave_up_are_forgotten_as_others_come() {
+        let (store, now) = (Store::default(), Instant::now());
+        let request = acquire("k");
+        store.acquire(&request, now).unwrap();
+        for _ in 0..100 {
+            let (waker, _) = oneshot::channel();
+            store.watch(request.keys.first(), waker, now);
+        }
+        let shard = store.0.of(request.keys.first()).lock();
+        assert_eq!(shard.waiters.values().map(Vec::len).sum::<usize>(), 1);
+    }
+
+    #[test]
+    fn fences_and_waiters_of_expired_keys_are_forgotten_as_new_ones_come() {
+        let store = Store::default();
+        let mut now = Instant::now();
+        for n in 0..100_000 {
+            let request = acquire(&format!("k:{n}"));
+            let request = request.fenced(FencingToken::new(1).unwrap(), TTL);
+            store.acquire(&request, now).unwrap();
+            let (waker, _) = oneshot::channel();
+            store.watch(request.keys.first(), waker, now);
+            now += Duration::from_millis(1);
+        }
+        let most = SHARDS * (FIRST_SWEEP + 1);
+        let kept = |count: fn(&Shard) -> usize| -> usize {
+            store.0.iter().map(|shard| count(&shard.lock())).sum()
+        };
+        assert!(kept(|shard| shard.fences.len()) <= most);
+        assert!(kept(|shard| shard.waiters.len()) <= most);
     }
 }
