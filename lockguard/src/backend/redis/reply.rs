@@ -96,7 +96,6 @@ pub(super) fn claim_reply(reply: Value) -> Result<AcquireReply, Failure> {
     match reply {
         Value::Int(1) => Ok(AcquireReply::Granted),
         Value::BulkString(kind) => Err(Failure::NoLock(None, kind_name(&kind))),
-        Value::SimpleString(kind) => Err(Failure::NoLock(None, kind_name(kind.as_bytes()))),
         Value::Array(parts) => match <[Value; 3]>::try_from(parts) {
             Ok([Value::BulkString(value), Value::Int(left), Value::Int(at)]) => {
                 let holder = Holder::new(owner(&value), expiry(left)).with_place(place(at));
@@ -309,6 +308,14 @@ mod tests {
         let reply = holder_reply(Value::BulkString(b"zset".to_vec()), &token());
         let failure = Failure::NoLock(None, "sorted set".to_owned());
         assert_eq!(reply, Err(failure));
+    }
+
+    #[test]
+    fn an_extension_that_answers_for_fewer_keys_answers_for_none() {
+        let reply = Value::Array(vec![Value::Int(1)]);
+        let extended = extend_reply(&reply, 2, &Arc::from("a:6379"));
+        assert_eq!(extended.len(), 2);
+        assert!(extended.iter().all(Result::is_err));
     }
 
     #[test]
