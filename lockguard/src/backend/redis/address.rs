@@ -348,6 +348,7 @@ mod tests {
             ("redis+unix:///", "three slashes"),
             ("redis+unix:///run/redis.sock?base=1", "query `base`"),
             ("redis+unix:///run/redis.sock?db=x", "not a number"),
+            ("redis+unix:///run/redis.sock#secret", "contains a `#`"),
             (
                 "redis+unix:///run/redis.sock?user=secret",
                 "without a password",

@@ -241,6 +241,23 @@ mod tests {
     }
 
     #[test]
+    fn whoever_counts_all_the_same_is_warned_of_what_that_means_for_a_minute() {
+        for (rule, so_what) in [
+            (OnRestart::EndLeases, "the leases of before have ended"),
+            (
+                OnRestart::KeepOut(Some(Duration::ZERO)),
+                "counts all the same",
+            ),
+            (OnRestart::Nothing, "kept by the others"),
+        ] {
+            let (restarts, since) = restarted(rule);
+            let warning = restarts.warning(since + 59 * SECOND).unwrap();
+            assert!(warning.contains(so_what), "{warning}");
+            assert_eq!(restarts.warning(since + 60 * SECOND), None);
+        }
+    }
+
+    #[test]
     fn the_reason_says_how_long_ago_and_for_how_long() {
         let (restarts, since) = restarted(OnRestart::KeepOut(Some(5 * SECOND)));
         let reason = restarts.refusal(false, since + 3 * SECOND).unwrap();

@@ -224,6 +224,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stream_that_takes_nothing_more_is_an_error() {
+        let full: Box<[u8]> = Box::new([0; 3]);
+        let mut wire = Wire::new(Cursor::new(full));
+        let mut command = Packed::default();
+        command.arg("PING");
+        wire.write(&command);
+        let flushed = poll_fn(|cx| Poll::Ready(wire.flush(cx))).await;
+        assert!(flushed.is_err());
+    }
+
+    #[tokio::test]
     async fn replies_are_whole_in_whatever_parts_they_come() {
         let replies = heard(&["$3\r\na", "bc\r", "\n+PO", "NG\r\n"])
             .await
