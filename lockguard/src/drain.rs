@@ -143,3 +143,26 @@ fn end_all(core: &Core) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(keys: &[&str]) -> Drained {
+        Drained {
+            released: 1,
+            cancelled: 2,
+            left: keys.iter().map(|key| LockKey::new(key).unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_several_managers_left_is_listed_together_and_in_order() {
+        let both = left(&["b", "d"]).and(left(&["a", "c"]));
+        assert_eq!(
+            both.to_string(),
+            "2 leases released, 4 bodies cancelled, left: a, b, c, d"
+        );
+        assert!(!Drained::default().and(left(&["a"])).is_clean());
+    }
+}

@@ -538,6 +538,39 @@ mod tests {
     }
 
     #[test]
+    fn busy_says_who_holds_the_key_and_how_long_was_waited_on_one_line() {
+        let error = LockError::Busy {
+            key: Arc::from("k"),
+            waited: Duration::from_millis(1500),
+            holder: Some(Arc::from("a\nb")),
+            retry_after: Some(Duration::from_secs(2)),
+        };
+        assert_eq!(
+            error.to_string(),
+            r"lock `k`: busy, held by `a\nb`, waited 1.5s, free in 2.0s at the latest"
+        );
+    }
+
+    #[test]
+    fn a_loss_says_why_and_after_how_long() {
+        let error = LockError::Lost {
+            key: Arc::from("k"),
+            cause: LostCause::Expired,
+            held: Duration::from_millis(1500),
+        };
+        assert_eq!(
+            error.to_string(),
+            "keep lock `k`: its lease has ended after 1.5s; what ran under it may be half done"
+        );
+    }
+
+    #[test]
+    fn options_of_no_key_are_those_of_several() {
+        let error = LockError::invalid_options("", "there is none");
+        assert_eq!(error.to_string(), "lock several keys: there is none");
+    }
+
+    #[test]
     fn an_invalid_key_is_shown_on_one_line() {
         let error = LockError::invalid_key("a\nb\0", "it contains a control character");
         assert!(error.to_string().contains(r"`a\nb\0`"), "{error}");
@@ -568,8 +601,14 @@ mod tests {
         let down = LockError::unavailable("k", []);
         assert_eq!(down.http_status(), 503);
         assert!(down.is_retryable());
+        assert_eq!(LockError::draining("k").http_status(), 503);
+        assert_eq!(LockError::runtime_gone("k").http_status(), 503);
         assert_eq!(
             io::Error::from(LockError::invalid_key("", "it is empty")).kind(),
+            io::ErrorKind::InvalidInput
+        );
+        assert_eq!(
+            io::Error::from(LockError::invalid_options("k", "its ttl is 0ns")).kind(),
             io::ErrorKind::InvalidInput
         );
     }

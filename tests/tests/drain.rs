@@ -31,7 +31,7 @@ use tokio::{
     runtime::Runtime,
     sync::oneshot,
     task::{JoinHandle, yield_now},
-    time::{Instant, sleep, timeout},
+    time::{Instant, advance, sleep, timeout},
 };
 
 const TTL: Duration = Duration::from_secs(2);
@@ -608,6 +608,17 @@ async fn who_is_asking_as_the_drain_begins_is_told_at_once() {
     let asked = Instant::now();
     assert!(is_draining(&manager.lock("k", TTL).acquire().await));
     assert!(asked.elapsed().is_zero());
+}
+
+/// Nobody had looked since its deadline.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_had_expired_was_not_drained() {
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    advance(TTL).await;
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    let cause = LostCause::Expired;
+    assert!(matches!(guard.check(), Err(LockError::Lost { cause: found, .. }) if found == cause));
 }
 
 #[tokio::test(start_paused = true)]
