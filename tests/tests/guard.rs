@@ -67,6 +67,18 @@ async fn extend_moves_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_extension_that_nobody_answers_is_unavailable_and_moves_no_deadline() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let deadline = guard.deadline();
+    node.on_extend([Step::never()]);
+    let error = guard.extend(TTL).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    assert_eq!(guard.deadline(), deadline);
+}
+
+#[tokio::test(start_paused = true)]
 async fn extend_by_a_ttl_outside_10_ms_to_24_h_is_refused_before_anything_is_asked() {
     let node = Scripted::new();
     let manager = LockManager::new(node.clone());

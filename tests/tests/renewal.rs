@@ -463,6 +463,59 @@ async fn short_and_long_ttls_are_renewed_side_by_side() {
     assert!(guards.iter().all(|guard| guard.is_held()), "{guards:?}");
 }
 
+/// The task sleeps until the first renewal that it knows of.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_due_before_all_others_is_renewed_in_time() {
+    let manager = LockManager::new(Scripted::new());
+    let long = manager.lock("long", 60 * MINUTE).max_hold(120 * MINUTE);
+    let _long = long.acquire().await.unwrap();
+    sleep(MINUTE).await;
+    let short = manager.lock("short", TTL).max_hold(MINUTE).acquire().await;
+    let short = short.unwrap();
+    sleep(5 * TTL).await;
+    short.check().unwrap();
+}
+
+/// Another lease keeps the task going.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_renewed_while_its_release_is_under_way() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let long = manager.lock("long", 60 * MINUTE).max_hold(120 * MINUTE);
+    let _long = long.acquire().await.unwrap();
+    let guard = manager.lock("k", TTL).max_hold(MINUTE).acquire().await;
+    sleep(ms(600)).await;
+    node.on_release([Step::pass().after(ms(400))]);
+    guard.unwrap().release().await.unwrap();
+    assert_eq!(extends(&node), 0);
+}
+
+/// It comes after the release, and would keep the lock for a whole ttl.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_a_release_overtakes_does_not_lengthen_its_min_hold() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let other = LockManager::new(node.memory());
+    let start = Instant::now();
+    let request = manager.lock("k", TTL).max_hold(MINUTE).min_hold(ms(1500));
+    let guard = request.acquire().await.unwrap();
+    node.on_extend([Step::pass().after(ms(300))]);
+    sleep(FIRST_RENEWAL).await;
+    assert_eq!(extends(&node), 1);
+    guard.release().await.unwrap();
+    sleep_until(start + ms(1499)).await;
+    assert!(
+        other
+            .lock("k", TTL)
+            .try_acquire()
+            .await
+            .unwrap_err()
+            .is_busy()
+    );
+    sleep_until(start + ms(1500)).await;
+    drop(other.lock("k", TTL).try_acquire().await.unwrap());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lease_of_several_keys_is_renewed_as_one() {
     for (name, manager) in managers() {
