@@ -223,6 +223,17 @@ async fn connections_are_closed_when_the_last_clone_of_a_manager_is_gone() {
 }
 
 #[tokio::test]
+async fn locks_are_in_the_database_of_the_address() {
+    let server = Server::start();
+    let manager = LockManager::connect(format!("{}/3", server.url())).await;
+    let request = manager.unwrap().lock("k", Duration::from_secs(2));
+    let _guard = request.acquire().await.unwrap();
+    let keyspace: String = server.cli(&["INFO", "keyspace"]);
+    assert!(keyspace.contains("db3:keys=1,"), "{keyspace}");
+    assert!(!keyspace.contains("db0:"), "{keyspace}");
+}
+
+#[tokio::test]
 async fn a_refused_connection_is_the_reason_from_the_first_call_on() {
     // Nothing listens there once the server has ended.
     let server = Server::start();

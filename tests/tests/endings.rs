@@ -3,8 +3,8 @@
 use std::{future::pending, time::Duration};
 
 use lockguard::{LockError, LockManager, distributed_lock};
-use lockguard_tests::{Server, Servers, eventually, over_1_3_5_nodes};
-use tokio::time::{sleep, timeout};
+use lockguard_tests::{Flow, Proxy, Server, Servers, eventually, over_1_3_5_nodes};
+use tokio::time::{Instant, sleep, timeout};
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -147,6 +147,24 @@ over_1_3_5_nodes!(a_connection_reset_between_two_calls_fails_neither(servers) {
     }
     gone(servers).await;
 });
+
+#[tokio::test]
+async fn with_background_release_no_caller_waits_for_it_and_it_comes() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port()).await;
+    let builder = LockManager::builder().node(proxy.url());
+    let manager = builder.background_release().build().await.unwrap();
+    let run = manager.lock("k", LONG).run(async |_| {
+        proxy.set_to_server(Flow::Hold);
+        Instant::now()
+    });
+    let ended = run.await.unwrap();
+    // Whoever waits for an answer waits for a second.
+    assert!(ended.elapsed() < Duration::from_secs(1));
+    assert!(server.get("k").is_some());
+    proxy.set_to_server(Flow::Pass);
+    eventually(Duration::from_secs(10), || server.keys().is_empty()).await;
+}
 
 #[tokio::test]
 async fn the_owner_token_is_in_no_error() {

@@ -316,6 +316,16 @@ async fn a_spoilt_fence_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn of_several_keys_the_one_whose_fence_is_used_up_is_named() {
+    let server = Server::start();
+    let manager = LockManager::connect(server.url()).await.unwrap();
+    let _: redis::Value = server.cli(&["SET", "{b} fence", "9007199254740000"]);
+    let request = manager.lock_all(["a", "b", "c"], TTL).fenced();
+    let error = request.acquire().await.unwrap_err();
+    assert_eq!(error.key(), Some("b"), "{error}");
+}
+
+#[tokio::test]
 async fn a_fenced_key_that_is_no_lock_is_named() {
     let server = Server::start();
     let manager = LockManager::connect(server.url()).await.unwrap();

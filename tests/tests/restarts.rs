@@ -144,6 +144,15 @@ async fn without_a_delay_a_node_that_restarted_empty_grants_a_held_key() {
     assert!(guard.is_held() && two.is_held());
 }
 
+/// A lock that it has lost is kept by the other, without which nothing is.
+#[tokio::test]
+async fn of_two_nodes_one_that_restarted_votes_at_once() {
+    let servers = Servers::start(2);
+    let manager = connect(servers.urls(), LONG).await;
+    restart([&servers[1]]).await;
+    eventually_acquires(&manager, false).await;
+}
+
 #[tokio::test]
 async fn with_two_of_three_restarted_acquires_are_unavailable_and_say_why() {
     let servers = Servers::start(3);
