@@ -105,9 +105,7 @@ for n = 1, count do
 end
 if failure then
   for _, key in ipairs(fresh) do
-    if redis.pcall('GET', key) == token then
-      redis.pcall('DEL', key)
-    end
+    redis.pcall('DEL', key)
   end
   return failure
 end
