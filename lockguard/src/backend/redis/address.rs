@@ -198,7 +198,7 @@ fn login(url: &Url) -> Result<(Option<String>, Option<String>), String> {
         user => Some(decoded(user, LOGIN_EXAMPLE)?),
     };
     let password = match url.password() {
-        None | Some("") => None,
+        None => None,
         Some(password) => Some(decoded(password, LOGIN_EXAMPLE)?),
     };
     if user.is_some() && password.is_none() {
@@ -288,6 +288,12 @@ mod tests {
         let address = parsed("redis://:secret@cache/");
         assert_eq!(address.user, None);
         assert_eq!(address.password.as_deref(), Some("secret"));
+    }
+
+    #[test]
+    fn an_empty_password_is_none() {
+        assert_eq!(parsed("redis://:@cache").password, None);
+        assert!(refused("redis://secret:@cache").contains("without a password"));
     }
 
     #[test]
