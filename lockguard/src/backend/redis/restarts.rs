@@ -258,6 +258,14 @@ mod tests {
     }
 
     #[test]
+    fn who_is_kept_out_of_fenced_acquires_alone_is_warned_of_as_such() {
+        let (restarts, since) = restarted(OnRestart::KeepOut(Some(3 * SECOND)));
+        let warning = |after| restarts.warning(since + after * SECOND).unwrap();
+        assert!(warning(2).starts_with("restarted 2.0s ago, and kept out"));
+        assert!(warning(4).starts_with("for fenced locks: restarted 4.0s ago, and kept out"));
+    }
+
+    #[test]
     fn the_reason_says_how_long_ago_and_for_how_long() {
         let (restarts, since) = restarted(OnRestart::KeepOut(Some(5 * SECOND)));
         let reason = restarts.refusal(false, since + 3 * SECOND).unwrap();

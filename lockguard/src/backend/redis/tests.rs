@@ -403,6 +403,38 @@ async fn a_key_of_another_type_is_no_lock_and_is_left_alone() {
     assert_eq!(server.ask::<String>(&["TYPE", key.as_str()]), "hash");
 }
 
+/// A selector gives the right to the first and the last.
+#[tokio::test]
+async fn who_may_not_take_one_of_several_keys_keeps_none() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let _: () = server.ask(&["ACL", "SETUSER", "default", "-set", "(+set ~a:* ~c:* ~{*)"]);
+    let keys = LockKeys::new(["a:1", "b:1", "c:1"].map(key)).unwrap();
+    let plain = AcquireRequest::new(keys, token(), TTL);
+    let fenced = plain.clone().fenced(FencingToken::new(1).unwrap(), TTL);
+    for request in [plain, fenced] {
+        let error = node.acquire(request).await.unwrap_err();
+        assert!(format!("{error:?}").contains("NOPERM"), "{error:?}");
+        assert_eq!(server.ask::<u8>(&["EXISTS", "a:1", "b:1", "c:1"]), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_waiter_is_told_that_a_key_of_another_type_is_no_lock() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let key = key("seat:1");
+    let _: i64 = server.ask(&["HSET", key.as_str(), "field", "value"]);
+    let waiter = Waiter::new(Ticket::draw(), token(), TTL);
+    let request = AcquireRequest::new(key, token(), TTL).waiting(waiter);
+    match node.acquire(request).await {
+        Err(BackendError::InvalidKey { reason, .. }) => {
+            assert_eq!(&*reason, "holds a hash, not a lock");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_key_without_expiry_is_busy_without_end() {
     let server = Server::start();
