@@ -89,3 +89,21 @@ impl RetryPolicy {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tries_not_at_all_tries_once() {
+        assert_eq!(RetryPolicy::tries(0), RetryPolicy::tries(1));
+    }
+
+    #[test]
+    fn a_jitter_that_is_no_fraction_is_none_or_all() {
+        let jitter = |fraction| RetryPolicy::tries(3).jitter(fraction);
+        assert_eq!(jitter(f64::NAN), jitter(0.0));
+        assert_eq!(jitter(-1.0), jitter(0.0));
+        assert_eq!(jitter(2.0), jitter(1.0));
+    }
+}

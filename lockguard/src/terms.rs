@@ -132,4 +132,13 @@ mod tests {
         assert!(problem(10, Some(60), 61).is_some());
         assert_eq!(problem(10, Some(60), 60), None);
     }
+
+    #[test]
+    fn a_max_hold_without_end_is_cut_to_what_an_instant_holds() {
+        let terms = Terms {
+            max_hold: Some(Duration::MAX),
+            ..Terms::default()
+        };
+        assert_eq!(terms.longest(secs(10)), FAR);
+    }
 }
