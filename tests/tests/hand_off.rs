@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lockguard::{Lease, LockKey, LockManager, OwnerToken, RetryPolicy, backend::*};
+use lockguard::{FencingToken, Lease, LockKey, LockManager, OwnerToken, RetryPolicy, backend::*};
 use lockguard_tests::{
     Flow, Proxy, Server, Servers, Warnings, Witness, Worker, eventually, eventually_blocking,
     over_1_3_5_nodes, redlock_over,
@@ -865,6 +865,16 @@ async fn eventually_reachable(manager: &LockManager, count: usize) {
 /// Else that node would keep the key for a ttl, and refuse everybody.
 #[tokio::test]
 async fn a_node_that_missed_the_successor_is_rid_of_the_owner_before() {
+    hand_on_while_a_node_is_away(|request| request).await;
+}
+
+#[tokio::test]
+async fn a_node_that_missed_a_fenced_successor_is_rid_of_the_owner_before() {
+    let token = FencingToken::new(1).unwrap();
+    hand_on_while_a_node_is_away(|request| request.fenced(token, TTL)).await;
+}
+
+async fn hand_on_while_a_node_is_away(asked: impl Fn(AcquireRequest) -> AcquireRequest) {
     let servers = Servers::start(3);
     let proxy = Proxy::start(servers[2].port()).await;
     let mut nodes = Vec::new();
@@ -874,15 +884,19 @@ async fn a_node_that_missed_the_successor_is_rid_of_the_owner_before() {
     let redlock = redlock_over(nodes);
     let key = LockKey::new("k").unwrap();
     let [first, next] = ["first", "next"].map(OwnerToken::with_label);
-    let request = |token: &OwnerToken| AcquireRequest::new(key.clone(), token.clone(), TTL);
+    let request = |token: &OwnerToken| asked(AcquireRequest::new(key.clone(), token.clone(), TTL));
     let granted = redlock.acquire(request(&first)).await;
-    assert_eq!(granted.unwrap(), AcquireReply::Granted);
+    assert!(is_granted(&granted.unwrap()));
     eventually(SHORT, || servers[2].get("k").is_some()).await;
     proxy.refuse().await;
     proxy.reset().await;
     let granted = redlock.acquire(request(&next).replacing(first)).await;
-    assert_eq!(granted.unwrap(), AcquireReply::Granted);
+    assert!(is_granted(&granted.unwrap()));
     proxy.resume().await;
     eventually(SHORT, || servers[2].get("k").is_none()).await;
     assert_eq!(servers[0].get("k").as_deref(), Some(next.expose()));
+}
+
+fn is_granted(reply: &AcquireReply) -> bool {
+    matches!(reply, AcquireReply::Granted | AcquireReply::GrantedWith(_))
 }
