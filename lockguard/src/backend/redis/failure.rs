@@ -160,6 +160,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_replica_is_unfit_and_who_refuses_for_the_moment_is_for_releases() {
+        let said = |code| {
+            let text = format!("-{code} as the server says\r\n");
+            redis::parse_redis_value(text.as_bytes()).unwrap()
+        };
+        for replica in ["READONLY", "MASTERDOWN"] {
+            assert!(unfit(&said(replica), false).is_some(), "{replica}");
+            assert!(unfit(&said(replica), true).is_some(), "{replica}");
+        }
+        for for_now in ["BUSY", "LOADING", "MISCONF", "NOREPLICAS"] {
+            assert!(unfit(&said(for_now), false).is_none(), "{for_now}");
+            assert!(unfit(&said(for_now), true).is_some(), "{for_now}");
+        }
+        for other in ["ERR", "NOPERM", "WRONGTYPE"] {
+            assert!(unfit(&said(other), true).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_was_reset_is_told_from_one_that_was_closed() {
+        let text = |kind: std::io::ErrorKind| of_connection(&std::io::Error::from(kind).into());
+        assert_eq!(
+            text(std::io::ErrorKind::ConnectionReset),
+            "connection reset"
+        );
+        assert_eq!(text(std::io::ErrorKind::UnexpectedEof), "connection closed");
+    }
+
+    #[test]
     fn a_replica_is_named_and_what_to_give_instead() {
         let text = explained("READONLY", "You can't write against a read only replica.");
         assert_eq!(

@@ -403,6 +403,19 @@ async fn a_key_of_another_type_is_no_lock_and_is_left_alone() {
     assert_eq!(server.ask::<String>(&["TYPE", key.as_str()]), "hash");
 }
 
+#[tokio::test]
+async fn a_key_without_expiry_that_goes_to_a_successor_stays_without() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, one, other) = (key("seat:1"), token(), token());
+    let _: () = server.ask(&["SET", key.as_str(), one.expose()]);
+    let extend = ExtendRequest::new(key.clone(), one, TTL).to(other.clone());
+    let replies = node.extend(vec![extend]).await;
+    assert!(matches!(replies[..], [Ok(ExtendReply::Extended)]));
+    assert_eq!(server.ask::<i64>(&["PTTL", key.as_str()]), -1);
+    assert_eq!(server.ask::<String>(&["GET", key.as_str()]), other.expose());
+}
+
 /// A selector gives the right to the first and the last.
 #[tokio::test]
 async fn who_may_not_take_one_of_several_keys_keeps_none() {
