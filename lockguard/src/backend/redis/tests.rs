@@ -404,6 +404,41 @@ async fn a_key_of_another_type_is_no_lock_and_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_release_that_may_not_free_the_key_is_an_error_whatever_it_says_beside() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    take(&node, &key, &token).await.unwrap();
+    let _: () = server.ask(&["ACL", "SETUSER", "default", "-del", "-pexpire"]);
+    let release = || ReleaseRequest::new(key.clone(), token.clone());
+    for request in [
+        release(),
+        release().leaving(Ticket::draw()),
+        release().opening(),
+        release().keeping(Duration::from_millis(10)),
+    ] {
+        let error = node.release(request).await.unwrap_err();
+        assert!(format!("{error:?}").contains("NOPERM"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_asked_for_twice_keeps_the_key_for_the_whole_time_again() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, one, other) = (key("seat:1"), token(), token());
+    take(&node, &key, &one).await.unwrap();
+    let transfer = AcquireRequest::new(key.clone(), other, 2 * TTL).replacing(one);
+    for _ in 0..2 {
+        let granted = node.acquire(transfer.clone()).await;
+        assert_eq!(granted.unwrap(), AcquireReply::Granted);
+        let left: u64 = server.ask(&["PTTL", key.as_str()]);
+        assert!(Duration::from_millis(left) > TTL, "{left} ms left");
+        let _: i64 = server.ask(&["PEXPIRE", key.as_str(), "1000"]);
+    }
+}
+
+#[tokio::test]
 async fn a_key_without_expiry_that_goes_to_a_successor_stays_without() {
     let server = Server::start();
     let node = server.connected().await;
