@@ -102,11 +102,10 @@ impl Pushes {
         let mut told = self.told.lock();
         told.is_had = Some(is_had);
         let waiters = mem::take(&mut told.waiters);
-        // Whoever is woken may look here at once.
+        // In this order: whoever is woken, its sender being gone, may look here at
+        // once.
         drop(told);
-        for (_, waiter) in waiters.into_values() {
-            let _ = waiter.send(Message::Reserved);
-        }
+        drop(waiters);
     }
 
     /// Takes in what the node has sent unasked.
