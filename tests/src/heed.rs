@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
+    level_filters::LevelFilter,
     span::{Attributes, Id, Record},
-    subscriber::Interest,
+    subscriber::{DefaultGuard, Interest, set_default},
 };
 
 /// Call it before a collector becomes a thread's own.
@@ -16,19 +17,35 @@ use tracing::{
 /// With two it asks all; the second is this one, which wants to be asked each
 /// time, and hears nothing.
 pub(crate) fn heed() {
-    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Deaf));
+    static SECOND: LazyLock<Dispatch> = LazyLock::new(|| {
+        Dispatch::new(Hears {
+            most: LevelFilter::OFF,
+            hook: |_: &Event<'_>| {},
+        })
+    });
     LazyLock::force(&SECOND);
 }
 
-struct Deaf;
+/// Calls the hook at each event of this thread up to this level, until what this
+/// returns is dropped.
+#[must_use = "events are heard until it is dropped"]
+pub fn hear(most: LevelFilter, hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> DefaultGuard {
+    heed();
+    set_default(Hears { most, hook })
+}
 
-impl Subscriber for Deaf {
+struct Hears<F> {
+    most: LevelFilter,
+    hook: F,
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Subscriber for Hears<F> {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
         Interest::sometimes()
     }
 
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        false
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.most
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -39,7 +56,9 @@ impl Subscriber for Deaf {
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
-    fn event(&self, _: &Event<'_>) {}
+    fn event(&self, event: &Event<'_>) {
+        (self.hook)(event);
+    }
 
     fn enter(&self, _: &Id) {}
 

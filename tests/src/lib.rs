@@ -45,6 +45,7 @@ mod witness;
 pub use crate::measured::{Description, Measured};
 pub use crate::{
     eventually::{eventually, eventually_blocking},
+    heed::hear,
     proxy::{Flow, Proxy},
     quorums::tokens_over_random_quorums,
     redlock_over::redlock_over,

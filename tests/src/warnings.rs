@@ -7,13 +7,12 @@ use std::{
 
 use parking_lot::Mutex;
 use tracing::{
-    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
-    span,
-    subscriber::{DefaultGuard, set_default},
+    level_filters::LevelFilter,
+    subscriber::DefaultGuard,
 };
 
-use crate::heed::heed;
+use crate::heed::hear;
 
 /// Collects the warnings of this thread while it lives.
 ///
@@ -21,18 +20,22 @@ use crate::heed::heed;
 #[must_use = "warnings are collected until it is dropped"]
 pub struct Warnings {
     lines: Arc<Mutex<Vec<String>>>,
-    _default: DefaultGuard,
+    _heard: DefaultGuard,
 }
 
 impl Warnings {
     /// Begins to collect.
     pub fn collect() -> Self {
-        heed();
-        let lines = Arc::default();
-        let collector = Collector(Arc::clone(&lines));
+        let lines: Arc<Mutex<Vec<_>>> = Arc::default();
+        let collected = Arc::clone(&lines);
+        let heard = hear(LevelFilter::WARN, move |event| {
+            let mut line = Line(String::new());
+            event.record(&mut line);
+            collected.lock().push(line.0);
+        });
         Self {
             lines,
-            _default: set_default(collector),
+            _heard: heard,
         }
     }
 
@@ -48,32 +51,6 @@ impl fmt::Debug for Warnings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.lines.lock().iter()).finish()
     }
-}
-
-struct Collector(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Collector {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().push(line.0);
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
 }
 
 struct Line(String);

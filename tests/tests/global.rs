@@ -7,12 +7,8 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use lockguard::{LockError, LockManager, log, manager, named, register, register_named, scope};
-use lockguard_tests::Warnings;
-use tracing::{
-    Event, Metadata, Subscriber,
-    span::{Attributes, Id, Record},
-    subscriber::with_default,
-};
+use lockguard_tests::{Warnings, hear};
+use tracing::level_filters::LevelFilter;
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -79,40 +75,14 @@ async fn a_name_is_registered_once_and_no_scope_overrides_it() {
     assert_eq!(found.await, "payments:k");
 }
 
-/// Looks up a manager whenever it is told of something.
-struct LooksUp;
-
-impl Subscriber for LooksUp {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        assert!(named("nobody's").is_err());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test]
 async fn who_hears_of_a_registration_may_look_up_a_manager() {
     // Which is a warning.
     let manager = LockManager::connect("memory://").await.unwrap();
     let (registered, is_registered) = mpsc::channel();
     thread::spawn(move || {
-        with_default(LooksUp, || {
-            registered.send(register_named("heard", manager)).unwrap();
-        });
+        let _heard = hear(LevelFilter::WARN, |_| assert!(named("nobody's").is_err()));
+        registered.send(register_named("heard", manager)).unwrap();
     });
     let heard = is_registered.recv_timeout(Duration::from_secs(10));
     heard.expect("waits for itself").unwrap();

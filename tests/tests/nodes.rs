@@ -4,6 +4,10 @@
 
 use std::{
     array,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,8 +19,9 @@ use lockguard::{
     },
 };
 use lockguard_tests::{
-    Flow, Operation, Proxy, Scripted, Server, Servers, Step, eventually, redlock_over,
+    Flow, Operation, Proxy, Scripted, Server, Servers, Step, eventually, hear, redlock_over,
 };
+use tracing::level_filters::LevelFilter;
 
 const TTL: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(600);
@@ -324,6 +329,25 @@ async fn a_release_that_the_server_refuses_for_the_moment_is_sent_again() {
     servers[0].cli::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     nothing_is_left(&servers).await;
     eventually_cycles(&manager).await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_panics_ends_no_locking() {
+    let servers = Servers::start(1);
+    let manager = connect(&servers).await;
+    let has_panicked = Arc::new(AtomicBool::new(false));
+    let panics = Arc::clone(&has_panicked);
+    let _heard = hear(LevelFilter::DEBUG, move |event| {
+        let is_of_the_connection = event.metadata().target().ends_with("link");
+        let is_first = is_of_the_connection && !panics.swap(true, Ordering::Relaxed);
+        assert!(!is_first, "of a subscriber");
+    });
+    servers[0].cli::<()>(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    eventually(Duration::from_secs(20), || {
+        has_panicked.load(Ordering::Relaxed)
+    })
+    .await;
+    cycle(&manager).await;
 }
 
 #[tokio::test]

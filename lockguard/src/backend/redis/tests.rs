@@ -19,11 +19,6 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tracing::{
-    Event, Metadata, Subscriber,
-    span::{Attributes, Id, Record},
-    subscriber::set_default,
-};
 
 mod grants;
 
@@ -785,51 +780,6 @@ async fn a_release_behind_those_that_a_server_is_owed_leaves_no_key() {
     drop(node.release(ReleaseRequest::new(second.0, second.1)));
     let _: () = server.ask(&["CLIENT", "UNPAUSE"]);
     eventually("both are given back", async || server.keys() == 0).await;
-}
-
-/// Panics when it is told of anything, while it is told to.
-struct Panics(Arc<AtomicBool>);
-
-impl Subscriber for Panics {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        assert!(!self.0.swap(false, Ordering::Relaxed), "of a subscriber");
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-#[tokio::test]
-async fn a_subscriber_that_panics_ends_no_locking() {
-    let is_to_panic = Arc::new(AtomicBool::new(false));
-    let _subscribed = set_default(Panics(Arc::clone(&is_to_panic)));
-    let server = Server::start();
-    let node = server.connected().await;
-    is_to_panic.store(true, Ordering::Relaxed);
-    server.kill_clients();
-    eventually("it is told that the connection is lost", async || {
-        !is_to_panic.load(Ordering::Relaxed)
-    })
-    .await;
-    let (key, token) = (key("seat:1"), token());
-    assert!(is_granted(&take(&node, &key, &token).await));
-    assert_eq!(
-        free(&node, &key, &token).await.unwrap(),
-        ReleaseReply::Freed
-    );
 }
 
 #[tokio::test]
