@@ -9,7 +9,12 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{runtime::Handle, sync::oneshot, task::unconstrained, time::Instant};
+use tokio::{
+    runtime::{Handle, Id},
+    sync::oneshot,
+    task::unconstrained,
+    time::Instant,
+};
 
 use crate::backend::BoxFuture;
 
@@ -90,20 +95,22 @@ pub(crate) async fn all<T>(futures: Vec<BoxFuture<'static, T>>) -> Vec<T> {
 /// goes on in the background on another.
 /// A runtime must have its timers enabled.
 pub(crate) async fn sleep_until(deadline: Instant) {
-    let mut rings = pin!(None);
-    let mut home = None;
+    let mut rings = pin!(rings_at(deadline));
+    let mut home = runtime_here();
     poll_fn(|cx| {
-        let here = Handle::try_current().ok().map(|runtime| runtime.id());
-        if rings.is_none() || home != here {
+        let here = runtime_here();
+        if here != home {
             home = here;
-            rings.set(Some(rings_at(deadline)));
+            rings.set(rings_at(deadline));
         }
-        match rings.as_mut().as_pin_mut() {
-            Some(rings) => rings.poll(cx),
-            None => Poll::Pending,
-        }
+        rings.as_mut().poll(cx)
     })
     .await;
+}
+
+/// The tokio runtime that this is called on, if it is one.
+pub(crate) fn runtime_here() -> Option<Id> {
+    Handle::try_current().ok().map(|runtime| runtime.id())
 }
 
 /// Resolves at `deadline`, by a timer of the runtime that first polls it.
@@ -111,7 +118,7 @@ pub(crate) async fn sleep_until(deadline: Instant) {
 /// Outside a tokio runtime, where only the memory backend is at home, a
 /// thread of its own stands in for tokio's timer; it ends with the future.
 async fn rings_at(deadline: Instant) {
-    if Handle::try_current().is_ok() {
+    if runtime_here().is_some() {
         tokio::time::sleep_until(deadline).await;
         return;
     }

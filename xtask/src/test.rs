@@ -53,12 +53,13 @@ pub(crate) fn run() -> Result<(), String> {
 
 impl Servers {
     fn find_or_install(steps: &mut Steps) -> Result<Self, String> {
+        let redis = redis::find_or_install(steps)?;
+        redis::check_version(&redis)?;
         let servers = Self {
-            redis: redis::find_or_install(steps)?,
+            redis,
             postgres: postgres::find_or_install(steps)?,
             faketime: faketime::find_or_install(steps),
         };
-        redis::check_version(&servers.redis)?;
         eprintln!("==> Redis: {}", servers.redis.display());
         eprintln!("==> PostgreSQL: {}", servers.postgres.display());
         Ok(servers)

@@ -56,7 +56,7 @@ use crate::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, Epochs,
         ExtendReply, ExtendRequest, Pass, ReleaseReply, ReleaseRequest,
     },
-    clock::until,
+    clock::{runtime_here, until},
     error::NodeError,
     node_status::{NodeRole, NodeStatus},
     token::OwnerToken,
@@ -250,8 +250,7 @@ impl RedisNode {
         {
             return Box::pin(ready(Err(error)));
         }
-        let current = Handle::try_current().ok();
-        if current.is_some_and(|current| Some(current.id()) == self.runtime) {
+        if runtime_here() == self.runtime {
             Box::pin(Reply(reply))
         } else {
             Box::pin(heard_elsewhere(Reply(reply), limit, Arc::clone(&self.name)))
