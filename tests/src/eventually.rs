@@ -2,6 +2,8 @@
 
 use std::{thread, time::Duration};
 
+use lockguard::LockRequest;
+
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(2);
 
@@ -44,5 +46,26 @@ pub fn eventually_blocking(deadline: Duration, mut is_true: impl FnMut() -> bool
             "the condition was still false after {deadline:?}"
         );
         thread::sleep(INTERVAL);
+    }
+}
+
+/// Asks for a lock until it is granted, and gives it back.
+///
+/// # Panics
+///
+/// When it is not for longer than `deadline`, or not for want of servers.
+pub async fn eventually_locks(deadline: Duration, request: impl Fn() -> LockRequest) {
+    let end = std::time::Instant::now() + deadline;
+    loop {
+        match request().acquire().await {
+            Ok(guard) => {
+                guard.release().await.expect("a lock that is given back");
+                return;
+            }
+            Err(error) => assert!(
+                error.is_unavailable() && std::time::Instant::now() < end,
+                "{error}"
+            ),
+        }
     }
 }

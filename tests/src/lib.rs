@@ -44,7 +44,7 @@ mod witness;
 #[cfg(feature = "metrics")]
 pub use crate::measured::{Description, Measured};
 pub use crate::{
-    eventually::{eventually, eventually_blocking},
+    eventually::{eventually, eventually_blocking, eventually_locks},
     heed::hear,
     proxy::{Flow, Proxy},
     quorums::tokens_over_random_quorums,

@@ -5,11 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use lockguard::{LockManager, NodeRole, NodeStatus};
-use lockguard_tests::{Scripted, Server, Servers, Warnings, eventually};
-use tokio::{
-    task::spawn_blocking,
-    time::{Instant, sleep},
-};
+use lockguard_tests::{Scripted, Server, Servers, Warnings, eventually, eventually_locks};
+use tokio::{task::spawn_blocking, time::Instant};
 
 const TTL: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -189,9 +186,7 @@ async fn a_server_that_a_script_keeps_busy_is_connected_to_when_it_is_free() {
     assert!(error.to_string().contains("BUSY"), "{error}");
     server.cli::<()>(&["SCRIPT", "KILL"]);
     endless.await.unwrap().unwrap_err();
-    while manager.lock("k", TTL).acquire().await.is_err() {
-        sleep(Duration::from_millis(10)).await;
-    }
+    eventually_locks(PATIENCE, || manager.lock("k", TTL)).await;
     assert!(manager.nodes().await[0].has_push());
     assert!(warnings(&manager).await.is_empty());
     assert!(logged.containing("grant").is_empty(), "{logged:?}");

@@ -19,7 +19,8 @@ use lockguard::{
     },
 };
 use lockguard_tests::{
-    Flow, Operation, Proxy, Scripted, Server, Servers, Step, eventually, hear, redlock_over,
+    Flow, Operation, Proxy, Scripted, Server, Servers, Step, eventually, eventually_locks, hear,
+    redlock_over,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -374,16 +375,7 @@ async fn a_primary_that_becomes_a_replica_is_left_and_says_what_it_is() {
 
 /// Cycles until one succeeds: a server may still be being found.
 async fn eventually_cycles(manager: &LockManager) {
-    let end = Instant::now() + Duration::from_secs(10);
-    loop {
-        match manager.lock("k", TTL).acquire().await {
-            Ok(guard) => {
-                guard.release().await.unwrap();
-                return;
-            }
-            Err(error) => assert!(error.is_unavailable() && Instant::now() < end, "{error}"),
-        }
-    }
+    eventually_locks(Duration::from_secs(10), || manager.lock("k", TTL)).await;
 }
 
 #[tokio::test]

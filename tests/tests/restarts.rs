@@ -18,7 +18,7 @@ use lockguard::{
         Memory, ReleaseReply, ReleaseRequest,
     },
 };
-use lockguard_tests::{Server, Servers, eventually};
+use lockguard_tests::{Server, Servers, eventually, eventually_locks};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -54,18 +54,11 @@ async fn restart<'a>(servers: impl IntoIterator<Item = &'a Server>) {
 
 /// Tries until the outcome is of this kind: a node may still be being found.
 async fn eventually_acquires(manager: &LockManager, is_fenced: bool) {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let request = manager.lock("other", LONG);
-        let request = if is_fenced { request.fenced() } else { request };
-        match request.try_acquire().await {
-            Ok(guard) => {
-                guard.release().await.unwrap();
-                return;
-            }
-            Err(error) => assert!(error.is_unavailable() && Instant::now() < end, "{error}"),
-        }
-    }
+    eventually_locks(PATIENCE, || {
+        let request = manager.lock("other", LONG).wait(Duration::ZERO);
+        if is_fenced { request.fenced() } else { request }
+    })
+    .await;
 }
 
 #[tokio::test]
