@@ -97,6 +97,7 @@ mod clock;
 #[cfg(feature = "redis")]
 mod connect;
 mod contended;
+mod contest;
 mod core;
 mod current;
 mod drain;

@@ -1,0 +1,209 @@
+//! One attempt: what is asked, and what the answer comes to.
+
+use std::mem;
+
+use tokio::time::Instant;
+
+use super::Contest;
+use crate::{
+    acquire::Want,
+    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder, Waiter},
+    backend_error::lock_error,
+    clock::{until_unless, wall_clock},
+    error::{LockError, NodeError},
+    fence,
+    fencing_token::FencingToken,
+    grant::{Grant, Undo},
+    lease::Since,
+    line::InLine,
+    token::OwnerToken,
+    validity::longest_attempt,
+};
+
+/// What an attempt came to.
+pub(super) enum Attempt {
+    Granted(Grant),
+    Busy(Holder),
+    /// The votes were split.
+    Split,
+}
+
+/// An attempt that is sent, and may be granted from here on.
+struct Sent {
+    /// What a lease counts from.
+    since: Since,
+    /// Who stands in line if it is refused.
+    waiter: Option<Waiter>,
+    undo: Undo,
+}
+
+/// The answer to an attempt.
+type Answer = BoxFuture<'static, Result<AcquireReply, BackendError>>;
+
+impl Contest<'_> {
+    /// One attempt with a token of its own.
+    pub(super) async fn attempt(&mut self) -> Result<Attempt, LockError> {
+        let (sent, acquire) = self.ask();
+        // A later grant would be none: no backend is waited for longer,
+        // whatever it does, unless it never takes as long.
+        let ttl = self.want.ttl;
+        let keeps_time = self.core.backend.keeps_time();
+        let deadline = || sent.since.asked + longest_attempt(ttl);
+        let reply = match &mut self.line {
+            Some(line) => {
+                let overtaken = Box::pin(line.unless_overtaken(sent.since.asked, acquire));
+                until_unless(keeps_time, deadline, overtaken).await
+            }
+            None => until_unless(keeps_time, deadline, acquire).await.map(Some),
+        };
+        match reply {
+            Some(Some(reply)) => self.settle(sent, reply),
+            Some(None) => Ok(self.overtaken(sent)),
+            None => self.settle(sent, Err(self.core.no_answer(longest_attempt(ttl)))),
+        }
+    }
+
+    /// Sends an attempt's question; where the answer comes.
+    fn ask(&mut self) -> (Sent, Answer) {
+        let (token, request) = self.request();
+        // Whatever is freed from here on is worth another attempt.
+        self.places.look();
+        let epoch = self.core.epoch();
+        // The lease counts from here, before the first byte is sent.
+        let start = if mem::replace(&mut self.has_waited, true) {
+            Instant::now()
+        } else {
+            self.begun
+        };
+        if let (Some(_), Some(turn)) = (&request.waiter, &self.turn) {
+            turn.stands_in_line();
+        }
+        let is_taker = |waiter: &Waiter| waiter.takes_grants;
+        let may_be_granted = request.waiter.as_ref().is_some_and(is_taker);
+        let since = Since::asked(start, epoch);
+        self.asked = may_be_granted.then(|| since.clone());
+        let sent = Sent {
+            since,
+            waiter: request.waiter.clone(),
+            undo: Undo::arm(self.core, &self.want.keys, token, self.want.ttl),
+        };
+        (sent, self.core.backend.acquire(request))
+    }
+
+    /// What to ask for, with which token.
+    fn request(&mut self) -> (OwnerToken, AcquireRequest) {
+        let Want { keys, ttl, .. } = self.want;
+        // Not who was refused in line, and may have been told in vain: one that
+        // hangs keeps a grant for its ttl, and a reservation for less.
+        // Fences rise, and several keys are taken, by a question alone.
+        let is_to_take_grants = self.busy == 0 && !self.want.is_fenced && !keys.are_several();
+        let (token, waiter) = match self.line.as_deref_mut().map(InLine::begin) {
+            Some((token, waiter)) if is_to_take_grants => (token, Some(waiter.taking_grants())),
+            Some((token, waiter)) => (token, Some(waiter)),
+            None => (OwnerToken::with_label(self.label()), None),
+        };
+        let mut request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
+        request.waiter = waiter;
+        request.is_curt = self.may_stand && self.line.is_none();
+        let request = self.fenced(request);
+        (token, request)
+    }
+
+    /// The same with a fencing token, if one is wanted.
+    pub(super) fn fenced(&self, request: AcquireRequest) -> AcquireRequest {
+        if !self.want.is_fenced {
+            return request;
+        }
+        let greatest = self.core.fences.greatest(&self.want.keys);
+        let longest = self.want.terms.longest(self.want.ttl);
+        request.fenced(
+            fence::proposal(greatest, wall_clock()),
+            fence::life(longest),
+        )
+    }
+
+    /// What an answer comes to.
+    fn settle(
+        &mut self,
+        sent: Sent,
+        reply: Result<AcquireReply, BackendError>,
+    ) -> Result<Attempt, LockError> {
+        let Sent {
+            since, mut undo, ..
+        } = sent;
+        match reply {
+            // Given back by `undo`, both of them.
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+                if self.is_late(since.asked) =>
+            {
+                Err(self.late_error())
+            }
+            // Nobody knows on which side of a restart it was granted: it is
+            // given back, and tried again.
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if since.is_over() => {
+                Ok(Attempt::Split)
+            }
+            Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
+            Ok(AcquireReply::Granted) => Ok(self.granted(undo, since, None)),
+            Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(undo, since, Some(token))),
+            Ok(AcquireReply::Busy(holder)) => {
+                undo.disarm();
+                self.has_met_another = true;
+                if let Some(fence) = holder.fence() {
+                    self.core.fences.saw(&self.want.keys, fence);
+                }
+                Ok(Attempt::Busy(holder))
+            }
+            Ok(AcquireReply::Split) => {
+                undo.disarm();
+                Ok(Attempt::Split)
+            }
+            Err(error) => {
+                if matches!(error, BackendError::RuntimeGone) {
+                    // Nothing was granted, and nothing can be given back.
+                    undo.disarm();
+                    self.close_line();
+                }
+                Err(lock_error(self.want.keys.first(), error))
+            }
+        }
+    }
+
+    /// An attempt that the next has overtaken is given back, and its waiter stays
+    /// in line.
+    ///
+    /// The key is reserved for the next already, where this one was refused, and
+    /// other nodes are silent: those may be so for long.
+    fn overtaken(&self, mut sent: Sent) -> Attempt {
+        if !self.want.keys.are_several() {
+            sent.undo.waiter = sent.waiter.take();
+        }
+        Attempt::Split
+    }
+
+    fn granted(
+        &mut self,
+        undo: Undo,
+        since: Since,
+        fencing_token: Option<FencingToken>,
+    ) -> Attempt {
+        self.close_line();
+        self.places.was_in_order();
+        if let Some(token) = fencing_token {
+            self.core.fences.saw(&self.want.keys, token);
+        }
+        Attempt::Granted(Grant::new(undo, since, fencing_token, self.has_met_another))
+    }
+
+    fn unfenced_error(&self) -> LockError {
+        let address = self.core.backend.address();
+        let reason = format!("the lock store gives no fencing tokens ({address})");
+        LockError::invalid_options(self.want.keys.first(), reason)
+    }
+
+    fn late_error(&self) -> LockError {
+        let address = self.core.backend.address();
+        let late = NodeError::new(address, "granted with less than half of the ttl left");
+        LockError::unavailable(self.want.keys.first(), [late])
+    }
+}

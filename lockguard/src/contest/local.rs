@@ -1,0 +1,196 @@
+//! Behind others of this process: the line, and what its leases hand on.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Contest, LONGEST_UNSEEN};
+use crate::{
+    backend::{AcquireRequest, Holder},
+    clock::until,
+    error::LockError,
+    grant::Grant,
+    key::LockKey,
+    line::InLine,
+    queue::{LocalHolder, Place, Turn},
+    successor::Successor,
+    token::OwnerToken,
+};
+
+/// What standing in this process's line came to.
+pub(super) enum Lined<'a> {
+    /// The right to ask the servers, or none, and they are asked all the same.
+    Turn(Option<Turn<'a>>),
+    /// A lease of ours has handed the key on.
+    Granted(Grant),
+}
+
+impl<'a> Contest<'a> {
+    /// The turn that [`line_up`](Self::line_up) waits for, where there is nobody
+    /// to wait for.
+    pub(super) fn line_up_at_once(&self) -> Poll<Option<Turn<'a>>> {
+        if self.is_in_line() {
+            self.places.turn_at_once()
+        } else {
+            Poll::Ready(None)
+        }
+    }
+
+    /// Waits for the turn, or until a lease of ours hands the key on; without
+    /// either the caller looks all the same.
+    pub(super) async fn line_up(&mut self) -> Lined<'a> {
+        let places = self.places;
+        let mut turn = pin!(places.turn());
+        let first = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await;
+        if let Poll::Ready(turn) = first {
+            return Lined::Turn(turn);
+        }
+        self.has_waited = true;
+        if let Some(successor) = self.successor() {
+            places.add_successor(successor);
+        }
+        // Whoever waits in vain looks once by itself: nobody is told that the
+        // key is busy who has not heard of a holder.
+        let granted = &mut self.granted;
+        let lined = until(
+            self.deadline,
+            poll_fn(|cx| {
+                if let Some(grant) = poll_granted(granted, cx) {
+                    return Poll::Ready(Lined::Granted(grant));
+                }
+                turn.as_mut().poll(cx).map(Lined::Turn)
+            }),
+        );
+        match lined.await {
+            Some(Lined::Granted(grant)) => match self.taken_over(grant) {
+                Some(grant) => Lined::Granted(grant),
+                None => Lined::Turn(None),
+            },
+            Some(turn) => turn,
+            None => {
+                // It leaves, and nothing is to be reserved for it.
+                self.leave_line();
+                Lined::Turn(None)
+            }
+        }
+    }
+
+    /// While a lease of ours holds one of the keys the servers need not be
+    /// asked: its release wakes us, or hands the key on.
+    pub(super) fn is_behind_local_holders(&self) -> bool {
+        if !self.is_in_line() || self.core.background.is_homeless() {
+            return false;
+        }
+        // The servers tell us of that release as of any other, and reserve the
+        // key for us.
+        let is_entered = self.line.as_deref().is_some_and(InLine::is_entered);
+        if is_entered && !self.want.keys.are_several() {
+            return false;
+        }
+        self.granted.is_some() || self.places.have_local_holder()
+    }
+
+    /// See [`is_behind_local_holders`](Self::is_behind_local_holders).
+    pub(super) async fn wait_for_local_holders(&mut self) -> Result<Option<Grant>, LockError> {
+        let places = self.places;
+        for place in places.iter() {
+            let mut unseen = None;
+            // Asked again after each wait: the holder may have been renewed,
+            // or be given back but for a rest.
+            while let Some(holder) = place.local_holder() {
+                self.has_waited = true;
+                let unseen = *unseen.get_or_insert_with(|| Instant::now() + LONGEST_UNSEEN);
+                if self.granted.is_none()
+                    && let Some(successor) = self.successor()
+                {
+                    places.add_first_successor(successor);
+                }
+                let look = holder.until.min(unseen).min(self.deadline);
+                let told = until(look, freed_or_granted(place, &mut self.granted)).await;
+                if let Some(Some(grant)) = told {
+                    return Ok(self.taken_over(grant));
+                }
+                let now = Instant::now();
+                if now >= self.deadline {
+                    if holder.is_open {
+                        // Nobody knows whether it is busy.
+                        break;
+                    }
+                    return Err(self.busy_error(&local_holder(place.key(), &holder)));
+                }
+                if told.is_none() && now >= unseen {
+                    break;
+                }
+            }
+        }
+        Ok(self.withdraw())
+    }
+
+    /// From here on the servers are asked, unless a lease of ours has handed the
+    /// key on in this moment.
+    fn withdraw(&mut self) -> Option<Grant> {
+        let mut granted = self.granted.take()?;
+        granted.close();
+        let grant = granted.try_recv().ok()?;
+        self.taken_over(grant)
+    }
+
+    /// A grant that a holder of ours has handed on, if it is worth having; else
+    /// it is given back here.
+    fn taken_over(&self, grant: Grant) -> Option<Grant> {
+        if let Some(token) = grant.fencing_token {
+            self.core.fences.saw(&self.want.keys, token);
+        }
+        (!self.is_late(grant.since.asked)).then_some(grant)
+    }
+
+    /// What a lease of ours hands the key on to, where that can be done.
+    fn successor(&mut self) -> Option<Successor> {
+        if self.want.keys.are_several() || !self.may_stand {
+            return None;
+        }
+        let token = OwnerToken::with_label(self.label());
+        let keys = self.want.keys.clone();
+        let request = self.fenced(AcquireRequest::new(keys, token, self.want.ttl));
+        let (successor, granted) = Successor::new(self.core, request);
+        self.granted = Some(granted);
+        Some(successor)
+    }
+}
+
+/// Resolves when the holder of ours has given the key back, with a grant where
+/// it has handed the key on.
+async fn freed_or_granted(
+    place: &Place,
+    granted: &mut Option<oneshot::Receiver<Grant>>,
+) -> Option<Grant> {
+    let mut freed = pin!(place.freed());
+    poll_fn(|cx| match poll_granted(granted, cx) {
+        Some(grant) => Poll::Ready(Some(grant)),
+        None => freed.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// The grant, if it has come; nobody is asked any more where none will come.
+fn poll_granted(
+    granted: &mut Option<oneshot::Receiver<Grant>>,
+    cx: &mut Context<'_>,
+) -> Option<Grant> {
+    match Pin::new(granted.as_mut()?).poll(cx) {
+        Poll::Pending => None,
+        Poll::Ready(grant) => {
+            *granted = None;
+            grant.ok()
+        }
+    }
+}
+
+fn local_holder(key: &LockKey, holder: &LocalHolder) -> Holder {
+    let left = holder.until.saturating_duration_since(Instant::now());
+    Holder::new(holder.token.expose().as_bytes(), Some(left)).of_key(key.clone())
+}

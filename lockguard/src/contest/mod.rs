@@ -1,0 +1,206 @@
+//! One caller's contest for its keys, until it has them or has waited enough.
+
+mod attempt;
+mod local;
+mod pause;
+
+use std::{sync::Arc, task::Poll, time::Duration};
+
+use rand::Rng as _;
+use tokio::{sync::oneshot, task::coop::consume_budget, time::Instant};
+
+use self::{attempt::Attempt, local::Lined};
+use crate::{
+    acquire::{Patience, Want},
+    backend::Holder,
+    core::Core,
+    error::LockError,
+    grant::Grant,
+    key::LockKey,
+    lease::Since,
+    line::InLine,
+    queue::{Places, Turn},
+    validity::{FAR, longest_attempt},
+};
+
+/// How long a waiter that is woken by releases goes without a look: a key may
+/// be deleted by hand, and a wake may be lost.
+const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
+
+/// As [`take`](crate::acquire::take), without an eye on drains.
+pub(crate) async fn contest(
+    core: &Arc<Core>,
+    want: &Want,
+    places: &Places,
+) -> Result<Grant, LockError> {
+    if core.backend.is_immediate() {
+        // A loop of locks that are free would never let other tasks run; before
+        // the contest begins, from which a lease may count.
+        consume_budget().await;
+    }
+    let mut contest = Contest::new(core, want, places);
+    // Whoever waits boxes what it waits for, so that those who do not, most of
+    // all, have a small future.
+    contest.turn = match contest.line_up_at_once() {
+        Poll::Ready(turn) => turn,
+        Poll::Pending => match Box::pin(contest.line_up()).await {
+            Lined::Turn(turn) => turn,
+            Lined::Granted(grant) => return Ok(grant),
+        },
+    };
+    loop {
+        // Whatever is freed from here on is waited for no longer.
+        places.look();
+        if contest.is_behind_local_holders()
+            && let Some(grant) = Box::pin(contest.wait_for_local_holders()).await?
+        {
+            return Ok(grant);
+        }
+        let holder = match contest.attempt().await? {
+            Attempt::Granted(grant) => return Ok(grant),
+            Attempt::Busy(holder) => Some(holder),
+            Attempt::Split => None,
+        };
+        if contest.steps_into_line() {
+            continue;
+        }
+        match holder {
+            Some(holder) => {
+                if let Some(grant) = Box::pin(contest.pause_busy(holder)).await? {
+                    return Ok(grant);
+                }
+            }
+            None => Box::pin(contest.pause_split()).await?,
+        }
+    }
+}
+
+/// One caller's contest for its keys.
+struct Contest<'a> {
+    core: &'a Arc<Core>,
+    want: &'a Want,
+    places: &'a Places,
+    begun: Instant,
+    /// Whether time may have passed since it began.
+    has_waited: bool,
+    /// When waiting for another holder ends.
+    deadline: Instant,
+    /// Attempts that met another holder.
+    busy: u32,
+    /// Wakes in a row that were there before anybody waited for them.
+    hasty: u32,
+    /// Rounds since the votes were first split, and when that was.
+    split: Option<(u32, Instant)>,
+    /// Whether the servers' line is of use.
+    may_stand: bool,
+    /// The place in the servers' line, from the second attempt on: most first
+    /// ones are granted, and need none, but for a [contended] key.
+    ///
+    /// [contended]: crate::contended::Contended
+    line: Option<Box<InLine>>,
+    /// Whether another owner has been met.
+    has_met_another: bool,
+    /// Where the grant comes if a lease of ours hands the key on to us.
+    granted: Option<oneshot::Receiver<Grant>>,
+    /// Since when a lease of the last attempt counts, where it may be granted
+    /// after it was refused.
+    asked: Option<Since>,
+    /// Given on last.
+    turn: Option<Turn<'a>>,
+}
+
+impl<'a> Contest<'a> {
+    fn new(core: &'a Arc<Core>, want: &'a Want, places: &'a Places) -> Self {
+        let begun = Instant::now();
+        let limit = match want.patience {
+            Patience::Wait(limit) => limit,
+            Patience::Tries { tries, delay, .. } => delay.saturating_mul(tries),
+        };
+        let mut contest = Self {
+            core,
+            want,
+            places,
+            begun,
+            has_waited: false,
+            deadline: begun + limit.min(FAR),
+            busy: 0,
+            hasty: 0,
+            split: None,
+            may_stand: want.may_wait() && core.backend.has_line(),
+            line: None,
+            has_met_another: false,
+            granted: None,
+            asked: None,
+            turn: None,
+        };
+        if contest.may_stand && core.contended.has(want.keys.first()) {
+            contest.steps_into_line();
+        }
+        contest
+    }
+
+    /// What its owner tokens are labelled with.
+    fn label(&self) -> &str {
+        let label = self.want.label.as_deref();
+        label.unwrap_or(&self.core.settings.label)
+    }
+
+    /// Whether this caller stands in line; others attempt at once.
+    fn is_in_line(&self) -> bool {
+        matches!(self.want.patience, Patience::Wait(wait) if !wait.is_zero())
+    }
+
+    /// Whether the next attempt, which is to be made at once, is the first in
+    /// line.
+    fn steps_into_line(&mut self) -> bool {
+        let Want { keys, ttl, .. } = self.want;
+        let is_first = self.may_stand && self.line.is_none();
+        if is_first {
+            self.line = Some(Box::new(InLine::new(self.core, keys, self.label(), *ttl)));
+        }
+        is_first
+    }
+
+    /// From here on we ask again and again.
+    fn leave_line(&mut self) {
+        self.may_stand = false;
+        self.line = None;
+    }
+
+    /// No server needs to be told that we left its line, unless we wanted more
+    /// than its key: then a grant takes nobody out.
+    fn close_line(&mut self) {
+        let line = self.line.take();
+        if let Some(line) = line.filter(|_| !self.want.keys.are_several()) {
+            line.close();
+        }
+    }
+
+    /// Whether a grant that was asked for then is not worth having any more.
+    fn is_late(&self, asked: Instant) -> bool {
+        asked.elapsed() > longest_attempt(self.want.ttl)
+    }
+
+    fn waited(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// The key that the holder holds.
+    fn key_of<'h>(&'h self, holder: &'h Holder) -> &'h LockKey {
+        holder.key().unwrap_or(self.want.keys.first())
+    }
+
+    fn busy_error(&self, holder: &Holder) -> LockError {
+        LockError::Busy {
+            key: self.key_of(holder).into(),
+            waited: self.waited(),
+            holder: holder.label().map(Arc::from),
+            retry_after: Some(holder.expires_in().unwrap_or(Duration::MAX)),
+        }
+    }
+}
+
+/// Uniform in 0…1.
+fn draw() -> f64 {
+    rand::rng().random()
+}
