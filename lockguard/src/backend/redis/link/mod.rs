@@ -1,0 +1,510 @@
+//! The task that owns the connection to a node.
+
+mod connecting;
+mod overdue;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use redis::{RedisResult, Value};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, Sleep},
+};
+
+pub(crate) use self::connecting::NoContact;
+use self::connecting::{Line, Next};
+pub(super) use self::{connecting::Contact, shared::SharedLink};
+use super::{
+    Timeouts, Unseen,
+    address::Address,
+    command::{Command, Task},
+    connection::{self, Identity},
+    failure,
+    owed::Owed,
+    push::Pushes,
+    restarts::Restarts,
+    session::MOST_UNDER_WAY,
+    twins::Twins,
+};
+use crate::{
+    backend::{AcquireRequest, CloseReply},
+    error::NodeError,
+    metrics,
+};
+
+/// The most commands that wait for an answer, and the most that wait for the
+/// task to take them in, but for releases; more are refused.
+pub(super) const MOST_UNANSWERED: usize = 1 << 15;
+
+pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
+
+/// How often a poll goes through what there is to do: connections that come and
+/// break, and a server that sends without end where the clock is to be looked
+/// at, must keep the link neither from that nor from other tasks.
+const PASSES: usize = 8;
+
+/// How many messages are taken in at once beside the replies, which are not to
+/// wait behind them for a turn of the runtime after every few.
+const MOST_UNASKED: usize = 4096;
+
+/// More than anybody waits, and little enough to be added to any instant.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The task that owns the connection to a node.
+///
+/// Commands leave in the order in which they were asked, on one connection at
+/// a time; a successor is opened when the one before is closed.
+///
+/// The node turns bad when it has owed the answer to a command that was sent,
+/// or has been without a connection, for longer than the response timeout.
+/// How long commands have waited to be sent says nothing about the node.
+/// While it is bad, commands are answered at once, and releases are owed: they
+/// are the first that is sent when it is back, and their answers end it.
+pub(super) struct Link {
+    node: Arc<str>,
+    address: Address,
+    timeouts: Timeouts,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    contact: watch::Sender<Contact>,
+    /// Asked and not answered, oldest first: those that are on their way, in the
+    /// order in which the server answers, then those that are not sent.
+    queue: VecDeque<Command>,
+    owed: Owed,
+    line: Line,
+    /// Why the node is bad, if it is.
+    bad: Option<NodeError>,
+    /// Rings when the node may be overdue, or a caller be told that it does not
+    /// answer; sometimes too soon.
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// When the first caller is to be told, or before.
+    due: Option<Instant>,
+    /// When an overdue node is believed to be so.
+    second_look: Option<Instant>,
+    /// Attempts to connect since the node last answered a command, or kept a
+    /// connection for long.
+    attempts: u32,
+    /// When the last connection was made.
+    up_since: Instant,
+    /// The connection before, if something of it may still be at the server.
+    lingering: Option<Identity>,
+    pushes: Arc<Pushes>,
+    /// What was warned of, each once.
+    warned: HashSet<String>,
+    restarts: Arc<Restarts>,
+    twins: Twins,
+    /// Every `RedisNode` is gone, or one was closed: nothing comes in any more.
+    is_closing: bool,
+    /// Who waits until the node is owed nothing.
+    waiting: Vec<oneshot::Sender<CloseReply>>,
+    /// Wakes the task; `None` before its first poll.
+    waker: Option<Waker>,
+}
+
+/// What a link is told.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is a command")]
+pub(super) enum Message {
+    Command(Command, Option<Unseen>),
+    /// Take nothing in any more, and tell when the node is owed nothing; the
+    /// connection is closed then, or when nobody waits for it any more.
+    Close(oneshot::Sender<CloseReply>),
+}
+
+impl Link {
+    pub(super) fn new(
+        address: Address,
+        timeouts: Timeouts,
+        inbox: mpsc::UnboundedReceiver<Message>,
+        contact: watch::Sender<Contact>,
+        pushes: Arc<Pushes>,
+        restarts: Arc<Restarts>,
+        twins: Twins,
+    ) -> Self {
+        let timeouts = Timeouts {
+            connect: timeouts.connect.min(LONGEST_TIMEOUT),
+            response: timeouts.response.min(LONGEST_TIMEOUT),
+        };
+        let attempt =
+            connection::open(address.clone(), timeouts.connect, None, Arc::clone(&pushes));
+        Self {
+            node: Arc::clone(address.name()),
+            timeouts,
+            inbox,
+            contact,
+            queue: VecDeque::new(),
+            owed: Owed::to(Arc::clone(address.name())),
+            address,
+            line: Line::Down {
+                since: Instant::now(),
+                next: Next::Attempt(Box::pin(attempt)),
+            },
+            bad: None,
+            alarm: None,
+            due: None,
+            second_look: None,
+            attempts: 1,
+            up_since: Instant::now(),
+            lingering: None,
+            pushes,
+            warned: HashSet::new(),
+            restarts,
+            twins,
+            is_closing: false,
+            waiting: Vec::new(),
+            waker: None,
+        }
+    }
+
+    /// Runs until every `RedisNode` is gone, or one was closed, and every
+    /// command answered.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        let most = match &mut self.line {
+            Line::Down { .. } => MOST_UNDER_WAY,
+            Line::Up(session) => session.begin_poll(),
+        };
+        let mut replies = 0;
+        let is_over = self.advance(&mut replies, most, cx);
+        if let Line::Up(session) = &mut self.line
+            && is_over.is_pending()
+        {
+            session.end_poll(replies, cx);
+        }
+        is_over
+    }
+
+    /// Goes on until nothing is to be done, or as many replies have been taken in
+    /// as are allowed.
+    fn advance(&mut self, replies: &mut usize, mut most: usize, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..PASSES {
+            self.receive(cx);
+            let has_moved = match self.line {
+                Line::Down { .. } => self.reconnect(cx),
+                Line::Up(_) => self.serve(replies, most, cx),
+            };
+            if *replies >= most && matches!(self.line, Line::Up(_)) {
+                if !self.is_to_look_at_the_time() {
+                    return Poll::Pending;
+                }
+                // Nobody is told that there is no answer while one is unread.
+                most = most.saturating_add(MOST_UNDER_WAY);
+                continue;
+            }
+            if has_moved || self.look_at_the_time(cx) {
+                continue;
+            }
+            let is_idle = self.queue.is_empty();
+            return if self.is_closing && is_idle && !self.is_waited_for(cx) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            };
+        }
+        self.look_at_the_time(cx);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Puts a command behind those that are asked already, and sends it where
+    /// that is worth a system call; where the task must take it in, gives it
+    /// back.
+    ///
+    /// One at a time is asked for most often, and to wake the task for each
+    /// costs more than it does.
+    /// Without an alarm that rings in time the command goes to the task, which
+    /// sets it.
+    fn send_at_once(&mut self, command: Command) -> Option<Command> {
+        let is_next = self.inbox.is_empty() && !self.inbox.is_closed();
+        let is_well = self.bad.is_none() && self.rings_in_time_for(&command);
+        let (Line::Up(session), Some(waker), true) = (&self.line, &self.waker, is_next && is_well)
+        else {
+            return Some(command);
+        };
+        let unsent = self.queue.len().saturating_sub(session.under_way);
+        let is_worth_it = session.is_worth_sending(unsent.saturating_add(1));
+        let waker = waker.clone();
+        self.take_in(command);
+        let is_for_the_task = if is_worth_it {
+            // A connection that is broken is replaced on the task's runtime.
+            self.write(&mut Context::from_waker(&waker)).is_err()
+        } else {
+            // Where others wait before it, the task has been woken for them.
+            unsent == 0
+        };
+        if is_for_the_task {
+            waker.wake();
+        }
+        None
+    }
+
+    /// Takes in what was asked.
+    fn receive(&mut self, cx: &mut Context<'_>) {
+        // Bounded: callers that ask again at once must not keep the link from
+        // its connection.
+        const ROUNDS: usize = 64;
+        const BATCH: usize = 256;
+        if self.is_closing {
+            return;
+        }
+        let mut arrived = Vec::new();
+        for _ in 0..ROUNDS {
+            match self.inbox.poll_recv_many(cx, &mut arrived, BATCH) {
+                Poll::Pending => return,
+                Poll::Ready(0) => {
+                    self.is_closing = true;
+                    return;
+                }
+                Poll::Ready(_) => {}
+            }
+            for message in arrived.drain(..) {
+                match message {
+                    Message::Command(command, _seen) => self.admit(command),
+                    Message::Close(waiting) => {
+                        self.waiting.push(waiting);
+                        self.inbox.close();
+                    }
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    fn admit(&mut self, command: Command) {
+        // The first answer of a node that is back is still out.
+        let is_back = matches!(self.line, Line::Up(_)) && command.is_release();
+        match &self.bad {
+            Some(reason) if !is_back => refuse(command, reason, &mut self.owed),
+            _ => self.take_in(command),
+        }
+    }
+
+    fn take_in(&mut self, command: Command) {
+        if self.queue.len() >= MOST_UNANSWERED && command.is_refusable() {
+            command.fail(&NodeError::new(Arc::clone(&self.node), TOO_MANY));
+            return;
+        }
+        self.due = self.due.into_iter().chain(command.due()).min();
+        self.queue.push_back(command);
+    }
+
+    /// Sends what waits and takes in what has come, until the replies are so many;
+    /// whether something has changed.
+    fn serve(&mut self, replies: &mut usize, most: usize, cx: &mut Context<'_>) -> bool {
+        let written = self.write(cx);
+        let mut has_moved = written.is_err();
+        if let Err(error) = written {
+            self.break_off(failure::of_connection(&error));
+        }
+        // Asked again, in their order, before whatever waits.
+        let mut again = Vec::new();
+        let mut unasked = 0_usize;
+        while let Line::Up(session) = &mut self.line
+            && *replies < most
+            && unasked < MOST_UNASKED
+            && let Poll::Ready(reply) = session.wire.poll_next(cx)
+        {
+            has_moved = true;
+            match reply {
+                Ok(Value::Push { kind, data }) => {
+                    unasked = unasked.saturating_add(1);
+                    self.pushes.receive(&kind, &data);
+                }
+                Ok(reply) => {
+                    *replies = replies.saturating_add(1);
+                    again.extend(self.answer(reply));
+                }
+                Err(error) => self.break_off(failure::of_connection(&error)),
+            }
+        }
+        let under_way = self.under_way();
+        for command in again.into_iter().rev() {
+            match (&self.line, &self.bad) {
+                (Line::Down { .. }, Some(reason)) => refuse(command, reason, &mut self.owed),
+                _ => self.queue.insert(under_way, command),
+            }
+        }
+        has_moved
+    }
+
+    /// Sends what waits; what the node is not to be asked now is answered
+    /// instead.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken, which the next to write finds, too.
+    fn write(&mut self, cx: &mut Context<'_>) -> RedisResult<()> {
+        let Line::Up(session) = &mut self.line else {
+            return Ok(());
+        };
+        let is_kept_out = |command: &Command| {
+            let request = command.as_acquire()?;
+            let is_fenced = request.fence.is_some();
+            let reason = self.restarts.refusal_now(is_fenced)?;
+            Some(NodeError::new(Arc::clone(&self.node), reason))
+        };
+        if session.is_time_to_send(self.queue.len(), cx) {
+            session.send(&mut self.queue, is_kept_out);
+        }
+        session.wire.flush(cx)
+    }
+
+    /// Takes in the reply to the oldest command that is on its way; gives back
+    /// what is to be asked next.
+    fn answer(&mut self, reply: Value) -> Option<Command> {
+        let Line::Up(session) = &mut self.line else {
+            return None;
+        };
+        let still_under_way = session.under_way.checked_sub(1);
+        let answered = still_under_way.and_then(|under_way| {
+            session.under_way = under_way;
+            self.queue.pop_front()
+        });
+        let Some(command) = answered else {
+            self.break_off("a reply that nobody asked for".to_owned());
+            return None;
+        };
+        // Whoever may not look can still lock.
+        if !matches!(command.task, Task::Look { .. })
+            && let Some(missing) = failure::missing_right(&reply)
+        {
+            self.lacks(missing);
+        }
+        if let Some(reason) = failure::unfit(&reply, command.is_release()) {
+            // Connected anew, it says what it is, and is sent what it is owed.
+            let error = NodeError::new(Arc::clone(&self.node), reason);
+            refuse(command, &error, &mut self.owed);
+            self.turn_bad(error);
+            return None;
+        }
+        let again = command.accept(reply, &self.node);
+        self.attempts = 0;
+        self.recover();
+        again
+    }
+
+    /// Notes that we lack a right at the server.
+    fn lacks(&mut self, right: String) {
+        self.warn_once(&right);
+        self.contact.send_modify(|contact| {
+            if let Some(Ok(facts)) = contact
+                && !facts.missing_rights.contains(&right)
+            {
+                facts.missing_rights.push(right);
+            }
+        });
+    }
+
+    /// The connection is broken: what was on its way goes out on the next.
+    fn break_off(&mut self, reason: String) {
+        let error = NodeError::new(Arc::clone(&self.node), reason);
+        if self.bad.is_some() {
+            self.turn_bad(error);
+            return;
+        }
+        tracing::debug!(
+            node = &*self.node,
+            reason = error.reason(),
+            "connection lost"
+        );
+        self.start_over(&error);
+    }
+
+    /// Sends what was on its way once more, on the next connection.
+    fn start_over(&mut self, error: &NodeError) {
+        let under_way = self.close();
+        let unsent = self.queue.split_off(under_way);
+        for command in mem::replace(&mut self.queue, unsent).into_iter().rev() {
+            if command.is_worn_out() && !command.is_abandoned() {
+                if let Some(owed) = command.fail(error) {
+                    self.queue.push_front(Command::owed(owed));
+                }
+                continue;
+            }
+            if let Some(mut command) = command.unless_abandoned() {
+                command.repeat();
+                self.queue.push_front(command);
+            }
+        }
+    }
+
+    /// Gives the node up until it answers again.
+    fn turn_bad(&mut self, error: NodeError) {
+        if self.bad.is_none() {
+            tracing::warn!(
+                node = &*self.node,
+                reason = error.reason(),
+                "the node does not answer; going on without it"
+            );
+            metrics::node_is_down(&self.node);
+        }
+        self.close();
+        for command in mem::take(&mut self.queue) {
+            refuse(command, &error, &mut self.owed);
+        }
+        self.bad = Some(error);
+    }
+
+    /// Goes on after a panic as after a connection that broke.
+    fn go_on_after_panic(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.start_over(&NodeError::new(Arc::clone(&self.node), "a panic"));
+        // What panics when it is told that the node is bad is told less often.
+        if let Line::Down { since, .. } = &mut self.line {
+            *since = Instant::now();
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// How many commands are on their way.
+    fn under_way(&self) -> usize {
+        match &self.line {
+            Line::Down { .. } => 0,
+            Line::Up(session) => session.under_way,
+        }
+    }
+
+    /// Whether the node is owed something, and somebody waits until it is back;
+    /// if it is owed nothing, they are told.
+    fn is_waited_for(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.owed.is_empty() {
+            let closed = if self.owed.has_forgotten() {
+                CloseReply::Closed
+            } else {
+                CloseReply::Flushed
+            };
+            for waiting in self.waiting.drain(..) {
+                let _ = waiting.send(closed);
+            }
+        }
+        self.waiting
+            .retain_mut(|waiting| waiting.poll_closed(cx).is_pending());
+        !self.waiting.is_empty()
+    }
+}
+
+/// Answers a command that the node will not get.
+fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
+    // The node has granted what it is asked to raise.
+    let is_raise = |request: &AcquireRequest| request.fence.is_some_and(|fence| fence.is_raise);
+    if let Task::Acquire { request, .. } = &command.task
+        && command.sent.is_none()
+        && !is_raise(request)
+    {
+        owed.acquire_unsent(request);
+    }
+    if let Some(release) = command.fail(error) {
+        owed.push(release);
+    }
+}

@@ -1,0 +1,123 @@
+//! When a link's node, or an answer of it, is overdue.
+
+use std::{pin::Pin, sync::Arc, task::Context, time::Duration};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{Link, connecting::Line};
+use crate::{backend::redis::command::Command, error::NodeError};
+
+/// Between finding a command overdue and believing it.
+///
+/// A program that was stopped, or whose threads were all blocked, finds every
+/// command overdue when it goes on, with the replies still unread.
+pub(super) const SECOND_LOOK: Duration = Duration::from_millis(20);
+
+impl Link {
+    /// Whether the alarm is set to when this command may have to be told of, or
+    /// the node be overdue with it, or to before.
+    pub(super) fn rings_in_time_for(&self, command: &Command) -> bool {
+        let (Some(alarm), Some(limit)) = (&self.alarm, command.limit) else {
+            return false;
+        };
+        alarm.deadline() <= limit.end_within(self.timeouts.response)
+    }
+
+    /// Whether the alarm is to ring, or to be set.
+    pub(super) fn is_to_look_at_the_time(&self) -> bool {
+        let rings = |alarm: &Pin<Box<Sleep>>| alarm.deadline() <= Instant::now();
+        self.alarm.as_ref().is_none_or(rings)
+    }
+
+    /// Tells callers whose time is over, and gives the node up if it has kept
+    /// us waiting for too long; whether it was.
+    pub(super) fn look_at_the_time(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            let overdue = |since| self.second_look.unwrap_or(since + self.timeouts.response);
+            let overdue = self.waiting_since().map(overdue);
+            let Some(next) = overdue.into_iter().chain(self.due).min() else {
+                // One that has rung would wake nobody again.
+                self.alarm
+                    .take_if(|alarm| alarm.as_mut().poll(cx).is_ready());
+                return false;
+            };
+            let alarm = match &mut self.alarm {
+                Some(alarm) => alarm,
+                none => none.insert(Box::pin(sleep_until(next))),
+            };
+            if next < alarm.deadline() {
+                alarm.as_mut().reset(next);
+            }
+            if alarm.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.alarm = None;
+            let now = Instant::now();
+            self.tell_those_due(now);
+            if self.is_overdue(now) {
+                return true;
+            }
+        }
+    }
+
+    /// Tells those whose time is over that the node has not answered yet.
+    fn tell_those_due(&mut self, now: Instant) {
+        if self.due.is_none_or(|due| now < due) {
+            return;
+        }
+        let (node, contact) = (&self.node, self.contact.borrow());
+        let why = match (&self.line, &*contact) {
+            (Line::Down { .. }, Some(Err(no_contact))) => Some(&no_contact.error),
+            _ => None,
+        };
+        let waiting = self.queue.iter_mut().filter_map(|command| {
+            let due = command.due()?;
+            if now < due {
+                return Some(due);
+            }
+            command.keep_waiting_no_longer(node, why);
+            None
+        });
+        self.due = waiting.min();
+    }
+
+    /// Gives the node up if it is overdue at a second look; whether it was.
+    fn is_overdue(&mut self, now: Instant) -> bool {
+        let since = self.waiting_since();
+        let Some(since) = since.filter(|since| now >= *since + self.timeouts.response) else {
+            self.second_look = None;
+            return false;
+        };
+        match self.second_look {
+            None => {
+                self.second_look = Some(now + SECOND_LOOK);
+                false
+            }
+            Some(look) if now < look => false,
+            Some(_) => {
+                self.second_look = None;
+                self.turn_bad(self.overdue(now - since));
+                true
+            }
+        }
+    }
+
+    /// Since when the node has kept us waiting, if it has.
+    fn waiting_since(&self) -> Option<Instant> {
+        match &self.line {
+            Line::Down { since, .. } => self.bad.is_none().then_some(*since),
+            Line::Up(session) if session.under_way == 0 => None,
+            Line::Up(_) => self.queue.front().and_then(|oldest| oldest.sent),
+        }
+    }
+
+    fn overdue(&self, waited: Duration) -> NodeError {
+        let waited = waited.as_secs_f64();
+        let reason = match (&self.line, &*self.contact.borrow()) {
+            (Line::Down { .. }, Some(Err(none))) => none.error.reason().to_owned(),
+            (Line::Down { .. }, _) => format!("no connection for {waited:.1}s"),
+            (Line::Up(_), _) => format!("no answer for {waited:.1}s"),
+        };
+        NodeError::new(Arc::clone(&self.node), reason)
+    }
+}

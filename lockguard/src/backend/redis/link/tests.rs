@@ -1,0 +1,172 @@
+//! The link over a pipe in memory, with what a server sends put there by hand.
+
+use std::future::poll_fn;
+
+use tokio::{
+    io::{AsyncWriteExt as _, DuplexStream, duplex},
+    time::sleep_until,
+};
+
+use super::{connecting::RECONNECT_PAUSE, overdue::SECOND_LOOK, *};
+use crate::{
+    backend::redis::{OnRestart, command::Answer, owed::MOST_OWED, session::Session, wire::Wire},
+    backend::{AcquireReply, BackendError, ReleaseRequest},
+    fencing_token::FencingToken,
+    key::LockKey,
+    token::OwnerToken,
+};
+
+/// How many releases a node is owed after an acquire that it was refused
+/// unsent, and its release.
+fn owed_after(acquire: AcquireRequest) -> usize {
+    let release = ReleaseRequest::new(acquire.keys.first().clone(), acquire.token.clone());
+    let error = NodeError::new("a:6379", "connection refused");
+    let mut owed = Owed::default();
+    let (answer, _reply) = Answer::channel();
+    refuse(
+        Command::new(Task::acquire(acquire, answer), None),
+        &error,
+        &mut owed,
+    );
+    refuse(Command::owed(release), &error, &mut owed);
+    owed.take().len()
+}
+
+/// A link whose connection is this, with an acquire on its way, whose answer
+/// comes there; it ends with who may ask it.
+fn asked_over(
+    stream: DuplexStream,
+) -> (
+    Link,
+    oneshot::Receiver<Result<AcquireReply, BackendError>>,
+    mpsc::UnboundedSender<Message>,
+) {
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let mut link = Link::new(
+        Address::parse("redis://127.0.0.1:1").unwrap(),
+        Timeouts::default(),
+        inbox,
+        watch::channel(None).0,
+        Arc::new(Pushes::new()),
+        Arc::new(Restarts::new(OnRestart::default())),
+        Twins::default(),
+    );
+    let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+    let request = AcquireRequest::new(key, token, Duration::from_secs(1));
+    let (answer, reply) = Answer::channel();
+    let mut command = Command::new(Task::acquire(request, answer), None);
+    command.sent = Some(Instant::now());
+    link.queue.push_back(command);
+    let mut session = Session::new(Wire::new(stream), None, None, false);
+    session.under_way = 1;
+    link.line = Line::Up(session);
+    (link, reply, commands)
+}
+
+const MESSAGE: &str = ">3\r\n+message\r\n+channel\r\n+text\r\n";
+
+#[tokio::test]
+async fn an_answer_behind_many_messages_is_heard_in_one_poll() {
+    let messages = MESSAGE.repeat(10_000);
+    let (ours, mut theirs) = duplex(1 << 20);
+    theirs.write_all(messages.as_bytes()).await.unwrap();
+    theirs.write_all(b"+OK\r\n").await.unwrap();
+    let (mut link, mut reply, _commands) = asked_over(ours);
+    // Where the clock is to be looked at, all is read.
+    link.alarm = Some(Box::pin(sleep_until(Instant::now() + LONGEST_TIMEOUT)));
+    let is_pending = poll_fn(|cx| Poll::Ready(link.poll(cx).is_pending())).await;
+    assert!(is_pending);
+    assert!(matches!(reply.try_recv(), Ok(Ok(AcquireReply::Granted))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_behind_more_messages_than_a_poll_takes_in_is_heard_at_once() {
+    let messages = MESSAGE.repeat(MOST_UNASKED * PASSES + 1);
+    let (ours, mut theirs) = duplex(1 << 21);
+    theirs.write_all(messages.as_bytes()).await.unwrap();
+    theirs.write_all(b"+OK\r\n").await.unwrap();
+    let (link, reply, _commands) = asked_over(ours);
+    let asked = Instant::now();
+    tokio::spawn(SharedLink::new(link).run());
+    assert!(matches!(reply.await, Ok(Ok(AcquireReply::Granted))));
+    assert!(asked.elapsed().is_zero());
+}
+
+/// It was on its way when the node was found overdue.
+#[tokio::test(start_paused = true)]
+async fn an_answer_a_moment_after_the_timeout_is_heard() {
+    let (ours, mut theirs) = duplex(1 << 10);
+    let (link, reply, _commands) = asked_over(ours);
+    let timeout = link.timeouts.response;
+    tokio::spawn(SharedLink::new(link).run());
+    tokio::time::sleep(timeout + SECOND_LOOK / 2).await;
+    theirs.write_all(b"+OK\r\n").await.unwrap();
+    assert!(matches!(reply.await, Ok(Ok(AcquireReply::Granted))));
+}
+
+/// Whether a link that has connected many times, and was asked nothing, pauses
+/// when its connection ends after so long.
+fn pauses_after(lasted: Duration) -> impl Future<Output = bool> {
+    let (ours, theirs) = duplex(1 << 10);
+    let (mut link, _reply, _commands) = asked_over(ours);
+    link.queue.clear();
+    if let Line::Up(session) = &mut link.line {
+        session.under_way = 0;
+    }
+    link.attempts = 20;
+    async move {
+        tokio::time::sleep(lasted).await;
+        drop(theirs);
+        let polled = poll_fn(|cx| Poll::Ready(link.serve(&mut 0, 1, cx))).await;
+        assert!(polled, "the connection has ended");
+        matches!(
+            link.line,
+            Line::Down {
+                next: Next::Pause(_),
+                ..
+            }
+        )
+    }
+}
+
+/// What closes idle connections would keep a program that locks seldom
+/// without one for up to a second each time.
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_that_lasted_is_replaced_at_once() {
+    assert!(!pauses_after(2 * *RECONNECT_PAUSE.end()).await);
+    assert!(pauses_after(*RECONNECT_PAUSE.end() / 2).await);
+}
+
+#[tokio::test]
+async fn a_node_that_was_owed_too_much_is_not_said_to_have_got_all() {
+    let (ours, _theirs) = duplex(1 << 10);
+    let (mut link, _reply, _commands) = asked_over(ours);
+    let mut cx = Context::from_waker(Waker::noop());
+    for (owed, closed) in [
+        (MOST_OWED, CloseReply::Flushed),
+        (MOST_OWED + 1, CloseReply::Closed),
+    ] {
+        for nth in 0..owed {
+            let key = LockKey::new(format!("k:{nth}")).unwrap();
+            link.owed
+                .push(ReleaseRequest::new(key, OwnerToken::with_label("")));
+        }
+        let (waiting, mut told) = oneshot::channel();
+        link.waiting.push(waiting);
+        assert!(link.is_waited_for(&mut cx));
+        link.owed.take();
+        assert!(!link.is_waited_for(&mut cx));
+        assert_eq!(told.try_recv(), Ok(closed));
+    }
+}
+
+#[test]
+fn a_raise_that_was_never_sent_does_not_hide_what_the_node_has_granted() {
+    let key = LockKey::new("k").unwrap();
+    let second = Duration::from_secs(1);
+    let token = FencingToken::new(1).unwrap();
+    let first = AcquireRequest::new(key, OwnerToken::with_label(""), second);
+    let first = first.fenced(token, second);
+    assert_eq!(owed_after(first.clone()), 0);
+    assert_eq!(owed_after(first.raised(token)), 1);
+}
