@@ -105,6 +105,50 @@ fn every_path_that_a_document_names_exists() {
     assert!(named > 20, "{named} paths are named");
 }
 
+fn is_source(path: &Path) -> bool {
+    let is_ours = |kind| kind == "rs" || kind == "lua";
+    path.extension().is_some_and(is_ours)
+}
+
+/// The source files below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                Vec::from_iter(is_source(&path).then_some(path))
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn every_source_file_that_a_document_names_by_the_end_of_its_path_exists() {
+    let folders = ["lockguard", "lockguard-macros", "tests", "bench", "xtask"];
+    let sources: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| sources(&root().join(folder)))
+        .collect();
+    let mut named = 0;
+    for (document, text) in documents() {
+        for quote in quoted(&text) {
+            if !is_source(Path::new(quote)) {
+                continue;
+            }
+            named += 1;
+            assert!(
+                sources.iter().any(|source| source.ends_with(quote)),
+                "{} names `{quote}`",
+                document.display()
+            );
+        }
+    }
+    assert!(named > 100, "{named} files are named");
+}
+
 #[test]
 fn every_link_to_a_file_leads_somewhere() {
     for (document, text) in documents() {
