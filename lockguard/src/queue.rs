@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     fmt, iter,
     pin::pin,
+    ptr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
@@ -49,6 +50,9 @@ pub(crate) struct Line {
     /// One permit: the right to contend on the servers. Fair, and given on
     /// when its holder's future is dropped.
     turn: Semaphore,
+    /// One permit: to ask for several keys when this one is given back, before
+    /// others of this process who wait for it and want several.
+    crowd: Semaphore,
     state: Mutex<State>,
     /// How often a lease of ours has been given back here; counted while the
     /// state is locked.
@@ -94,8 +98,9 @@ pub(crate) struct Place {
 
 /// A place in the line of each key of a request; leaving is dropping it.
 ///
-/// Whoever wants several keys never takes a turn: it holds nothing while it
-/// waits, so that nobody waits for it in a circle.
+/// Whoever wants several keys never takes a turn, and is in the crowd of one of
+/// them at a time: it holds nothing else while it waits, so that nobody waits for
+/// it in a circle.
 pub(crate) struct Places {
     first: Place,
     /// Empty for a single key, and costs nothing then.
@@ -119,6 +124,19 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.line.has_head_a_ticket.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The right to ask for several keys when this one is given back, passed on when
+/// it is dropped: nobody who has it waits for another key.
+pub(crate) struct InCrowd<'a> {
+    place: &'a Place,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl InCrowd<'_> {
+    pub(crate) fn is_at(&self, place: &Place) -> bool {
+        ptr::eq(self.place, place)
     }
 }
 
@@ -158,6 +176,7 @@ impl Line {
         Self {
             key,
             turn: Semaphore::new(1),
+            crowd: Semaphore::new(1),
             state: Mutex::default(),
             frees: AtomicU64::new(0),
             freed: Bell::default(),
@@ -267,9 +286,10 @@ impl Places {
         }
     }
 
-    /// Whether a lease of ours holds one of the keys.
-    pub(crate) fn have_local_holder(&self) -> bool {
-        self.iter().any(|place| place.local_holder().is_some())
+    /// The first of the keys that a lease of ours holds, and which.
+    pub(crate) fn local_holder(&self) -> Option<(&Place, LocalHolder)> {
+        self.iter()
+            .find_map(|place| Some((place, place.local_holder()?)))
     }
 
     /// Notes what has been freed so far: [`Place::freed`] waits for more.
@@ -334,6 +354,23 @@ impl Place {
     fn turn_at_once(&self) -> Option<Turn<'_>> {
         let permit = self.line.turn.try_acquire().ok()?;
         Some(self.line.turn_of(permit))
+    }
+
+    /// Waits until nobody else who wants several keys is to ask for them when this
+    /// one is given back: all at once would only be in each other's way.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`turn`](Self::turn).
+    pub(crate) async fn crowd(&self) -> InCrowd<'_> {
+        match self.line.crowd.acquire().await {
+            Ok(permit) => InCrowd {
+                place: self,
+                _permit: permit,
+            },
+            // As for a turn.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// The lease of ours that holds the key, if its ttl has not passed.

@@ -256,6 +256,76 @@ async fn a_waiter_for_several_keys_takes_no_wake_along() {
     }
 }
 
+/// How often 50 waiters for two keys, one of which `holder` holds before, ask
+/// for them until all have had them, where an answer takes a millisecond.
+async fn questions_of_a_crowd(holder: &LockManager, ours: &LockManager, node: &Scripted) -> usize {
+    node.on_every_acquire(Step::pass().answering_after(Duration::from_millis(1)));
+    let held = holder.lock("b", LONG).acquire().await.unwrap();
+    let before = node.calls_of(Operation::Acquire).len();
+    let mut waiters = JoinSet::new();
+    for _ in 0..50 {
+        let wanted = ours.lock_all(["a", "b"], LONG).wait(LONG);
+        waiters.spawn(wanted.run(async |_| yield_now().await));
+    }
+    sleep(Duration::from_secs(1)).await;
+    held.release().await.unwrap();
+    for ended in waiters.join_all().await {
+        ended.unwrap();
+    }
+    node.calls_of(Operation::Acquire).len() - before
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_crowd_that_wants_the_same_keys_one_asks_at_a_time() {
+    let node = Scripted::new();
+    let (ours, theirs) = (
+        LockManager::new(node.clone()),
+        LockManager::new(node.clone()),
+    );
+    let behind_ours = questions_of_a_crowd(&ours, &ours, &node).await;
+    let behind_theirs = questions_of_a_crowd(&theirs, &ours, &node).await;
+    assert_eq!((behind_ours, behind_theirs), (50, 100));
+}
+
+/// Whoever is to ask first when the key is given back may want another that is
+/// not, or give up.
+#[tokio::test(start_paused = true)]
+async fn the_next_of_a_crowd_asks_where_the_first_cannot_use_the_key() {
+    let manager = LockManager::memory();
+    let wait = |keys| manager.lock_all(keys, TTL).wait(LONG).run(async |_| ());
+    let _b = manager.lock("b", LONG).acquire().await.unwrap();
+    let _before_the_first = tokio::spawn(wait(["b", "d"]));
+    for does_first_give_up in [false, true] {
+        let a = manager.lock("a", LONG).acquire().await.unwrap();
+        let first = tokio::spawn(wait(["a", "b"]));
+        let next = tokio::spawn(wait(["a", "c"]));
+        sleep(Duration::from_millis(1)).await;
+        if does_first_give_up {
+            first.abort();
+        }
+        let start = Instant::now();
+        a.release().await.unwrap();
+        next.await.unwrap().unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        first.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_whose_wait_is_over_is_told_who_holds_the_key() {
+    let manager = LockManager::memory();
+    let _b = manager.lock("b", LONG).acquire().await.unwrap();
+    let start = Instant::now();
+    let wait = || manager.lock_all(["a", "b"], TTL).wait(SOON).acquire();
+    let waiters = [tokio::spawn(wait()), tokio::spawn(wait())];
+    for waiter in waiters {
+        let error = waiter.await.unwrap().unwrap_err();
+        assert!(error.is_busy(), "{error}");
+        assert_eq!(error.key(), Some("b"));
+    }
+    assert_eq!(start.elapsed(), SOON);
+}
+
 #[tokio::test]
 async fn any_key_that_the_task_holds_is_reentrant() {
     let manager = LockManager::memory();

@@ -16,7 +16,7 @@ use crate::{
     grant::Grant,
     key::LockKey,
     line::InLine,
-    queue::{LocalHolder, Place, Turn},
+    queue::{InCrowd, LocalHolder, Place, Turn},
     successor::Successor,
     token::OwnerToken,
 };
@@ -91,19 +91,18 @@ impl<'a> Contest<'a> {
         if is_entered && !self.want.keys.are_several() {
             return false;
         }
-        self.granted.is_some() || self.places.have_local_holder()
+        self.granted.is_some() || self.places.local_holder().is_some()
     }
 
     /// See [`is_behind_local_holders`](Self::is_behind_local_holders).
     pub(super) async fn wait_for_local_holders(&mut self) -> Result<Option<Grant>, LockError> {
         let places = self.places;
-        for place in places.iter() {
-            let mut unseen = None;
-            // Asked again after each wait: the holder may have been renewed,
-            // or be given back but for a rest.
-            while let Some(holder) = place.local_holder() {
-                self.has_waited = true;
-                let unseen = *unseen.get_or_insert_with(|| Instant::now() + LONGEST_UNSEEN);
+        let unseen = Instant::now() + LONGEST_UNSEEN;
+        // Asked again after each wait: the holder may have been renewed, or be
+        // given back but for a rest.
+        while let Some((place, holder)) = places.local_holder() {
+            self.has_waited = true;
+            let is_told = if self.is_in_crowd_of(place) {
                 if self.granted.is_none()
                     && let Some(successor) = self.successor()
                 {
@@ -114,20 +113,62 @@ impl<'a> Contest<'a> {
                 if let Some(Some(grant)) = told {
                     return Ok(self.taken_over(grant));
                 }
-                let now = Instant::now();
-                if now >= self.deadline {
-                    if holder.is_open {
-                        // Nobody knows whether it is busy.
-                        break;
-                    }
-                    return Err(self.busy_error(&local_holder(place.key(), &holder)));
-                }
-                if told.is_none() && now >= unseen {
+                told.is_some()
+            } else {
+                // Given up first: whoever stands in two would be waited for.
+                self.crowd = None;
+                self.crowd = until(unseen.min(self.deadline), place.crowd()).await;
+                self.crowd.is_some()
+            };
+            let now = Instant::now();
+            if now >= self.deadline {
+                if holder.is_open {
+                    // Nobody knows whether it is busy.
                     break;
                 }
+                return Err(self.busy_error(&local_holder(place.key(), &holder)));
+            }
+            if !is_told && now >= unseen {
+                break;
             }
         }
         Ok(self.withdraw())
+    }
+
+    /// Whether this caller lets others of this process, who want several keys
+    /// like itself, ask before it.
+    pub(super) fn is_in_crowds(&self) -> bool {
+        self.is_in_line() && self.want.keys.are_several()
+    }
+
+    /// Whether nobody here who wants several keys is to ask before us when this
+    /// one is given back.
+    fn is_in_crowd_of(&self, place: &Place) -> bool {
+        let is_there = |crowd: &InCrowd<'_>| crowd.is_at(place);
+        !self.is_in_crowds() || self.crowd.as_ref().is_some_and(is_there)
+    }
+
+    /// Waits until nobody here who wants several keys is to ask before us when
+    /// the one that is busy is given back; whether another look is due.
+    pub(super) async fn join_crowd(&mut self, holder: &Holder) -> Result<bool, LockError> {
+        let place = self.places.of(self.key_of(holder));
+        if self.is_in_crowd_of(place) {
+            return Ok(self.is_behind_local_holders());
+        }
+        // Given up first: whoever stands in two would be waited for.
+        self.crowd = None;
+        let mut crowd = pin!(place.crowd());
+        let first = poll_fn(|cx| Poll::Ready(crowd.as_mut().poll(cx))).await;
+        if let Poll::Ready(crowd) = first {
+            self.crowd = Some(crowd);
+            return Ok(self.is_behind_local_holders());
+        }
+        let look = self.deadline.min(Instant::now() + LONGEST_UNSEEN);
+        self.crowd = until(look, crowd).await;
+        if Instant::now() >= self.deadline {
+            return Err(self.busy_error(holder));
+        }
+        Ok(true)
     }
 
     /// From here on the servers are asked, unless a lease of ours has handed the

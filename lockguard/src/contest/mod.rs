@@ -19,7 +19,7 @@ use crate::{
     key::LockKey,
     lease::Since,
     line::InLine,
-    queue::{Places, Turn},
+    queue::{InCrowd, Places, Turn},
     validity::{FAR, longest_attempt},
 };
 
@@ -61,6 +61,12 @@ pub(crate) async fn contest(
             Attempt::Busy(holder) => Some(holder),
             Attempt::Split => None,
         };
+        if let Some(holder) = &holder
+            && contest.is_in_crowds()
+            && Box::pin(contest.join_crowd(holder)).await?
+        {
+            continue;
+        }
         if contest.steps_into_line() {
             continue;
         }
@@ -105,6 +111,8 @@ struct Contest<'a> {
     /// Since when a lease of the last attempt counts, where it may be granted
     /// after it was refused.
     asked: Option<Since>,
+    /// The right to ask before others of this process who want several keys.
+    crowd: Option<InCrowd<'a>>,
     /// Given on last.
     turn: Option<Turn<'a>>,
 }
@@ -131,6 +139,7 @@ impl<'a> Contest<'a> {
             has_met_another: false,
             granted: None,
             asked: None,
+            crowd: None,
             turn: None,
         };
         if contest.may_stand && core.contended.has(want.keys.first()) {
