@@ -3,7 +3,11 @@
 use proc_macro2::Ident;
 use syn::{Expr, ExprLit, Lit, ext::IdentExt};
 
-use crate::{argument::unwrapped, error::Errors, target::Target};
+use crate::{
+    argument::unwrapped,
+    error::Errors,
+    target::{Target, plain},
+};
 
 /// Reads the value of an option that names a new variable.
 pub(crate) fn parse(
@@ -47,7 +51,7 @@ fn is_variable(name: &Ident) -> bool {
 
 /// A variable of an argument's name would hide the argument.
 fn taken(option: &str, example: &str, name: &Ident, target: &Target) -> Option<String> {
-    let is_argument = target.arguments().any(|argument| name == &argument);
+    let is_argument = target.arguments().any(|argument| argument == plain(name));
     let other = if example.ends_with(&format!(" {name}")) {
         format!("{option} = held_{name}")
     } else {

@@ -8,7 +8,7 @@ use crate::{
     argument::unwrapped,
     error::Errors,
     similar::{closest, listed},
-    target::Target,
+    target::{Target, plain},
 };
 
 /// What is locked.
@@ -461,7 +461,7 @@ fn not_a_place(source: &str, place: Place<'_>) -> String {
 
 /// A lower-case name that is no argument is a slip; others are paths.
 fn unknown_name(path: &ExprPath, target: &Target) -> Option<String> {
-    let name = path.path.get_ident()?.to_string();
+    let name = plain(path.path.get_ident()?);
     if name == "self" {
         return (!target.has_receiver()).then(|| not_an_argument(&name, target));
     }

@@ -163,16 +163,17 @@ impl Target {
 
     /// The names that the arguments bring into the body.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = String> {
-        self.arguments
-            .iter()
-            .map(|argument| argument.name.to_string())
+        self.arguments.iter().map(|argument| plain(&argument.name))
     }
 
     /// Whether this argument is a collection that the function owns.
     pub(crate) fn is_list(&self, name: &Ident) -> bool {
-        self.arguments
-            .iter()
-            .any(|argument| argument.name == *name && argument.is_list)
+        self.argument(name).is_some_and(|argument| argument.is_list)
+    }
+
+    /// Whether there are any, also such as `_`, which bring no name.
+    pub(crate) fn has_arguments(&self) -> bool {
+        !self.signature.inputs.is_empty()
     }
 
     pub(crate) fn has_receiver(&self) -> bool {
@@ -208,15 +209,21 @@ impl Target {
         if name == "self" {
             return Some(self.signature.receiver()?.self_token.span);
         }
-        let argument = self.arguments.iter().find(|known| known.name == *name)?;
-        Some(argument.name.span())
+        Some(self.argument(name)?.name.span())
+    }
+
+    fn argument(&self, name: &Ident) -> Option<&Argument> {
+        let name = plain(name);
+        self.arguments
+            .iter()
+            .find(|argument| plain(&argument.name) == name)
     }
 
     /// A template that fits the function, in quotes.
     pub(crate) fn example_key(&self) -> String {
         let name = self.name();
         match self.arguments.first() {
-            Some(argument) => format!("`\"{name}:{{{}}}\"`", argument.name),
+            Some(argument) => format!("`\"{name}:{{{}}}\"`", plain(&argument.name)),
             None => format!("`\"{name}\"`"),
         }
     }
@@ -255,7 +262,7 @@ impl Target {
 
 impl Argument {
     fn belongs_to(&self, body: &Braced) -> bool {
-        let name = self.name.to_string();
+        let name = self.name.unraw().to_string();
         !self.is_borrowed && (name.starts_with('_') || mentions(&body.tokens, &name))
     }
 
@@ -546,10 +553,20 @@ fn is_boxing(method: &Ident) -> bool {
     method == "boxed" || method == "boxed_local"
 }
 
+/// A name as it is mostly written: `r#id` is `id`, while `r#type` stays.
+pub(crate) fn plain(name: &Ident) -> String {
+    let plain = name.unraw().to_string();
+    if syn::parse_str::<Ident>(&plain).is_ok() {
+        plain
+    } else {
+        name.to_string()
+    }
+}
+
 /// Whether a name occurs, also in the text of `println!("{name}")`.
 fn mentions(tokens: &TokenStream, name: &str) -> bool {
     tokens.clone().into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Ident(ident) => ident.unraw() == name,
         TokenTree::Group(group) => mentions(&group.stream(), name),
         TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
         TokenTree::Punct(_) => false,

@@ -90,6 +90,7 @@ fn templates_hold_every_kind_of_place() {
         "{{tag}}:{id}",
         "{{{id}}}:k",
         "k:{r#type}",
+        "k:{r#id}",
         "k:{order.id}",
         "k:{order.0.1}",
         "k:{order.lines[0]}",

@@ -382,6 +382,19 @@ async fn names_that_are_keywords_are_locked() {
     .await;
 }
 
+#[distributed_lock(key = "raw:{id}:{r#row}", ttl = "2s")]
+async fn raw_without_need(r#id: u8, row: u8) -> Result<bool, LockError> {
+    Ok(is_held(&format!("raw:{id}:{row}")).await)
+}
+
+#[tokio::test]
+async fn a_name_is_the_same_in_raw_letters() {
+    alone(async {
+        assert!(raw_without_need(1, 2).await.unwrap());
+    })
+    .await;
+}
+
 #[distributed_lock(key = "inner", ttl = "2s")]
 async fn inner_attributes() -> Result<u8, LockError> {
     #![expect(unused_variables, reason = "the claim is that this attribute holds")]
