@@ -504,14 +504,19 @@ fn body_future(model: &Model, body: &Braced) -> TokenStream {
     // of the user's making, so that no lint calls the block superfluous.
     let braces = Span::call_site().located_at(*brace);
     let body = quote_spanned!(braces=> { #tokens });
-    quote_spanned! {Span::mixed_site()=>
+    // What the compiler calls "this", or where it says that a type was inferred:
+    // at the body and at the return type, and not at the whole attribute.
+    let site = Span::mixed_site();
+    let (block, place) = (site.located_at(*brace), place_of(output));
+    let returned = quote_spanned!(place=> return __lockguard_output;);
+    quote_spanned! {block=>
         async move {
             #captures
             #bindings
             #[allow(unreachable_code)]
             if false {
                 let __lockguard_output: #output = loop {};
-                return __lockguard_output;
+                #returned
             }
             #body
         }
