@@ -1,6 +1,6 @@
 //! The function under the attribute.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{
     Attribute, Block, Expr, ExprAsync, FnArg, Pat, ReceiverKind, ReturnType, Signature, Stmt,
@@ -135,6 +135,7 @@ impl Target {
         };
         let body = if signature.asyncness.is_none() && is_sound {
             if let Some(body) = returned_future(&block) {
+                refuse_early_futures(&body, errors);
                 output = output::of_future(&output).unwrap_or_else(|| output::infer(&output));
                 body
             } else {
@@ -440,6 +441,54 @@ fn refuse_blocking(
             ),
         );
     }
+}
+
+/// A future that a function returns before the one at its end has no lock.
+fn refuse_early_futures(body: &Body, errors: &mut Errors) {
+    let Body::Future { before, .. } = body else {
+        return;
+    };
+    let early = before.iter().find_map(|statement| match statement {
+        Stmt::Item(_) => None,
+        statement => early_return(statement.to_token_stream()),
+    });
+    if let Some(word) = early {
+        errors.at(
+            word,
+            "a future that is returned here runs without the lock: decide inside the `async` \
+             block at the end",
+        );
+    }
+}
+
+/// The first `return` that is not that of an async block or a closure.
+fn early_return(tokens: TokenStream) -> Option<Ident> {
+    // Whether the next braces belong to one: `async move {`, `|a| {`,
+    // `|a| -> A {`.
+    let mut is_inner = false;
+    let mut is_closure_type = false;
+    for token in tokens {
+        match token {
+            TokenTree::Ident(word) if word == "return" => return Some(word),
+            TokenTree::Ident(word) => {
+                is_inner = word == "async" || (is_inner && word == "move");
+            }
+            TokenTree::Punct(sign) => {
+                is_closure_type |= is_inner && sign.as_char() == '-';
+                is_inner = sign.as_char() == '|';
+            }
+            TokenTree::Group(group) => {
+                let is_skipped = is_inner || is_closure_type;
+                if !is_skipped && let Some(word) = early_return(group.stream()) {
+                    return Some(word);
+                }
+                is_inner = false;
+                is_closure_type &= group.delimiter() != Delimiter::Brace;
+            }
+            TokenTree::Literal(_) => is_inner = false,
+        }
+    }
+    None
 }
 
 /// The names in the arguments' patterns.

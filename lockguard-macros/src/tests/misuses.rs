@@ -887,6 +887,9 @@ const TARGETS: &[Misuse] = &[
     ("boxed_future_made_elsewhere", r#"ttl = "2s", key = "k""#, "fn f() -> Pin<Box<dyn Future<Output = R>>> { let x = async {}; Box::pin(x) }", &[
         ("-> Pin<Box<dyn Future<Output = R>>>", "`f` returns a future that it does not end with: end its body with `async move { … }` or `Box::pin(async move { … })`, which then runs under the lock"),
     ]),
+    ("future_returned_early", r#"ttl = "2s", key = "k""#, "fn f(a: u8) -> BoxFuture<'static, R> { if a == 0 || a > 9 { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
     ("struct_item", r#"ttl = "2s", key = "k""#, "pub struct Seat { id: u64 }", &[
         ("struct", "`#[distributed_lock]` goes on an async function, not on a struct"),
     ]),

@@ -141,6 +141,9 @@ fn functions_come_in_every_shape() {
         "fn f(&self) -> BoxFuture<'_, R> { async move { 1 }.boxed() }",
         "fn f(&self) -> LocalBoxFuture<'_, R> { (async move { 1 }).boxed_local() }",
         "fn f() -> Alias { ::std::boxed::Box::pin(async move { 1 }) }",
+        "fn f() -> Alias { fn g() -> u8 { return 1 } let a = || { return 1 }; Box::pin(async move { return 1 }) }",
+        "fn f() -> Alias { let a = |a: u8| -> Vec<[u8; 1]> { return 1 }; Box::pin(async move { 1 }) }",
+        "fn f() -> Alias { let a = async { return 1 }; let b = async move { return 1 }; Box::pin(async move { 1 }) }",
     ] {
         assert_accepted("key = \"k\", ttl = \"2s\"", item);
     }
