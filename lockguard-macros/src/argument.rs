@@ -119,8 +119,14 @@ impl Arguments {
                 return;
             }
             Err(error) => {
+                // Where the options end there is nothing to underline.
+                let span = if ahead.is_empty() {
+                    name.span()
+                } else {
+                    error.span()
+                };
                 errors.at_span(
-                    error.span(),
+                    span,
                     format!(
                         "`{}` is not understood: write `{}` ({error})",
                         row.name, row.example
@@ -187,36 +193,51 @@ impl Arguments {
             return;
         };
         input.advance_to(&ahead);
-        let (option, text) = match unwrapped(&value) {
+        if let Expr::Assign(assignment) = &value {
+            // `max-hold = "1m"`, to a parser, assigns to a difference.
+            let left = assignment.left.to_token_stream();
+            let (message, meant) = unknown(&left.to_string().replace(' ', ""));
+            self.meant.extend(meant);
+            errors.at(left, message);
+            expect_comma("", input, errors);
+            return;
+        }
+        let lengths: &[&'static str] = &["ttl", "wait"];
+        let (candidates, text): (&[_], _) = match unwrapped(&value) {
             Expr::Lit(ExprLit {
                 lit: Lit::Str(literal),
                 ..
             }) => {
                 let is_duration = duration::parse(&literal.value()).is_ok();
                 let text = literal.to_token_stream().to_string();
-                match (is_duration, self.mentions("ttl")) {
-                    (true, false) => ("ttl", text),
-                    (true, true) => ("wait", text),
-                    (false, _) => ("key", text),
-                }
+                (if is_duration { lengths } else { &["key"] }, text)
             }
-            Expr::Lit(_) => ("ttl", "\"2s\"".to_owned()),
-            _ => ("key", "…".to_owned()),
+            Expr::Lit(_) => (lengths, "\"2s\"".to_owned()),
+            Expr::Closure(_) => (&["on_error"], "…".to_owned()),
+            _ => (&["key"], "…".to_owned()),
         };
-        self.meant.extend(row(option).map(|row| row.name));
-        errors.at(
-            &value,
-            format!("options are named: write `{option} = {text}`"),
+        let is_open = |option: &str| !self.mentions(option) && !self.excludes(option);
+        let option = candidates.iter().copied().find(|option| is_open(option));
+        let meant = option.map_or_else(
+            || "write which one this is, such as `on_busy = skip`".to_owned(),
+            |option| format!("write `{option} = {text}`"),
         );
-        expect_comma(option, input, errors);
+        self.meant.extend(option);
+        errors.at(&value, format!("options are named: {meant}"));
+        expect_comma(option.unwrap_or_default(), input, errors);
+    }
+
+    /// Whether the option cannot stand beside one that was given.
+    fn excludes(&self, option: &str) -> bool {
+        option == "key" && self.mentions("keys")
     }
 }
 
 /// Answers an option that has no `=`.
 fn without_value(row: &Row, input: ParseStream<'_>) -> String {
     let Row { name, example, .. } = row;
-    if input.peek(Token![:]) {
-        format!("`{name}` takes its value after `=`, not `:`: write `{example}`")
+    if let Some(sign) = other_sign(input) {
+        format!("`{name}` takes its value after `=`, not `{sign}`: write `{example}`")
     } else if input.peek(syn::token::Paren) {
         format!("`{name}` takes its value after `=`, not in parentheses: write `{example}`")
     } else if input.peek(syn::token::Bracket) {
@@ -258,7 +279,7 @@ fn option_name(input: ParseStream<'_>) -> Option<Ident> {
     let name = ahead.call(Ident::parse_any).ok()?;
     let is_option = is_assignment(&ahead)
         || ends(&ahead)
-        || (ahead.peek(Token![:]) && !ahead.peek(Token![::]))
+        || other_sign(&ahead).is_some()
         || (is_group(&ahead) && row(&name.to_string()).is_some());
     if !is_option || name == "true" || name == "false" {
         return None;
@@ -269,6 +290,20 @@ fn option_name(input: ParseStream<'_>) -> Option<Ident> {
 
 fn is_assignment(input: ParseStream<'_>) -> bool {
     input.peek(Token![=]) && !input.peek(Token![==]) && !input.peek(Token![=>])
+}
+
+/// What stands between a name and its value elsewhere.
+fn other_sign(input: ParseStream<'_>) -> Option<&'static str> {
+    if input.peek(Token![:]) && !input.peek(Token![::]) {
+        let is_assigned = input.peek2(Token![=]);
+        Some(if is_assigned { ":=" } else { ":" })
+    } else if input.peek(Token![=>]) {
+        Some("=>")
+    } else if input.peek(Token![==]) {
+        Some("==")
+    } else {
+        None
+    }
 }
 
 fn is_group(input: ParseStream<'_>) -> bool {
@@ -290,7 +325,8 @@ fn starts_known_option(input: ParseStream<'_>) -> bool {
     starts_option(input) && name.is_ok_and(|name| row(&name.to_string()).is_some())
 }
 
-/// Consumes the comma after a value, or says that it is not there.
+/// Consumes the comma after the value of an option, or of none (`""`), or says
+/// that it is not there.
 fn expect_comma(option: &str, input: ParseStream<'_>, errors: &mut Errors) {
     if input.is_empty() || matches!(input.parse::<Option<Token![,]>>(), Ok(Some(_))) {
         return;
@@ -307,10 +343,11 @@ fn expect_comma(option: &str, input: ParseStream<'_>, errors: &mut Errors) {
         } else {
             "a comma separates options"
         };
-        errors.at_span(
-            span,
-            format!("the value of `{option}` ended before this; {advice}"),
-        );
+        let problem = match option {
+            "" => advice.to_owned(),
+            option => format!("the value of `{option}` ended before this; {advice}"),
+        };
+        errors.at_span(span, problem);
         skip_value(input);
     }
 }

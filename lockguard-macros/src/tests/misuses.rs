@@ -54,6 +54,22 @@ const OPTIONS: &[Misuse] = &[
     ("positional_argument", r#"seat_id.to_string(), ttl = "2s""#, BOOK, &[
         ("seat_id.to_string()", "options are named: write `key = …`"),
     ]),
+    ("positional_closure", r#"key = "k", ttl = "2s", |e| Err(e)"#, BOOK, &[
+        ("|e| Err(e)", "options are named: write `on_error = …`"),
+    ]),
+    ("positional_number_beside_ttl", r#"key = "k", ttl = "2s", 5"#, BOOK, &[
+        ("5", r#"options are named: write `wait = "2s"`"#),
+    ]),
+    ("positional_text_beside_keys", r#"keys = ["a", "b"], ttl = "2s", "c""#, BOOK, &[
+        (r#""c""#, "options are named: write which one this is, such as `on_busy = skip`"),
+    ]),
+    ("positional_duration_beside_ttl_and_wait", r#"key = "k", ttl = "2s", wait = "1s", "5s""#, BOOK, &[
+        (r#""5s""#, "options are named: write which one this is, such as `on_busy = skip`"),
+    ]),
+    ("positional_path_beside_key", r#"key = "k", ttl = "2s", OnBusy::Skip; wait = "1s""#, BOOK, &[
+        ("OnBusy::Skip", "options are named: write which one this is, such as `on_busy = skip`"),
+        (";", "a comma separates options"),
+    ]),
     ("positional_punctuation", r#"=> ttl = "2s""#, BOOK, &[
         ("=", r#"expected an option, such as `key = "seat:{seat_id}"`"#),
         ("", r#"`key` is missing: say what is locked, such as `key = "book:{seat_id}"`"#),
@@ -69,6 +85,16 @@ const OPTIONS: &[Misuse] = &[
     ]),
     ("key_after_a_colon", r#"key: "seat:{seat_id}", ttl = "2s""#, BOOK, &[
         ("key", r#"`key` takes its value after `=`, not `:`: write `key = "seat:{seat_id}"`"#),
+    ]),
+    ("key_after_an_arrow", r#"key => "k", ttl => "2s""#, BOOK, &[
+        ("key", r#"`key` takes its value after `=`, not `=>`: write `key = "seat:{seat_id}"`"#),
+        ("ttl", r#"`ttl` takes its value after `=`, not `=>`: write `ttl = "2s"`"#),
+    ]),
+    ("key_compared", r#"key == "k", ttl = "2s""#, BOOK, &[
+        ("key", r#"`key` takes its value after `=`, not `==`: write `key = "seat:{seat_id}"`"#),
+    ]),
+    ("key_after_a_colon_and_an_equals_sign", r#"key := "k", ttl = "2s""#, BOOK, &[
+        ("key", r#"`key` takes its value after `=`, not `:=`: write `key = "seat:{seat_id}"`"#),
     ]),
     ("key_in_parentheses", r#"key("seat:{seat_id}"), ttl = "2s""#, BOOK, &[
         ("key", r#"`key` takes its value after `=`, not in parentheses: write `key = "seat:{seat_id}"`"#),
@@ -98,6 +124,12 @@ const OPTIONS: &[Misuse] = &[
     ("value_that_is_no_expression", r#"key = "k", ttl = @, wait = "1s""#, BOOK, &[
         ("@", r#"`ttl` is not understood: write `ttl = "2s"` (expected an expression)"#),
     ]),
+    ("value_that_is_cut_off", r#"key = "k", ttl = Duration::"#, BOOK, &[
+        ("ttl", r#"`ttl` is not understood: write `ttl = "2s"` (unexpected end of input, expected identifier)"#),
+    ]),
+    ("value_that_is_cut_off_before_another", r#"key = "k", ttl = Duration::, wait = "1s""#, BOOK, &[
+        (",", r#"`ttl` is not understood: write `ttl = "2s"` (expected identifier)"#),
+    ]),
     ("unknown_option", r#"key = "seat:{seat_id}", ttl = "2s", colour = "red""#, BOOK, &[
         ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
     ]),
@@ -115,6 +147,13 @@ const OPTIONS: &[Misuse] = &[
     ]),
     ("camel_case_option", r#"key = "seat:{seat_id}", ttl = "2s", onError = |e| Err(e)"#, BOOK, &[
         ("onError", "there is no option `onError`; did you mean `on_error`?"),
+    ]),
+    ("hyphenated_option", r#"key = "k", ttl = "2s", max-hold = "1m", on-error = |e| Err(e)"#, BOOK, &[
+        ("max-hold", "there is no option `max-hold`; did you mean `max_hold`?"),
+        ("on-error", "there is no option `on-error`; did you mean `on_error`?"),
+    ]),
+    ("field_as_an_option", r#"key = "k", ttl = "2s", lock.name = "n""#, BOOK, &[
+        ("lock.name", "there is no option `lock.name`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
     ]),
     ("upper_case_option", r#"KEY = "k", ttl = "2s""#, BOOK, &[
         ("KEY", "there is no option `KEY`; did you mean `key`?"),
