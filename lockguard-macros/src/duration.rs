@@ -88,9 +88,14 @@ impl Length {
             _ => return Some(Self::Expression(Box::new(value.clone()))),
         };
         let parsed = match literal {
-            Lit::Str(text) => parse(&text.value())
-                .map_err(|problem| format!("`{option} = {}`: {problem}", source(literal))),
-            Lit::Int(_) | Lit::Float(_) => Err(quoted(option, &source(literal))),
+            Lit::Str(text) => parse(&text.value()).map_err(|problem| {
+                let problem = in_braces(&text.value()).map_or(problem, |value| {
+                    format!("only a key is a template; write `{option} = {value}`, a `Duration`")
+                });
+                format!("`{option} = {}`: {problem}", source(literal))
+            }),
+            Lit::Int(number) => Err(quoted(option, number.base10_digits(), number.suffix())),
+            Lit::Float(number) => Err(quoted(option, number.base10_digits(), number.suffix())),
             _ => Err(format!(
                 "`{option}` takes text such as `{option} = \"2s\"`, or an expression of type \
                  `Duration`"
@@ -285,6 +290,13 @@ fn fraction(number: &str, size: u128) -> Option<u128> {
     (scaled % scale == 0).then_some(scaled / scale)
 }
 
+/// `{timeout}`, as a key would have it.
+fn in_braces(text: &str) -> Option<&str> {
+    let value = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
+    let is_place = !value.is_empty() && !value.contains(['{', '}', ':']);
+    is_place.then_some(value)
+}
+
 /// `PT1M30S`, which other platforms' configuration writes.
 fn iso_8601(text: &str) -> Option<String> {
     let time = text.trim().strip_prefix("PT")?.to_lowercase();
@@ -292,29 +304,29 @@ fn iso_8601(text: &str) -> Option<String> {
 }
 
 /// `2s` without quotes is lexed as a number with a suffix.
-fn quoted(option: &str, number: &str) -> String {
-    let plain = number.replace('_', "");
-    let meant = if let Ok(duration) = parse(&plain) {
+fn quoted(option: &str, number: &str, suffix: &str) -> String {
+    let meant = if let Ok(duration) = parse(&format!("{number}{suffix}")) {
         written(duration)
-    } else if let Some(millis) = number_with_unit(&plain) {
-        written(Duration::from_millis(millis))
-    } else {
-        let digits: String = plain.chars().take_while(char::is_ascii_digit).collect();
-        if digits != "0" {
-            return format!(
-                "`{option}` takes text with a unit: write `{option} = \"{digits}s\"` or \
-                 `{option} = \"{digits}ms\"`"
-            );
-        }
+    } else if let Some(duration) = fraction_of(number, suffix) {
+        written(duration)
+    } else if number.parse::<u128>() == Ok(0) {
         "0s".to_owned()
+    } else if number.parse::<u128>().is_ok() {
+        return format!(
+            "`{option}` takes text with a unit: write `{option} = \"{number}s\"` or \
+             `{option} = \"{number}ms\"`"
+        );
+    } else {
+        return format!("`{option}` takes text: write for instance `{option} = \"2s\"`");
     };
     format!("`{option}` takes text: write `{option} = \"{meant}\"`")
 }
 
-fn number_with_unit(text: &str) -> Option<u64> {
-    let (number, unit) = split_at_first(text, |c| !matches!(c, '0'..='9' | '.'));
-    let millis = fraction(number, size_of(unit)?)?;
-    u64::try_from(millis).ok()
+/// `1.5s`, and `1.5` and `1.5f64`, which mean seconds.
+fn fraction_of(number: &str, suffix: &str) -> Option<Duration> {
+    let size = size_of(suffix).unwrap_or(1_000);
+    let millis = (size > 0).then(|| fraction(number, size)).flatten()?;
+    u64::try_from(millis).ok().map(Duration::from_millis)
 }
 
 fn too_long() -> String {
@@ -428,7 +440,8 @@ mod tests {
         #[test]
         fn text_that_looks_like_a_duration_is_answered(text in "[0-9._ smhdMSPT-]{0,16}") {
             let _answer = parse(&text);
-            let _answer = quoted("ttl", &text);
+            let (number, suffix) = split_at_first(&text, |c| !matches!(c, '0'..='9' | '.'));
+            let _answer = quoted("ttl", number, suffix);
         }
     }
 }

@@ -440,6 +440,30 @@ const DURATIONS: &[Misuse] = &[
     ("ttl_of_a_fraction_without_quotes", r#"key = "seat:{seat_id}", ttl = 1.5s"#, BOOK, &[
         ("1.5s", r#"`ttl` takes text: write `ttl = "1s500ms"`"#),
     ]),
+    ("ttl_is_a_fraction", r#"key = "seat:{seat_id}", ttl = 2.5"#, BOOK, &[
+        ("2.5", r#"`ttl` takes text: write `ttl = "2s500ms"`"#),
+    ]),
+    ("ttl_is_a_typed_fraction", r#"key = "seat:{seat_id}", ttl = 0.5f64"#, BOOK, &[
+        ("0.5f64", r#"`ttl` takes text: write `ttl = "500ms"`"#),
+    ]),
+    ("ttl_of_a_fraction_of_microseconds_without_quotes", r#"key = "seat:{seat_id}", ttl = 1.5us"#, BOOK, &[
+        ("1.5us", r#"`ttl` takes text: write for instance `ttl = "2s"`"#),
+    ]),
+    ("ttl_is_a_number_with_an_exponent", r#"key = "seat:{seat_id}", ttl = 1e3"#, BOOK, &[
+        ("1e3", r#"`ttl` takes text: write for instance `ttl = "2s"`"#),
+    ]),
+    ("ttl_is_a_hexadecimal_number", r#"key = "seat:{seat_id}", ttl = 0x10"#, BOOK, &[
+        ("0x10", r#"`ttl` takes text with a unit: write `ttl = "16s"` or `ttl = "16ms"`"#),
+    ]),
+    ("ttl_is_a_grouped_number", r#"key = "seat:{seat_id}", ttl = 1_500ms"#, BOOK, &[
+        ("1_500ms", r#"`ttl` takes text: write `ttl = "1s500ms"`"#),
+    ]),
+    ("ttl_is_a_template", r#"key = "seat:{seat_id}", ttl = "{limits.ttl}""#, BOOK, &[
+        (r#""{limits.ttl}""#, r#"`ttl = "{limits.ttl}"`: only a key is a template; write `ttl = limits.ttl`, a `Duration`"#),
+    ]),
+    ("ttl_is_an_empty_template", r#"key = "seat:{seat_id}", ttl = "{}""#, BOOK, &[
+        (r#""{}""#, r#"`ttl = "{}"`: `{}` has no number before it; write for instance `"2s"`"#),
+    ]),
     ("ttl_is_a_typed_number", r#"key = "seat:{seat_id}", ttl = 2u64"#, BOOK, &[
         ("2u64", r#"`ttl` takes text with a unit: write `ttl = "2s"` or `ttl = "2ms"`"#),
     ]),
