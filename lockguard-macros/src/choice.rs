@@ -65,6 +65,7 @@ impl OnBusy {
     /// What the words are called elsewhere.
     const SKIP: [&str; 4] = ["ignore", "none", "nothing", "pass"];
     const ERROR: [&str; 3] = ["err", "fail", "raise"];
+    const WAIT: [&str; 4] = ["block", "queue", "retry", "wait"];
 
     /// Reads the value of `on_busy`.
     pub(crate) fn parse(value: &Expr, target: &Target, errors: &mut Errors) -> Option<Self> {
@@ -77,9 +78,7 @@ impl OnBusy {
             if let Some(meant) = Self::meant(&word, target) {
                 errors.at(
                     value,
-                    format!(
-                        "`on_busy = {word}` is not known here; did you mean `on_busy = {meant}`?"
-                    ),
+                    format!("`on_busy = {word}` is not known here; {meant}"),
                 );
                 return None;
             }
@@ -109,17 +108,21 @@ impl OnBusy {
     }
 
     /// A lower-case word that names no argument is a slip.
-    fn meant(word: &str, target: &Target) -> Option<&'static str> {
+    fn meant(word: &str, target: &Target) -> Option<String> {
         if target.arguments().any(|argument| argument == word) {
             return None;
         }
-        if Self::SKIP.contains(&word) {
-            return Some("skip");
+        if Self::WAIT.contains(&word) {
+            return Some("how long to queue is said by `wait = \"5s\"`, without `on_busy`".into());
         }
-        if Self::ERROR.contains(&word) {
-            return Some("error");
-        }
-        closest(word, Self::WORDS)
+        let meant = if Self::SKIP.contains(&word) {
+            "skip"
+        } else if Self::ERROR.contains(&word) {
+            "error"
+        } else {
+            closest(word, Self::WORDS)?
+        };
+        Some(format!("did you mean `on_busy = {meant}`?"))
     }
 }
 

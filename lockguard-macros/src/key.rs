@@ -497,7 +497,12 @@ fn not_an_argument(name: &str, target: &Target) -> String {
             )
         }
         None if arguments().next().is_none() => {
-            format!("`{name}` is not an argument of `{point}`, which has none")
+            let none = if target.has_arguments() {
+                "whose arguments have no names: give it one in the signature"
+            } else {
+                "which has none"
+            };
+            format!("`{name}` is not an argument of `{point}`, {none}")
         }
         None => format!(
             "`{name}` is not an argument of `{point}`; its arguments are {}",

@@ -294,6 +294,9 @@ const KEYS: &[Misuse] = &[
     ("placeholder_of_a_function_without_arguments", r#"key = "seat:{order}", ttl = "2s""#, "async fn sweep() -> R {}", &[
         (r#""seat:{order}""#, "`key`: `order` is not an argument of `sweep`, which has none"),
     ]),
+    ("placeholder_of_a_function_whose_argument_has_no_name", r#"key = "seat:{seat}", ttl = "2s""#, "async fn take(_: u64) -> R {}", &[
+        (r#""seat:{seat}""#, "`key`: `seat` is not an argument of `take`, whose arguments have no names: give it one in the signature"),
+    ]),
     ("placeholder_of_a_field_without_self", r#"key = "seat:{region}:{seat}", ttl = "2s""#, "async fn take(&self, seat: u64) -> R {}", &[
         (r#""seat:{region}:{seat}""#, "`key`: `region` is not an argument of `take`; a field of `self` is written `{self.region}`"),
     ]),
@@ -614,6 +617,12 @@ const ON_BUSY: &[Misuse] = &[
     ]),
     ("on_busy_is_fail", r#"key = "k", ttl = "2s", on_busy = fail"#, BOOK, &[
         ("fail", "`on_busy = fail` is not known here; did you mean `on_busy = error`?"),
+    ]),
+    ("on_busy_is_wait", r#"key = "k", ttl = "2s", on_busy = wait"#, BOOK, &[
+        ("wait", r#"`on_busy = wait` is not known here; how long to queue is said by `wait = "5s"`, without `on_busy`"#),
+    ]),
+    ("on_busy_is_retry", r#"key = "k", ttl = "2s", on_busy = retry"#, BOOK, &[
+        ("retry", r#"`on_busy = retry` is not known here; how long to queue is said by `wait = "5s"`, without `on_busy`"#),
     ]),
     ("on_busy_in_parentheses_misspelt", r#"key = "k", ttl = "2s", on_busy = (eror)"#, BOOK, &[
         ("(eror)", "`on_busy = eror` is not known here; did you mean `on_busy = error`?"),
