@@ -63,6 +63,7 @@ mod key;
 mod keys;
 mod node_status;
 mod point;
+mod random;
 mod retry;
 mod scratch;
 mod token;

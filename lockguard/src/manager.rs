@@ -19,6 +19,7 @@ use crate::{
     handover::{Handover, adopt},
     node_status::NodeStatus,
     point::Point,
+    random,
     request::LockRequest,
 };
 
@@ -35,6 +36,9 @@ use crate::{
 /// once that has ended, every acquire fails at once with
 /// [`LockError::RuntimeGone`](crate::LockError::RuntimeGone), and keys that
 /// were held then are free by their ttl.
+///
+/// A process that forks makes its managers afterwards, in each child: tokio and
+/// a connection serve one process.
 ///
 /// # Examples
 ///
@@ -72,6 +76,7 @@ impl LockManager {
     /// is called on; called without one, on the runtime of whoever leaves work
     /// behind.
     pub fn new(backend: impl Backend) -> Self {
+        random::begin();
         Self::with_settings(Arc::new(backend), Settings::default())
     }
 

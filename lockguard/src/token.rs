@@ -2,9 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use rand::Rng as _;
-
-use crate::scratch::with_text;
+use crate::{random, scratch::with_text};
 
 /// Opens every owner token of ours, so that a holder can be told from a
 /// client of another library.
@@ -16,7 +14,8 @@ const RANDOM_DIGITS: usize = 32;
 /// Proves ownership of a lease: a readable label and 128 random bits.
 ///
 /// A new random part is drawn for every attempt from a thread-local
-/// cryptographically secure generator, so that a late release of one attempt
+/// cryptographically secure generator, and differs between processes that were
+/// forked from one, so that a late release of one attempt
 /// can never delete the lock of the next, and two owners with the same label
 /// still exclude each other.
 ///
@@ -43,7 +42,7 @@ impl OwnerToken {
     /// Makes a fresh token that carries this label.
     pub fn with_label(label: impl AsRef<str>) -> Self {
         let label = label.as_ref();
-        let bits: u128 = rand::rng().random();
+        let bits = random::secret();
         with_text(|text| {
             text.push_str(MARK);
             text.push_str(label);

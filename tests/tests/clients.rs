@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lockguard::LockManager;
-use lockguard_tests::{Worker, over_1_3_5_nodes};
+use lockguard_tests::{Server, Worker, over_1_3_5_nodes};
 
 const TTL: Duration = Duration::from_secs(1);
 
@@ -55,3 +55,15 @@ over_1_3_5_nodes!(a_paused_process_does_not_go_on_with_a_lock_that_it_lost(serve
     assert_eq!(worker.next_line(), None);
     guard.release().await.unwrap();
 });
+
+/// They had one token, and so one lock, and one channel by which each heard that
+/// the other was granted it.
+#[test]
+fn workers_that_are_forked_from_one_process_draw_tokens_and_channels_of_their_own() {
+    let server = Server::start();
+    let forked = Worker::start(env!("CARGO_BIN_EXE_forked"), &[&server.url()]);
+    let tokens = [(); 2].map(|()| forked.line_with("lg1:worker:"));
+    assert_ne!(tokens[0], tokens[1]);
+    let channels: Vec<String> = server.cli(&["PUBSUB", "CHANNELS", "lockguard:*"]);
+    assert_eq!(channels.len(), 2, "{channels:?}");
+}

@@ -10,9 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rand::Rng as _;
-
-use crate::{clock::wall_clock, token::OwnerToken};
+use crate::{clock::wall_clock, random, token::OwnerToken};
 
 /// Orders the waiters of a key, alike on every server: by the wall clock when
 /// the waiter first tried, then by 64 random bits.
@@ -41,7 +39,7 @@ impl Ticket {
     fn new(stamp: u64) -> Self {
         Self(Arc::new(Shared {
             stamp: stamp.min(LATEST),
-            number: rand::rng().random(),
+            number: random::number(),
             is_over: AtomicBool::new(false),
         }))
     }

@@ -59,6 +59,7 @@ use crate::{
     clock::{runtime_here, until},
     error::NodeError,
     node_status::{NodeRole, NodeStatus},
+    random,
     token::OwnerToken,
     validity::{LONGEST_NODE_BUDGET, node_budget},
 };
@@ -180,6 +181,7 @@ impl RedisNode {
     ///
     /// Without a runtime every operation is [`BackendError::RuntimeGone`].
     pub(crate) fn open_among(address: Address, timeouts: Timeouts, membership: Membership) -> Self {
+        random::begin();
         let (commands, inbox) = mpsc::unbounded_channel();
         let (report, contact) = watch::channel(None);
         let name = Arc::clone(address.name());

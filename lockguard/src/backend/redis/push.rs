@@ -9,7 +9,6 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rand::Rng as _;
 use redis::{PushKind, Value};
 use tokio::sync::oneshot;
 
@@ -17,6 +16,7 @@ use crate::{
     backend::{BoxFuture, Pass},
     clock::sleep,
     opening::OPEN,
+    random,
     token::OwnerToken,
 };
 
@@ -56,9 +56,8 @@ enum Message {
 impl Pushes {
     /// With a channel that nobody else has.
     pub(super) fn new() -> Self {
-        let number: u128 = rand::rng().random();
         Self {
-            channel: format!("lockguard:{number:032x}").into(),
+            channel: format!("lockguard:{:032x}", random::secret()).into(),
             told: Mutex::default(),
         }
     }
