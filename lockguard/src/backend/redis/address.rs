@@ -116,6 +116,7 @@ fn refused_scheme(scheme: &str) -> String {
 }
 
 fn parse_tcp(text: &str, has_tls: bool) -> Result<Address, String> {
+    no_slash_in_login(text)?;
     // The parser's own message is kept out: it says little.
     let url = Url::parse(text).map_err(|_| instead("the address does not parse", TCP_EXAMPLE))?;
     let host = match url.host() {
@@ -221,6 +222,18 @@ fn database(text: &str, example: &str) -> Result<i64, String> {
     match text.parse::<u32>() {
         Ok(number) => Ok(i64::from(number)),
         Err(_) => Err(instead("the database is not a number", example)),
+    }
+}
+
+/// Refuses an address whose host would be the beginning of its password.
+fn no_slash_in_login(text: &str) -> Result<(), String> {
+    let begins_path = |before: &str| before.matches('/').count() > "//".len();
+    match text.rsplit_once('@') {
+        Some((before, _)) if begins_path(before) => Err(instead(
+            "a `/` ends the host; inside a password it is written `%2F`",
+            LOGIN_EXAMPLE,
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -346,6 +359,9 @@ mod tests {
             ("redis://cache?db=1", "query `db` is unknown"),
             ("redis://app:2024?secret!@cache", "written `%3F`"),
             ("redis://cache?protocol=resp3", "query `protocol`"),
+            ("redis://app:2024/secret@cache", "written `%2F`"),
+            ("redis://:sec/ret@cache:6379/1", "written `%2F`"),
+            ("redis://:%40/secret@s@cache", "written `%2F`"),
             ("redis://secret@cache", "without a password"),
             ("redis://app:sec#ret@cache", "redis://host:6379"),
             ("redis://cache/#insecure", "contains a `#`"),
