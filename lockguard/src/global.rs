@@ -203,8 +203,8 @@ impl std::error::Error for AlreadyRegistered {}
 pub fn log(error: LockError) {
     let key = error.key().unwrap_or_default();
     if error.is_busy() {
-        tracing::info!(key, "failed to {error}");
+        tracing::info!(%key, "failed to {error}");
     } else {
-        tracing::error!(key, "failed to {error}");
+        tracing::error!(%key, "failed to {error}");
     }
 }

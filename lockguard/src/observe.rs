@@ -66,10 +66,10 @@ impl<'a> Acquiring<'a> {
                 debug!(key = %self.key, point = %self.point, waited = ?self.waited(), "granted");
             }
             Err(LockError::Busy { key, holder, .. }) => debug!(
-                key = &**key,
+                %key,
                 point = %self.point,
                 waited = ?self.waited(),
-                holder = holder.as_deref(),
+                holder = holder.as_deref().map(field::display),
                 "busy"
             ),
             Err(error) => debug!(point = %self.point, waited = ?self.waited(), "failed to {error}"),

@@ -1,11 +1,17 @@
 //! What is traced: spans around the wait and the body, and events.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use lockguard::{LockError, LockManager, distributed_lock};
-use lockguard_tests::{Scripted, Step, Traces};
+use lockguard_tests::{Scripted, Step, Traces, hear};
+use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
-use tracing::{Level, info, instrument};
+use tracing::{
+    Level,
+    field::{Field, Visit},
+    info, instrument,
+    level_filters::LevelFilter,
+};
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -66,6 +72,40 @@ async fn what_was_granted_busy_and_released_is_told_at_debug() {
             "{message}"
         );
         assert_eq!(event.field(field), value, "{message}");
+    }
+}
+
+/// What a log shows of fields: those that are strings, in quotes.
+struct Shown(Vec<String>);
+
+impl Visit for Shown {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.push(format!("{}={value:?}", field.name()));
+    }
+}
+
+/// A search for `key=k` in a log missed those that were busy.
+#[tokio::test(start_paused = true)]
+async fn a_key_is_shown_alike_by_all_events() {
+    let lines: Arc<Mutex<Vec<_>>> = Arc::default();
+    let told = Arc::clone(&lines);
+    let heard = hear(LevelFilter::DEBUG, move |event| {
+        let mut shown = Shown(Vec::new());
+        event.record(&mut shown);
+        told.lock().push(shown.0);
+    });
+    let manager = LockManager::memory();
+    let request = manager.lock("k", TTL);
+    let guard = request.clone().acquire().await.unwrap();
+    lockguard::log(request.try_acquire().await.unwrap_err());
+    guard.release().await.unwrap();
+    drop(heard);
+    let lines = lines.lock();
+    for message in ["granted", "busy", "failed to", "released"] {
+        let beginning = format!("message={message}");
+        let is_it = |field: &String| field.starts_with(&beginning);
+        let line = lines.iter().find(|line| line.iter().any(is_it)).unwrap();
+        assert!(line.contains(&"key=k".to_owned()), "{line:?}");
     }
 }
 
