@@ -35,8 +35,8 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         body,
         ..
     } = &model.target;
-    let body = match body {
-        Body::Function(body) => locked(model, body),
+    let (brace, body) = match body {
+        Body::Function(body) => (Some(body.brace), locked(model, body)),
         Body::Future {
             before,
             capture,
@@ -54,15 +54,15 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             let future = wrappers
                 .iter()
                 .fold(block, |future, wrapper| wrap(&future, wrapper));
-            quote!(#(#before)* #future)
+            (None, quote!(#(#before)* #future))
         }
     };
+    // At the user's brace, before which lints suggest to write something.
+    let braces = brace.map_or_else(Span::call_site, |brace| Span::call_site().located_at(brace));
+    let body = quote_spanned!(braces=> { #(#inner_attributes)* #body });
     quote! {
         #(#attributes)*
-        #visibility #signature {
-            #(#inner_attributes)*
-            #body
-        }
+        #visibility #signature #body
     }
 }
 
