@@ -1,6 +1,6 @@
 //! Makes a connection to a node, and asks who is there.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use redis::{
     ErrorKind, Pipeline, RedisError, RedisResult, Value,
@@ -245,7 +245,8 @@ fn unsupported(reason: &str) -> RedisError {
 const DEAD_PEER: Duration = Duration::from_secs(5);
 
 async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = connect_to_any(host, port).await?;
+    let addresses = lookup_host((host, port)).await?;
+    let stream = connect_to_first(addresses, HEAD_START).await?;
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(DEAD_PEER)
@@ -257,19 +258,99 @@ async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Connects to whichever of the name's addresses answers first: one that is not
-/// to be reached would take up all the time there is.
-async fn connect_to_any(host: &str, port: u16) -> io::Result<TcpStream> {
+/// How much earlier an address of a name is tried than the next.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+/// Connects to the first of these that answers, each with a head start before the
+/// next, as RFC 8305 has it: one that is not to be reached would take up all the
+/// time there is.
+///
+/// Were all tried at once, and two servers behind one name, as on `localhost` by
+/// IPv4 and IPv6, some processes would lock on one and some on the other.
+async fn connect_to_first(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    head_start: Duration,
+) -> io::Result<TcpStream> {
     let mut attempts = JoinSet::new();
-    for address in lookup_host((host, port)).await? {
-        attempts.spawn(TcpStream::connect(address));
-    }
     let mut refusal = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    while let Some(attempt) = attempts.join_next().await {
-        match attempt? {
-            Ok(stream) => return Ok(stream),
-            Err(error) => refusal = error,
+    let mut addresses = addresses.into_iter();
+    loop {
+        let ended = match addresses.next() {
+            Some(address) => {
+                attempts.spawn(TcpStream::connect(address));
+                timeout(head_start, attempts.join_next()).await
+            }
+            None => Ok(attempts.join_next().await),
+        };
+        match ended {
+            Ok(Some(attempt)) => match attempt? {
+                Ok(stream) => return Ok(stream),
+                Err(error) => refusal = error,
+            },
+            Ok(None) => return Err(refusal),
+            // The next is tried beside it.
+            Err(_) => {}
         }
     }
-    Err(refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::{
+        net::{TcpListener, TcpSocket},
+        time::Instant,
+    };
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(20);
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_two_servers_behind_one_name_all_connect_to_the_first() {
+        let ((_first, first), (_second, second)) = (listener().await, listener().await);
+        for _ in 0..100 {
+            let stream = connect_to_first([first, second], LONG).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), first);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_says_nothing_is_waited_for_no_longer_than_its_head_start() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let silent = full.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = timeout(SHORT, TcpStream::connect(silent)).await {
+            waiting.push(stream.unwrap());
+        }
+        let (_second, second) = listener().await;
+        let stream = timeout(LONG, connect_to_first([silent, second], SHORT)).await;
+        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), second);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_not_waited_for() {
+        let ((gone, refusing), (_second, second)) = (listener().await, listener().await);
+        drop(gone);
+        let started = Instant::now();
+        let stream = connect_to_first([refusing, second], LONG).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), second);
+        assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
+        let error = connect_to_first([refusing, refusing], LONG)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let error = connect_to_first([], LONG).await.unwrap_err();
+        assert!(error.to_string().contains("no address"), "{error}");
+    }
 }
