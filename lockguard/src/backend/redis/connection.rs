@@ -8,15 +8,12 @@ use redis::{
 };
 #[cfg(unix)]
 use tokio::net::UnixStream;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{
     address::{Address, Place},
     failure,
+    lookup::Lookup,
     probe::NodeFacts,
     push::Pushes,
     rights, script,
@@ -61,6 +58,7 @@ impl From<RedisError> for Refused {
 /// So the server is told first to throw the other one away.
 pub(super) async fn open(
     address: Address,
+    lookup: Lookup,
     limit: Duration,
     lingering: Option<Identity>,
     pushes: Arc<Pushes>,
@@ -70,7 +68,7 @@ pub(super) async fn open(
         Place::Tls { .. } => "; if it speaks no TLS, write `redis://`",
         _ => "",
     };
-    let opened = timeout(limit, open_unbounded(&address, lingering, pushes)).await;
+    let opened = timeout(limit, open_unbounded(&address, &lookup, lingering, pushes)).await;
     opened.unwrap_or_else(|_| {
         Err(Refused::ForNow(format!(
             "no connection within {limit:?}{hint}"
@@ -80,10 +78,11 @@ pub(super) async fn open(
 
 async fn open_unbounded(
     address: &Address,
+    lookup: &Lookup,
     lingering: Option<Identity>,
     pushes: Arc<Pushes>,
 ) -> Result<Opened, Refused> {
-    let (mut wire, resp3_refusal) = log_in(address).await?;
+    let (mut wire, resp3_refusal) = log_in(address, lookup).await?;
     let mut greeting = Pipeline::new();
     greeting.cmd("INFO");
     greeting.cmd("CLIENT").arg("ID");
@@ -145,14 +144,14 @@ async fn open_unbounded(
 
 /// Connects and logs in, by the protocol that carries pushes, or where the
 /// server refuses that, which it says, by the one before.
-async fn log_in(address: &Address) -> Result<(Wire, Option<String>), Refused> {
-    let mut wire = connect(address).await?;
+async fn log_in(address: &Address, lookup: &Lookup) -> Result<(Wire, Option<String>), Refused> {
+    let mut wire = connect(address, lookup).await?;
     let Err(refusal) = greet(&mut wire, address, &hello(address)).await? else {
         return Ok((wire, None));
     };
     // Whoever refuses the greeting may refuse the login as well, and says so.
     drop(wire);
-    let mut wire = connect(address).await?;
+    let mut wire = connect(address, lookup).await?;
     if let Err(refusal) = greet(&mut wire, address, &auth(address)).await? {
         return Err(Refused::ForNow(refusal));
     }
@@ -218,16 +217,18 @@ fn auth(address: &Address) -> Pipeline {
     greeting
 }
 
-async fn connect(address: &Address) -> RedisResult<Wire> {
+async fn connect(address: &Address, lookup: &Lookup) -> RedisResult<Wire> {
     match &address.place {
-        Place::Tcp { host, port } => Ok(Wire::new(connect_tcp(host, *port).await?)),
+        Place::Tcp { host, port } => {
+            Ok(Wire::new(connect_tcp(lookup.of(host, *port).await?).await?))
+        }
         #[cfg(unix)]
         Place::Unix { path } => Ok(Wire::new(UnixStream::connect(path).await?)),
         #[cfg(not(unix))]
         Place::Unix { .. } => Err(unsupported("there are no unix sockets here")),
         #[cfg(feature = "tls")]
         Place::Tls { host, port } => {
-            let stream = connect_tcp(host, *port).await?;
+            let stream = connect_tcp(lookup.of(host, *port).await?).await?;
             Ok(Wire::new(super::tls::connect(host, stream).await?))
         }
         #[cfg(not(feature = "tls"))]
@@ -244,8 +245,7 @@ fn unsupported(reason: &str) -> RedisError {
 /// How long a peer may be silent to the system's own probes.
 const DEAD_PEER: Duration = Duration::from_secs(5);
 
-async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses = lookup_host((host, port)).await?;
+async fn connect_tcp(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let stream = connect_to_first(addresses, HEAD_START).await?;
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()

@@ -6,6 +6,7 @@ mod connection;
 mod failure;
 mod helper_key;
 mod link;
+mod lookup;
 mod owed;
 mod packed;
 mod probe;

@@ -104,6 +104,7 @@ impl Link {
         let lingering = self.lingering.clone();
         Next::Attempt(Box::pin(connection::open(
             self.address.clone(),
+            self.lookup.clone(),
             self.timeouts.connect,
             lingering,
             Arc::clone(&self.pushes),

@@ -30,6 +30,7 @@ use super::{
     command::{Command, Task},
     connection::{self, Identity},
     failure,
+    lookup::Lookup,
     owed::Owed,
     push::Pushes,
     restarts::Restarts,
@@ -73,6 +74,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Link {
     node: Arc<str>,
     address: Address,
+    lookup: Lookup,
     timeouts: Timeouts,
     inbox: mpsc::UnboundedReceiver<Message>,
     contact: watch::Sender<Contact>,
@@ -133,8 +135,14 @@ impl Link {
             connect: timeouts.connect.min(LONGEST_TIMEOUT),
             response: timeouts.response.min(LONGEST_TIMEOUT),
         };
-        let attempt =
-            connection::open(address.clone(), timeouts.connect, None, Arc::clone(&pushes));
+        let lookup = Lookup::default();
+        let attempt = connection::open(
+            address.clone(),
+            lookup.clone(),
+            timeouts.connect,
+            None,
+            Arc::clone(&pushes),
+        );
         Self {
             node: Arc::clone(address.name()),
             timeouts,
@@ -143,6 +151,7 @@ impl Link {
             queue: VecDeque::new(),
             owed: Owed::to(Arc::clone(address.name())),
             address,
+            lookup,
             line: Line::Down {
                 since: Instant::now(),
                 next: Next::Attempt(Box::pin(attempt)),

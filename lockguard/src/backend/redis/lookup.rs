@@ -1,0 +1,107 @@
+//! Which addresses a name has.
+
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll};
+
+use tokio::{net::lookup_host, sync::Mutex};
+
+use crate::backend::BoxFuture;
+
+type Addresses = io::Result<Vec<SocketAddr>>;
+
+/// Looks names up for one node.
+///
+/// A system that looks a name up cannot be told to stop, and keeps one of the
+/// runtime's threads until it has the answer.
+/// So an attempt to connect that is given up leaves its lookup to the next, which
+/// hears the answer where it takes longer than an attempt may, and there are never
+/// more than [`MOST_AT_ONCE`].
+#[derive(Clone, Default)]
+pub(super) struct Lookup(Arc<Mutex<Vec<BoxFuture<'static, Addresses>>>>);
+
+/// So many that a question which got lost on its way, and is repeated after
+/// seconds, holds up nobody; few, since other work of the program needs threads.
+const MOST_AT_ONCE: usize = 4;
+
+impl Lookup {
+    pub(super) async fn of(&self, host: &str, port: u16) -> Addresses {
+        let host = host.to_owned();
+        self.first_of_those_and(async move { Ok(lookup_host((host, port)).await?.collect()) })
+            .await
+    }
+
+    /// The first answer to this, or to what was asked before.
+    async fn first_of_those_and(
+        &self,
+        asked: impl Future<Output = Addresses> + Send + 'static,
+    ) -> Addresses {
+        let mut under_way = self.0.lock().await;
+        if under_way.len() < MOST_AT_ONCE {
+            under_way.push(Box::pin(asked));
+        }
+        let first = poll_fn(|cx| {
+            let mut answers = under_way.iter_mut().map(|asked| asked.as_mut().poll(cx));
+            answers.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        });
+        let answer = first.await;
+        under_way.clear();
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{pending, ready},
+        net::Ipv4Addr,
+        time::Duration,
+    };
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const ATTEMPT: Duration = Duration::from_secs(1);
+
+    fn found() -> Addresses {
+        Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1))])
+    }
+
+    /// What an attempt to connect hears that asks this.
+    async fn heard(
+        lookup: &Lookup,
+        asked: impl Future<Output = Addresses> + Send + 'static,
+    ) -> Option<Vec<SocketAddr>> {
+        let heard = timeout(ATTEMPT, lookup.first_of_those_and(asked)).await;
+        Some(heard.ok()?.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_takes_longer_than_an_attempt_is_heard_by_the_next() {
+        let lookup = Lookup::default();
+        let slow = async {
+            sleep(ATTEMPT * 3 / 2).await;
+            found()
+        };
+        assert_eq!(heard(&lookup, slow).await, None);
+        assert_eq!(heard(&lookup, pending()).await, found().ok());
+        // It is not kept: the name may lead elsewhere by then.
+        assert_eq!(heard(&lookup, pending()).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_got_lost_holds_nobody_up() {
+        let lookup = Lookup::default();
+        assert_eq!(heard(&lookup, pending()).await, None);
+        assert_eq!(heard(&lookup, ready(found())).await, found().ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_system_that_never_answers_is_asked_a_few_times_at_once() {
+        let lookup = Lookup::default();
+        for _ in 0..MOST_AT_ONCE {
+            assert_eq!(heard(&lookup, pending()).await, None);
+        }
+        let asked = async { unreachable!("one more thread is taken") };
+        assert_eq!(heard(&lookup, asked).await, None);
+    }
+}
