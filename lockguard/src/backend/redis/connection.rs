@@ -8,7 +8,11 @@ use redis::{
 };
 #[cfg(unix)]
 use tokio::net::UnixStream;
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpStream,
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::{
     address::{Address, Place},
@@ -63,26 +67,38 @@ pub(super) async fn open(
     lingering: Option<Identity>,
     pushes: Arc<Pushes>,
 ) -> Result<Opened, Refused> {
-    let hint = match &address.place {
-        // Servers without TLS wait for the rest of a greeting.
-        Place::Tls { .. } => "; if it speaks no TLS, write `redis://`",
-        _ => "",
-    };
-    let opened = timeout(limit, open_unbounded(&address, &lookup, lingering, pushes)).await;
+    let end = Instant::now() + limit;
+    let wire = timeout_at(end, connect(&address, &lookup)).await;
+    let wire = wire.map_err(|_| Refused::ForNow(not_connected(&address, &lookup, limit)))??;
+    let opened = greet(wire, &address, &lookup, lingering, pushes);
+    let opened = timeout_at(end, opened).await;
     opened.unwrap_or_else(|_| {
         Err(Refused::ForNow(format!(
-            "no connection within {limit:?}{hint}"
+            "no answer to the greeting within {limit:?}; if it is only far away, raise \
+             `connect_timeout`"
         )))
     })
 }
 
-async fn open_unbounded(
+/// What has kept us from a connection for so long.
+fn not_connected(address: &Address, lookup: &Lookup, limit: Duration) -> String {
+    let hint = match &address.place {
+        _ if lookup.is_under_way() => ": its name is still being looked up",
+        // Servers without TLS wait for the rest of a greeting.
+        Place::Tls { .. } => "; if it speaks no TLS, write `redis://`",
+        _ => "",
+    };
+    format!("no connection within {limit:?}{hint}")
+}
+
+async fn greet(
+    wire: Wire,
     address: &Address,
     lookup: &Lookup,
     lingering: Option<Identity>,
     pushes: Arc<Pushes>,
 ) -> Result<Opened, Refused> {
-    let (mut wire, resp3_refusal) = log_in(address, lookup).await?;
+    let (mut wire, resp3_refusal) = log_in(wire, address, lookup).await?;
     let mut greeting = Pipeline::new();
     greeting.cmd("INFO");
     greeting.cmd("CLIENT").arg("ID");
@@ -142,26 +158,42 @@ async fn open_unbounded(
     })
 }
 
-/// Connects and logs in, by the protocol that carries pushes, or where the
-/// server refuses that, which it says, by the one before.
-async fn log_in(address: &Address, lookup: &Lookup) -> Result<(Wire, Option<String>), Refused> {
-    let mut wire = connect(address, lookup).await?;
-    let Err(refusal) = greet(&mut wire, address, &hello(address)).await? else {
+/// Logs in by the protocol that carries pushes, or where the server refuses that,
+/// which it says, anew by the one before.
+async fn log_in(
+    mut wire: Wire,
+    address: &Address,
+    lookup: &Lookup,
+) -> Result<(Wire, Option<String>), Refused> {
+    let greeted = log_in_by(&mut wire, address, &hello(address)).await;
+    let Err(refusal) = greeted.map_err(|error| not_greeted(address, &error))? else {
         return Ok((wire, None));
     };
     // Whoever refuses the greeting may refuse the login as well, and says so.
     drop(wire);
     let mut wire = connect(address, lookup).await?;
-    if let Err(refusal) = greet(&mut wire, address, &auth(address)).await? {
+    if let Err(refusal) = log_in_by(&mut wire, address, &auth(address)).await? {
         return Err(Refused::ForNow(refusal));
     }
     let refusal = format!("the server speaks no RESP3 (`HELLO 3` came to: {refusal})");
     Ok((wire, Some(refusal)))
 }
 
+/// Why the server did not answer our first words.
+fn not_greeted(address: &Address, error: &RedisError) -> Refused {
+    let reason = failure::of_connection(error);
+    Refused::ForNow(match &address.place {
+        // Servers that speak TLS alone hang up.
+        Place::Tcp { .. } if error.is_connection_dropped() => {
+            format!("{reason}; if it speaks TLS, write `rediss://`")
+        }
+        _ => reason,
+    })
+}
+
 /// Logs in by this command, and chooses the database; what was refused is the
 /// inner error.
-async fn greet(
+async fn log_in_by(
     wire: &mut Wire,
     address: &Address,
     login: &Pipeline,
@@ -298,10 +330,7 @@ async fn connect_to_first(
 mod tests {
     use std::net::Ipv4Addr;
 
-    use tokio::{
-        net::{TcpListener, TcpSocket},
-        time::Instant,
-    };
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 

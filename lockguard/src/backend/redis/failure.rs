@@ -69,6 +69,16 @@ pub(super) fn of_connection(error: &RedisError) -> String {
     } else if text.contains("CertificateRequired") {
         "the server asks for a certificate of ours, and there is none; set `tls-auth-clients no`"
             .to_owned()
+    } else if text.contains("InvalidContentType") {
+        "what is there speaks no TLS; write `redis://`".to_owned()
+    } else if text.contains("CaUsedAsEndEntity") {
+        "the server shows the certificate of an authority (`CA:TRUE`); have it sign one of the \
+         server's own"
+            .to_owned()
+    } else if text.contains("UnsupportedCertVersion") {
+        "the server's certificate is of an old kind, without its names; make one with a \
+         `subjectAltName`"
+            .to_owned()
     } else {
         fragment(&text)
     }
@@ -186,6 +196,14 @@ mod tests {
             "connection reset"
         );
         assert_eq!(text(std::io::ErrorKind::UnexpectedEof), "connection closed");
+    }
+
+    /// As the library for TLS words it.
+    #[test]
+    fn a_certificate_of_the_first_version_is_to_have_names() {
+        let said = "invalid peer certificate: Other(OtherError(UnsupportedCertVersion))";
+        let text = of_connection(&std::io::Error::other(said).into());
+        assert!(text.contains("`subjectAltName`"), "{text}");
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl Lookup {
             .await
     }
 
+    /// Whether the last attempt was given up before there was an answer.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.0.try_lock().is_ok_and(|asked| !asked.is_empty())
+    }
+
     /// The first answer to this, or to what was asked before.
     async fn first_of_those_and(
         &self,
@@ -62,8 +67,8 @@ mod tests {
 
     const ATTEMPT: Duration = Duration::from_secs(1);
 
-    fn found() -> Addresses {
-        Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1))])
+    fn found() -> Vec<SocketAddr> {
+        vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1))]
     }
 
     /// What an attempt to connect hears that asks this.
@@ -80,10 +85,12 @@ mod tests {
         let lookup = Lookup::default();
         let slow = async {
             sleep(ATTEMPT * 3 / 2).await;
-            found()
+            Ok(found())
         };
         assert_eq!(heard(&lookup, slow).await, None);
-        assert_eq!(heard(&lookup, pending()).await, found().ok());
+        assert!(lookup.is_under_way());
+        assert_eq!(heard(&lookup, pending()).await, Some(found()));
+        assert!(!lookup.is_under_way());
         // It is not kept: the name may lead elsewhere by then.
         assert_eq!(heard(&lookup, pending()).await, None);
     }
@@ -92,7 +99,7 @@ mod tests {
     async fn a_question_that_got_lost_holds_nobody_up() {
         let lookup = Lookup::default();
         assert_eq!(heard(&lookup, pending()).await, None);
-        assert_eq!(heard(&lookup, ready(found())).await, found().ok());
+        assert_eq!(heard(&lookup, ready(Ok(found()))).await, Some(found()));
     }
 
     #[tokio::test(start_paused = true)]

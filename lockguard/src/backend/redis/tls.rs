@@ -53,9 +53,9 @@ fn config(roots: RootCertStore) -> io::Result<ClientConfig> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, io::Write as _, net::TcpListener, thread};
 
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
     use redis::{Pipeline, Value};
 
     use super::*;
@@ -68,8 +68,15 @@ mod tests {
     /// A server that shows a certificate which only those trust who are told to,
     /// and who those are; where it speaks TLS.
     fn server(auth_clients: &str) -> (Server, RootCertStore, u16) {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["cache.example".to_owned()]).unwrap();
+        server_that_is(IsCa::NoCa, auth_clients)
+    }
+
+    /// As [`server`], with a certificate of this kind.
+    fn server_that_is(is_ca: IsCa, auth_clients: &str) -> (Server, RootCertStore, u16) {
+        let mut certificate = CertificateParams::new(["cache.example".to_owned()]).unwrap();
+        certificate.is_ca = is_ca;
+        let signing_key = KeyPair::generate().unwrap();
+        let cert = certificate.self_signed(&signing_key).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str, text: String| {
             let path = directory.path().join(name);
@@ -130,5 +137,39 @@ mod tests {
         let error = connect("other.example").await.unwrap_err();
         assert!(error.to_string().contains("not valid for name"), "{error}");
         drop(server);
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_on_our_greeting_may_speak_tls() {
+        let (_server, _, port) = server("no");
+        let refused = RedisNode::connect(&format!("redis://127.0.0.1:{port}")).await;
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("write `rediss://`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn who_answers_a_greeting_by_tls_without_it_is_said_to_speak_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answering = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .unwrap();
+            client
+        });
+        let error = refusal(port).await;
+        assert!(error.contains("speaks no TLS; write `redis://`"), "{error}");
+        answering.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_authority_that_shows_its_own_certificate_is_told_to_sign_another() {
+        let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+        let (_server, roots, port) = server_that_is(authority, "no");
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let error = connect_trusting(roots, "cache.example", stream).await;
+        let error = failure::of_connection(&error.unwrap_err().into());
+        assert!(error.contains("`CA:TRUE`"), "{error}");
     }
 }
