@@ -115,7 +115,8 @@ impl Link {
     /// vote would count twice.
     fn come_up_unless_twin(&mut self, opened: Opened) {
         let run = opened.facts.run_id.as_deref();
-        let claim = run.map_or(Ok(()), |run| self.twins.claim(&self.node, run));
+        let now = Instant::now();
+        let claim = run.map_or(Ok(()), |run| self.twins.claim(&self.node, run, now));
         let Err(twin) = claim else {
             self.come_up(opened);
             return;
