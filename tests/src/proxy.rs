@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -70,7 +70,7 @@ impl Proxy {
         let proxy = Self {
             port,
             shared: Arc::new(Shared {
-                server: SocketAddr::from((Ipv4Addr::LOCALHOST, server_port)),
+                server_port: AtomicU16::new(server_port),
                 accepted: AtomicUsize::new(0),
                 open: AtomicUsize::new(0),
                 to_server: AtomicU64::new(0),
@@ -133,6 +133,14 @@ impl Proxy {
     /// New connections pass.
     pub fn end_at_server(&self) {
         self.endings.send_modify(|endings| *endings += 1);
+    }
+
+    /// Leads new connections to another server, as a name does after a failover;
+    /// open ones go on.
+    pub fn lead_to(&self, server_port: u16) {
+        self.shared
+            .server_port
+            .store(server_port, Ordering::Release);
     }
 
     /// Refuses new connections from now on; open ones go on.
@@ -217,7 +225,7 @@ impl fmt::Debug for Proxy {
 }
 
 struct Shared {
-    server: SocketAddr,
+    server_port: AtomicU16,
     accepted: AtomicUsize,
     open: AtomicUsize,
     to_server: AtomicU64,
@@ -228,6 +236,16 @@ struct Shared {
 struct Flows {
     to_server: Flow,
     to_client: Flow,
+}
+
+impl Shared {
+    fn server(&self) -> SocketAddr {
+        (
+            Ipv4Addr::LOCALHOST,
+            self.server_port.load(Ordering::Acquire),
+        )
+            .into()
+    }
 }
 
 /// Counts one connection while it is open.
@@ -268,7 +286,7 @@ async fn serve(
     mut endings: watch::Receiver<u64>,
 ) {
     let shared = &open.0;
-    let Ok(mut server) = TcpStream::connect(shared.server).await else {
+    let Ok(mut server) = TcpStream::connect(shared.server()).await else {
         // A client of a server that is down sees a reset.
         let _ = client.set_zero_linger();
         return;

@@ -18,7 +18,7 @@ use lockguard::{
         Memory, ReleaseReply, ReleaseRequest,
     },
 };
-use lockguard_tests::{Server, Servers, eventually, eventually_locks};
+use lockguard_tests::{Proxy, Server, Servers, eventually, eventually_locks};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -241,6 +241,57 @@ async fn a_minority_that_forgot_a_lease_ends_it_not_and_a_majority_does() {
     restart([&servers[1]]).await;
     let error = guard.extend(LONG).await.unwrap_err();
     assert!(error.is_lost(), "{error}");
+}
+
+/// As after maintenance, or where a file of hosts is rewritten.
+#[tokio::test]
+async fn servers_whose_names_were_swapped_vote_again() {
+    let servers = Servers::start(3);
+    let (one, two) = (
+        Proxy::start(servers[0].port()).await,
+        Proxy::start(servers[1].port()).await,
+    );
+    let urls = format!("{},{},{}", one.url(), two.url(), servers[2].url());
+    let manager = connect(urls, Duration::from_millis(100)).await;
+    one.lead_to(servers[1].port());
+    two.lead_to(servers[0].port());
+    one.reset().await;
+    two.reset().await;
+    servers[2].kill();
+    eventually_acquires(&manager, false).await;
+    for server in [&servers[0], &servers[1]] {
+        assert_eq!(server.client_count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_leads_to_another_server_ends_every_lease_at_once() {
+    let servers = Servers::start(2);
+    let proxy = Proxy::start(servers[0].port()).await;
+    let manager = LockManager::connect(proxy.url()).await.unwrap();
+    let guard = manager.lock("k", LONG).acquire().await.unwrap();
+    proxy.lead_to(servers[1].port());
+    proxy.reset().await;
+    let cause = timeout(PATIENCE, guard.lost()).await;
+    assert_eq!(cause.unwrap(), LostCause::Taken);
+    let _next = manager.lock("k", LONG).acquire().await.unwrap();
+    assert!(servers[1].get("k").is_some());
+}
+
+#[tokio::test]
+async fn a_server_that_was_replaced_without_a_word_is_noticed_by_the_next_renewal() {
+    let servers = Servers::start(2);
+    let proxy = Proxy::start(servers[0].port()).await;
+    let builder = LockManager::builder().node(proxy.url());
+    let builder = builder.response_timeout(Duration::from_millis(200));
+    let manager = builder.build().await.unwrap();
+    let request = manager.lock("k", Duration::from_secs(6)).max_hold(LONG);
+    let guard = request.acquire().await.unwrap();
+    // The connection stays open.
+    servers[0].stop();
+    proxy.lead_to(servers[1].port());
+    let cause = timeout(PATIENCE, guard.lost()).await;
+    assert_eq!(cause.unwrap(), LostCause::Taken);
 }
 
 #[tokio::test]

@@ -171,6 +171,22 @@ async fn refusing_keeps_what_is_open_and_ends_with_resume() {
 }
 
 #[tokio::test]
+async fn new_connections_are_led_to_another_server_and_open_ones_go_on() {
+    let (server, proxy) = start().await;
+    let other = Server::start();
+    let mut open = connect(&proxy).await;
+    eventually(SOON, || server.client_count() == 1).await;
+    proxy.lead_to(other.port());
+    let mut new = connect(&proxy).await;
+    new.write_all(SET).await.unwrap();
+    assert_eq!(read(&mut new).await, OK);
+    assert_eq!((server.get("k"), other.get("k").is_some()), (None, true));
+    open.write_all(SET).await.unwrap();
+    assert_eq!(read(&mut open).await, OK);
+    assert!(server.get("k").is_some());
+}
+
+#[tokio::test]
 async fn clients_of_a_server_that_is_down_are_reset() {
     let (server, proxy) = start().await;
     server.kill();
