@@ -1,6 +1,6 @@
 //! Which addresses a name has.
 
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll};
+use std::{future::poll_fn, io, mem, net::SocketAddr, sync::Arc, task::Poll};
 
 use tokio::{net::lookup_host, sync::Mutex};
 
@@ -43,13 +43,19 @@ impl Lookup {
         if under_way.len() < MOST_AT_ONCE {
             under_way.push(Box::pin(asked));
         }
-        let first = poll_fn(|cx| {
-            let mut answers = under_way.iter_mut().map(|asked| asked.as_mut().poll(cx));
-            answers.find(Poll::is_ready).unwrap_or(Poll::Pending)
-        });
-        let answer = first.await;
-        under_way.clear();
-        answer
+        poll_fn(|cx| {
+            // Gone where one of them panics, as it does where the system has no
+            // thread for it: it must not be polled again.
+            let mut asked = mem::take(&mut *under_way);
+            for one in &mut asked {
+                if let Poll::Ready(answer) = one.as_mut().poll(cx) {
+                    return Poll::Ready(answer);
+                }
+            }
+            *under_way = asked;
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -110,5 +116,16 @@ mod tests {
         }
         let asked = async { unreachable!("one more thread is taken") };
         assert_eq!(heard(&lookup, asked).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_panics_is_not_polled_again() {
+        let lookup = Lookup::default();
+        let panics = {
+            let lookup = lookup.clone();
+            async move { heard(&lookup, async { panic!("no thread for it") }).await }
+        };
+        assert!(tokio::spawn(panics).await.unwrap_err().is_panic());
+        assert_eq!(heard(&lookup, ready(Ok(found()))).await, Some(found()));
     }
 }

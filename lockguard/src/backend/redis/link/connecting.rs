@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     mem,
     ops::RangeInclusive,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -77,7 +78,7 @@ impl Link {
                     *next = attempt;
                 }
             }
-            Next::Attempt(attempt) => match attempt.as_mut().poll(cx) {
+            Next::Attempt(attempt) => match poll_attempt(attempt, cx) {
                 Poll::Pending => return false,
                 Poll::Ready(outcome) => {
                     *next = pause_after(self.attempts);
@@ -226,6 +227,21 @@ impl Link {
         };
         under_way
     }
+}
+
+/// Polls an attempt; a panic is a refusal, since what has panicked must not be polled
+/// again: the runtime panics where the system has no thread for looking up a name.
+fn poll_attempt(
+    attempt: &mut BoxFuture<'static, Result<Opened, Refused>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Opened, Refused>> {
+    let polled = catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx)));
+    polled.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        let said = said.unwrap_or("without words");
+        Poll::Ready(Err(Refused::ForNow(format!("a panic: {said}"))))
+    })
 }
 
 /// Why there is no connection, whether there never will be one, and what the

@@ -138,6 +138,28 @@ async fn an_idle_connection_that_lasted_is_replaced_at_once() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_panics_is_a_refusal_and_followed_by_another() {
+    let (ours, _theirs) = duplex(1 << 10);
+    let (mut link, _reply, _commands) = asked_over(ours);
+    let contact = link.contact.subscribe();
+    link.line = Line::Down {
+        since: Instant::now(),
+        next: Next::Attempt(Box::pin(async { panic!("no thread for {}", "it") })),
+    };
+    let is_pending = poll_fn(|cx| Poll::Ready(link.poll(cx).is_pending())).await;
+    assert!(is_pending);
+    let said = contact.borrow().clone().unwrap().unwrap_err().error;
+    assert_eq!(said.reason(), "a panic: no thread for it");
+    assert!(matches!(
+        link.line,
+        Line::Down {
+            next: Next::Pause(_),
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
 async fn a_node_that_was_owed_too_much_is_not_said_to_have_got_all() {
     let (ours, _theirs) = duplex(1 << 10);
     let (mut link, _reply, _commands) = asked_over(ours);
