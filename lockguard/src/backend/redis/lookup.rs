@@ -1,8 +1,15 @@
 //! Which addresses a name has.
 
-use std::{future::poll_fn, io, mem, net::SocketAddr, sync::Arc, task::Poll};
+use std::{
+    future::poll_fn,
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
+    sync::Arc,
+    task::Poll,
+    thread,
+};
 
-use tokio::{net::lookup_host, sync::Mutex};
+use tokio::sync::{Mutex, oneshot};
 
 use crate::backend::BoxFuture;
 
@@ -10,8 +17,8 @@ type Addresses = io::Result<Vec<SocketAddr>>;
 
 /// Looks names up for one node.
 ///
-/// A system that looks a name up cannot be told to stop, and keeps one of the
-/// runtime's threads until it has the answer.
+/// A system that looks a name up cannot be told to stop, and keeps a thread until it
+/// has the answer.
 /// So an attempt to connect that is given up leaves its lookup to the next, which
 /// hears the answer where it takes longer than an attempt may, and there are never
 /// more than [`MOST_AT_ONCE`].
@@ -19,14 +26,17 @@ type Addresses = io::Result<Vec<SocketAddr>>;
 pub(super) struct Lookup(Arc<Mutex<Vec<BoxFuture<'static, Addresses>>>>);
 
 /// So many that a question which got lost on its way, and is repeated after
-/// seconds, holds up nobody; few, since other work of the program needs threads.
+/// seconds, holds up nobody.
 const MOST_AT_ONCE: usize = 4;
 
 impl Lookup {
     pub(super) async fn of(&self, host: &str, port: u16) -> Addresses {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![(ip, port).into()]);
+        }
         let host = host.to_owned();
-        self.first_of_those_and(async move { Ok(lookup_host((host, port)).await?.collect()) })
-            .await
+        let asked = in_a_thread(move || Ok((host.as_str(), port).to_socket_addrs()?.collect()));
+        self.first_of_those_and(asked).await
     }
 
     /// Whether the last attempt was given up before there was an answer.
@@ -43,20 +53,24 @@ impl Lookup {
         if under_way.len() < MOST_AT_ONCE {
             under_way.push(Box::pin(asked));
         }
-        poll_fn(|cx| {
-            // Gone where one of them panics, as it does where the system has no
-            // thread for it: it must not be polled again.
-            let mut asked = mem::take(&mut *under_way);
-            for one in &mut asked {
-                if let Poll::Ready(answer) = one.as_mut().poll(cx) {
-                    return Poll::Ready(answer);
-                }
-            }
-            *under_way = asked;
-            Poll::Pending
-        })
-        .await
+        let first = poll_fn(|cx| {
+            let mut answers = under_way.iter_mut().map(|asked| asked.as_mut().poll(cx));
+            answers.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        });
+        let answer = first.await;
+        under_way.clear();
+        answer
     }
+}
+
+/// Asks in a thread of its own: a runtime that ends waits for those that it has for
+/// blocking work, and panics where the system has none.
+async fn in_a_thread(ask: impl FnOnce() -> Addresses + Send + 'static) -> Addresses {
+    let (answer, heard) = oneshot::channel();
+    let thread = thread::Builder::new().name("lockguard-lookup".to_owned());
+    let begun = thread.spawn(move || answer.send(ask()));
+    begun.map_err(|error| io::Error::other(format!("no thread to look its name up: {error}")))?;
+    heard.await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]
@@ -64,10 +78,14 @@ mod tests {
     use std::{
         future::{pending, ready},
         net::Ipv4Addr,
+        sync::mpsc,
         time::Duration,
     };
 
-    use tokio::time::{sleep, timeout};
+    use tokio::{
+        runtime::Runtime,
+        time::{sleep, timeout},
+    };
 
     use super::*;
 
@@ -119,13 +137,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lookup_that_panics_is_not_polled_again() {
+    async fn a_name_is_looked_up_and_an_address_is_what_it_is() {
         let lookup = Lookup::default();
-        let panics = {
-            let lookup = lookup.clone();
-            async move { heard(&lookup, async { panic!("no thread for it") }).await }
-        };
-        assert!(tokio::spawn(panics).await.unwrap_err().is_panic());
-        assert_eq!(heard(&lookup, ready(Ok(found()))).await, Some(found()));
+        let addresses = lookup.of("localhost", 1).await.unwrap();
+        assert!(addresses.iter().all(|it| it.ip().is_loopback()));
+        assert!(!addresses.is_empty());
+        let addresses = lookup.of("::1", 1).await.unwrap();
+        assert_eq!(addresses, ["[::1]:1".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_runtime_ends_while_a_name_is_looked_up() {
+        let (end, ended) = mpsc::channel::<()>();
+        let asked = in_a_thread(move || {
+            let _ = ended.recv();
+            Ok(found())
+        });
+        let runtime = Runtime::new().unwrap();
+        runtime.block_on(async {
+            let lookup = Lookup::default();
+            let attempt = timeout(Duration::from_millis(1), lookup.first_of_those_and(asked));
+            attempt.await.unwrap_err();
+        });
+        drop(runtime);
+        // Until here it was looked up.
+        end.send(()).unwrap();
     }
 }

@@ -230,7 +230,7 @@ impl Link {
 }
 
 /// Polls an attempt; a panic is a refusal, since what has panicked must not be polled
-/// again: the runtime panics where the system has no thread for looking up a name.
+/// again: the runtime panics where the system has no thread for blocking work.
 fn poll_attempt(
     attempt: &mut BoxFuture<'static, Result<Opened, Refused>>,
     cx: &mut Context<'_>,
