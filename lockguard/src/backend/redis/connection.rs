@@ -74,7 +74,7 @@ pub(super) async fn open(
     let opened = timeout_at(end, opened).await;
     opened.unwrap_or_else(|_| {
         Err(Refused::ForNow(format!(
-            "no answer to the greeting within {limit:?}; if it is only far away, raise \
+            "no answer to the greeting within {limit:?}; if it is only slow, raise \
              `connect_timeout`"
         )))
     })
