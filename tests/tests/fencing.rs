@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use lockguard::{
     BoxFuture, FencingToken, LockError, LockGuard, LockKey, LockManager, OwnerToken, backend::*,
@@ -554,6 +558,27 @@ async fn a_clock_that_lags_behind_a_fence_is_put_right_by_what_was_seen() {
     let first = next_token(&manager, "k").await;
     assert_eq!(first, token((1 << 51) + 1));
     assert_eq!(next_token(&manager, "k").await, token((1 << 51) + 2));
+}
+
+/// Else nodes would answer with different tokens, and have to be asked again.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_lags_is_put_right_by_the_token_of_an_adopted_lock() {
+    let nodes = apart();
+    let half_an_hour = Duration::from_secs(30 * 60);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let ahead = u64::try_from((now + half_an_hour).as_micros()).unwrap();
+    for node in &nodes[..2] {
+        set_fence(node, ahead).await;
+    }
+    let [giver, adopter] = [(); 2].map(|()| LockManager::new(redlock_over(nodes.clone())));
+    let guard = giver.lock("k", TTL).fenced().acquire().await.unwrap();
+    let guard = adopter.adopt(guard.into_handover()).await.unwrap();
+    guard.release().await.unwrap();
+    // The two that are left have stored different tokens.
+    nodes[1].on_acquire([Step::fail()]);
+    assert_eq!(next_token(&adopter, "k").await, token(ahead + 2));
+    let asked = nodes.map(|node| node.calls_of(Operation::Acquire).len());
+    assert_eq!(asked, [2; 3]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use lockguard::{
     Handover, LockError, LockGuard, LockManager, LostCause,
@@ -12,7 +12,7 @@ use lockguard::{
 use lockguard_tests::{
     Operation, Scripted, Server, Servers, Step, Worker, eventually, over_1_3_5_nodes, redlock_over,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -242,6 +242,19 @@ async fn who_waits_here_is_woken_by_the_adopters_release() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_here_for_an_adopter_asks_no_server() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let handover = handed_over(&manager, "k", LONG).await;
+    let guard = manager.adopt(handover).await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).wait(LONG).acquire());
+    sleep(TTL).await;
+    assert_eq!(node.calls_of(Operation::Acquire).len(), 1);
+    guard.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waited_for_the_former_holder_is_woken_by_the_adopters_release() {
     let store = Memory::new();
     let [manager, other] = [store.clone(), store].map(LockManager::new);
@@ -313,6 +326,19 @@ async fn an_adoption_that_is_dropped_or_fails_leaves_it_to_be_adopted() {
         assert!(node.calls_of(Operation::Release).is_empty());
         guard.release().await.unwrap();
     }
+}
+
+/// The process was paused while the answer was on its way.
+#[tokio::test(start_paused = true)]
+async fn an_adoption_that_is_heard_of_after_its_deadline_is_lost() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let handover = handed_over(&manager, "k", TTL).await;
+    node.on_extend([Step::pass().answering_after(TTL / 8)]);
+    let mut adopting = pin!(manager.adopt(handover));
+    assert!(timeout(Duration::ZERO, &mut adopting).await.is_err());
+    advance(TTL).await;
+    assert!(adopting.await.unwrap_err().is_lost());
 }
 
 #[tokio::test(start_paused = true)]
