@@ -516,6 +516,21 @@ async fn nodes_that_never_agree_are_split_and_keep_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slow_nodes_that_never_agree_are_split_when_the_attempt_has_had_its_time() {
+    let nodes = apart();
+    for (node, stored) in nodes.iter().zip(1..) {
+        let stubborn = Step::reply(AcquireReply::GrantedWith(token(stored)));
+        node.on_every_acquire(stubborn.answering_after(Duration::from_millis(800)));
+    }
+    let start = tokio::time::Instant::now();
+    let owner = OwnerToken::with_label("tests");
+    let reply = redlock_over(nodes).acquire(lagging("k", &owner)).await;
+    assert_eq!(reply.unwrap(), AcquireReply::Split);
+    // Half of the ttl, and the round in which that has passed.
+    assert!(start.elapsed() < TTL * 3 / 5, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hung_node_is_not_waited_for_when_the_others_must_be_raised() {
     let nodes = apart();
     set_fence(&nodes[0], 10).await;
