@@ -119,8 +119,18 @@ impl Backend for Line {
 struct Untold {
     store: Memory,
     acquires: Arc<Mutex<Vec<AcquireRequest>>>,
+    releases: Arc<Mutex<Vec<ReleaseRequest>>>,
     hands_on: HandsOn,
     epochs: Epochs,
+}
+
+impl Untold {
+    /// Frees the key of the first who asked, behind its back.
+    fn lose(&self) {
+        let asked = self.acquires.lock()[0].clone();
+        let taken = ReleaseRequest::new(asked.keys.first().clone(), asked.token);
+        drop(self.store.release(taken));
+    }
 }
 
 /// What comes of a key that is to be handed on.
@@ -179,6 +189,7 @@ impl Backend for Untold {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        self.releases.lock().push(request.clone());
         self.store.release(request)
     }
 
@@ -242,15 +253,29 @@ async fn a_lock_that_is_lost_is_handed_on_to_nobody() {
     let guard = manager.lock("k", TTL).acquire().await.unwrap();
     let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
     tokio::task::yield_now().await;
-    // Behind our back.
-    let asked = store.acquires.lock()[0].clone();
-    let taken = ReleaseRequest::new(asked.keys.first().clone(), asked.token);
-    drop(store.store.release(taken));
+    store.lose();
     assert!(guard.extend(TTL).await.unwrap_err().is_lost());
     drop(guard);
     waiting.await.unwrap().unwrap().release().await.unwrap();
     let is_handed_on = |asked: &AcquireRequest| asked.replaces.is_some();
     assert!(!store.acquires.lock().iter().any(is_handed_on));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_the_store_does_not_hand_on_had_been_lost() {
+    let store = Untold::default();
+    let manager = LockManager::new(store.clone());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    store.lose();
+    assert!(guard.release().await.unwrap_err().is_lost());
+    let [asked, handed_on] = [0, 1].map(|nth| store.acquires.lock()[nth].clone());
+    assert_eq!(handed_on.replaces, Some(asked.token.clone()));
+    // Whoever was refused has nothing to give back.
+    let released = store.releases.lock().clone();
+    assert!(released.iter().all(|release| release.token == asked.token));
+    waiting.await.unwrap().unwrap().release().await.unwrap();
 }
 
 /// The process was paused when the lock was handed on to it.
@@ -301,7 +326,8 @@ async fn a_lock_that_was_handed_on_as_its_store_restarted_is_asked_for() {
     let guard = manager.lock("k", TTL).acquire().await.unwrap();
     let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
     tokio::task::yield_now().await;
-    drop(guard);
+    // Nobody took it from its owner.
+    guard.release().await.unwrap();
     assert!(waiting.await.unwrap().unwrap().is_held());
 }
 
