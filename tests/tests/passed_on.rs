@@ -13,7 +13,7 @@ use lockguard::{
     BoxFuture, LockManager, LostCause, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, Epochs, ExtendReply, ExtendRequest,
-        Holder, Memory, Pass, ReleaseReply, ReleaseRequest, Standing, Waiter,
+        Holder, Memory, Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Waiter,
     },
 };
 use lockguard_tests::redlock_over;
@@ -517,5 +517,20 @@ async fn over_several_nodes_a_grant_by_a_message_is_asked_for() {
     for node in nodes {
         assert_eq!(node.questions(), 3);
         assert!(!node.waiter(2).unwrap().takes_grants);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_over_several_nodes_is_told_where_a_quorum_can_tell() {
+    for (telling, is_told) in [(0, false), (1, false), (2, true), (3, true)] {
+        let nodes = (0..3).map(|nth| -> Arc<dyn Backend> {
+            if nth < telling {
+                Arc::new(Line::that_refuses(0))
+            } else {
+                Arc::new(Memory::new())
+            }
+        });
+        let passed = Redlock::new(nodes).passed(&OwnerToken::with_label(""));
+        assert_eq!(passed.is_some(), is_told, "{telling} of 3");
     }
 }
