@@ -12,7 +12,7 @@ use std::{
 };
 
 use lockguard::{
-    BoxFuture, LockError, LockKey, LockManager, LockRequest, OwnerToken,
+    BoxFuture, FencingToken, LockError, LockKey, LockManager, LockRequest, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
         ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
@@ -132,10 +132,20 @@ fn over(nodes: &[Scripted; 3]) -> LockManager {
 /// are well, are no quorum.
 #[tokio::test(start_paused = true)]
 async fn a_release_in_doubt_waits_for_a_hung_node_for_a_moment() {
+    waits_for_a_hung_node_for_a_moment(|node| node).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_in_doubt_waits_no_longer_for_nodes_that_keep_time() {
+    waits_for_a_hung_node_for_a_moment(Punctual).await;
+}
+
+async fn waits_for_a_hung_node_for_a_moment<N: Backend>(node: impl Fn(Scripted) -> N) {
     let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
     nodes[0].on_release([Step::never()]);
     nodes[1].on_release([Step::reply(ReleaseReply::NotOwner)]);
-    let guard = over(&nodes).lock("k", LONG).acquire().await.unwrap();
+    let manager = LockManager::new(redlock_over(nodes.map(node)));
+    let guard = manager.lock("k", LONG).acquire().await.unwrap();
     let start = tokio::time::Instant::now();
     guard.release().await.unwrap();
     assert!((100..110).contains(&start.elapsed().as_millis()));
@@ -209,14 +219,33 @@ async fn a_store_that_keeps_time_is_waited_for_without_a_timer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_is_served_leaves_the_lines_of_silent_nodes() {
+    leaves_the_line_of_a_silent_node(|request| request).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_waiter_that_is_served_leaves_the_lines_of_silent_nodes() {
+    let token = FencingToken::new(1).unwrap();
+    leaves_the_line_of_a_silent_node(|request| request.fenced(token, LONG)).await;
+}
+
+async fn leaves_the_line_of_a_silent_node(asked: impl Fn(AcquireRequest) -> AcquireRequest) {
     let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
     nodes[2].on_acquire([Step::fail()]);
     let token = || OwnerToken::with_label("");
     let waiter = Waiter::new(Ticket::draw(), token(), LONG);
     let request = AcquireRequest::new(LockKey::new("k").unwrap(), token(), LONG);
     let redlock = redlock_over(nodes.clone());
-    let acquired = redlock.acquire(request.waiting(waiter.clone())).await;
-    assert!(matches!(acquired, Ok(AcquireReply::Granted)));
+    let acquired = redlock
+        .acquire(asked(request.waiting(waiter.clone())))
+        .await;
+    let acquired = acquired.unwrap();
+    assert!(
+        matches!(
+            acquired,
+            AcquireReply::Granted | AcquireReply::GrantedWith(_)
+        ),
+        "{acquired:?}"
+    );
     let releases = nodes[2].calls_of(Operation::Release);
     let left = releases
         .iter()
