@@ -18,8 +18,8 @@ use std::{
 use lockguard::{
     BoxFuture, LockError, LockGuard, LockManager, LostCause, OnLost, ReleaseError,
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, CloseReply, ExtendReply,
+        ExtendRequest, ReleaseReply, ReleaseRequest,
     },
 };
 use lockguard_tests::{
@@ -401,6 +401,61 @@ async fn two_drains_at_once_end_with_the_shorter_and_tell_the_same() {
         assert!(asked.elapsed() <= TIMEOUT);
         assert!(is_drained(&running.ended.await.unwrap()));
     }
+}
+
+/// A lock store that takes so long to be closed, and whether it was.
+struct Closing {
+    takes: Duration,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Backend for Closing {
+    fn acquire(&self, _: AcquireRequest) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        Box::pin(async { Ok(AcquireReply::Granted) })
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        Box::pin(async move { vec![Ok(ExtendReply::Extended); requests.len()] })
+    }
+
+    fn release(&self, _: ReleaseRequest) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        Box::pin(async { Ok(ReleaseReply::Freed) })
+    }
+
+    fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
+        let (takes, is_closed) = (self.takes, Arc::clone(&self.is_closed));
+        Box::pin(async move {
+            sleep(takes).await;
+            is_closed.store(true, Ordering::SeqCst);
+            Ok(CloseReply::Flushed)
+        })
+    }
+}
+
+/// For how long a drain waited for the last of three nodes, and whether that was
+/// closed by then.
+async fn last_is_closed_in(takes: Duration) -> (Duration, bool) {
+    let is_closed: [Arc<AtomicBool>; 3] = Default::default();
+    let takes = [Duration::ZERO, Duration::ZERO, takes];
+    let nodes = takes
+        .into_iter()
+        .zip(is_closed.clone())
+        .map(|(takes, is_closed)| Closing { takes, is_closed });
+    let asked = Instant::now();
+    let drained = LockManager::new(redlock_over(nodes)).drain(TIMEOUT).await;
+    assert!(drained.is_clean(), "{drained}");
+    (asked.elapsed(), is_closed[2].load(Ordering::SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_a_quorum_is_closed_the_others_have_a_moment_more() {
+    let soon = Duration::from_millis(80);
+    assert_eq!(last_is_closed_in(soon).await, (soon, true));
+    let (waited, is_closed) = last_is_closed_in(LONG).await;
+    assert!(waited < 2 * soon && !is_closed, "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
