@@ -62,9 +62,8 @@ local function enter(line, stamp, number, waiter, life)
   local is_never_granted = string.find(waiter, '^%x+ %d+ 0 ')
   local asked = not is_never_granted and now() or 0
   waiter = string.gsub(waiter, ' ', string.format(' %.0f ', asked), 1)
-  if type(redis.pcall('ZADD', line, stamp, waiter)) == 'table' then
-    return -1
-  end
+  -- Where it is refused, the waiter has no place in the end.
+  redis.pcall('ZADD', line, stamp, waiter)
   local left = redis.pcall('PTTL', line)
   if type(left) == 'table' or left < tonumber(life) then
     if type(redis.pcall('PEXPIRE', line, life)) == 'table' then
