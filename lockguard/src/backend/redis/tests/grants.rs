@@ -141,6 +141,18 @@ async fn who_asked_earlier_or_takes_no_grants_has_it_reserved() {
     }
 }
 
+/// Its lease loses no more than that.
+#[tokio::test]
+async fn who_asked_a_twentieth_of_its_ttl_ago_is_granted_what_is_given_back() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let ttl = Duration::from_millis(100);
+    let short = |waiter| Waiter { ttl, ..waiter }.taking_grants();
+    let mut waiter = InLine::enter(&node, "k", short).await;
+    waiter.release_later(&server, 5);
+    assert_eq!(waiter.heard().await, Pass::Granted);
+}
+
 #[tokio::test]
 async fn a_grant_that_nobody_hears_goes_to_the_next() {
     let server = Server::start();
@@ -323,4 +335,92 @@ async fn a_line_is_forgotten_within_twice_the_ttl() {
     let _waiter = InLine::enter(&node, "k", |waiter| waiter).await;
     let left: i64 = server.ask(&["PTTL", "{k} line"]);
     assert!((1..=120_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_waiter_is_entered_with_the_time_at_which_it_asked() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let clock = || {
+        let (seconds, micros): (u64, u64) = server.ask(&["TIME"]);
+        seconds * 1000 + micros / 1000
+    };
+    let before = clock();
+    let _waiter = InLine::enter(&node, "k", Waiter::taking_grants).await;
+    let entries: Vec<String> = server.ask(&["ZRANGE", "{k} line", "0", "-1"]);
+    let asked: u64 = entries[0].split(' ').nth(1).unwrap().parse().unwrap();
+    assert!((before..=clock()).contains(&asked), "{entries:?}");
+}
+
+/// It has expired, or was deleted, and nobody was told.
+#[tokio::test]
+async fn a_free_lock_that_a_later_waiter_asks_for_goes_to_the_first_in_line() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let fence = FencingToken::new(1).unwrap();
+    type Asked = fn(AcquireRequest, FencingToken) -> AcquireRequest;
+    let kinds: [(&str, Asked); 2] = [
+        ("plain", |request, _| request),
+        ("fenced", |request, fence| request.fenced(fence, TTL)),
+    ];
+    for (name, asked) in kinds {
+        let mut first = InLine::enter(&node, name, |waiter| waiter).await;
+        let _: i64 = server.ask(&["DEL", name]);
+        let later = Waiter::new(Ticket::draw(), token(), TTL);
+        let request = AcquireRequest::new(first.key.clone(), token(), TTL).waiting(later);
+        let refused = node.acquire(asked(request, fence)).await;
+        let Ok(AcquireReply::Busy(holder)) = refused else {
+            panic!("{name}: {refused:?}");
+        };
+        assert_eq!(holder.place(), Some(0), "{name}");
+        assert_eq!(first.heard().await, Pass::Reserved, "{name}");
+        assert_eq!(server.value(&first.key), Some(first.reserved()), "{name}");
+    }
+}
+
+/// A node whose user lacks the right to a command.
+async fn without(server: &Server, command: &str) -> RedisNode {
+    let lacks = format!("-{command}");
+    let _: () = server.ask(&[
+        "ACL", "SETUSER", command, "on", ">pass", "~*", "&*", "+@all", &lacks,
+    ]);
+    let url = format!("redis://{command}:pass@127.0.0.1:{}", server.port);
+    RedisNode::connect(&url).await.unwrap()
+}
+
+/// One that is never forgotten would be told in vain for ever.
+#[tokio::test]
+async fn nobody_is_entered_into_a_line_that_may_not_be_written_or_does_not_expire() {
+    let server = Server::start();
+    let (key, holder) = (key("k"), token());
+    let node = server.connected().await;
+    assert!(is_granted(&take(&node, &key, &holder).await));
+    for command in ["zadd", "pexpire"] {
+        let node = without(&server, command).await;
+        let waiter = Waiter::new(Ticket::draw(), token(), TTL);
+        let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+        let refused = node.acquire(request).await;
+        let Ok(AcquireReply::Busy(holder)) = refused else {
+            panic!("{command}: {refused:?}");
+        };
+        assert_eq!(holder.place(), None, "{command}");
+        assert_eq!(server.keys(), 1, "{command}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_tell_nobody_frees_the_lock_and_leaves_the_others_in_line() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let first = InLine::enter(&node, "k", |waiter| waiter).await;
+    let second = Waiter::new(Ticket::draw(), token(), TTL);
+    let request = AcquireRequest::new(first.key.clone(), token(), TTL).waiting(second);
+    let refused = node.acquire(request).await;
+    assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+    let mute = without(&server, "publish").await;
+    let freed = free(&mute, &first.key, &first.holder).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+    assert_eq!(server.value(&first.key), None);
+    let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
+    assert_eq!(in_line, 1);
 }
