@@ -36,7 +36,7 @@ pub(super) struct Opened {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     run_id: String,
-    client_id: i64,
+    pub(super) client_id: i64,
 }
 
 /// Why there is no connection.

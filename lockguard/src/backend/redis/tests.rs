@@ -81,7 +81,7 @@ impl Server {
         assert!(self.try_up(), "the server did not come up again");
     }
 
-    fn try_up(&mut self) -> bool {
+    fn spawn(&mut self) {
         let program = env::var_os("LOCKGUARD_REDIS_SERVER");
         let child = Process::new(program.unwrap_or_else(|| "redis-server".into()))
             .args(["--port", &self.port.to_string()])
@@ -95,6 +95,10 @@ impl Server {
             .spawn()
             .expect("redis-server is not there; `cargo xtask test` finds or installs one");
         self.child = Some(child);
+    }
+
+    fn try_up(&mut self) -> bool {
+        self.spawn();
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if self.try_ask::<()>(&["PING"]).is_ok() {
@@ -691,6 +695,33 @@ async fn what_a_network_delivers_late_takes_no_lock() {
     assert_eq!(server.keys(), 0);
 }
 
+/// It gives the numbers of its clients anew.
+#[tokio::test]
+async fn a_client_of_another_run_is_not_taken_for_the_connection_before() {
+    let [before, server] = [(); 2].map(|()| Server::start());
+    let open = async |server: &Server, lingering| {
+        let address = Address::parse(&server.url()).unwrap();
+        let opened = connection::open(address, PATIENCE, lingering, Arc::new(Pushes::new()));
+        opened.await.ok().and_then(|opened| opened.identity)
+    };
+    let number = |connection: &mut redis::Connection| -> i64 {
+        let id = redis::cmd("CLIENT").arg("ID").query(connection);
+        id.unwrap()
+    };
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut other = client.get_connection().unwrap();
+    let mut lingering = open(&before, None).await.unwrap();
+    while lingering.client_id <= number(&mut other) {
+        lingering = open(&before, None).await.unwrap();
+    }
+    while number(&mut other) < lingering.client_id {
+        other = client.get_connection().unwrap();
+    }
+    assert_eq!(number(&mut other), lingering.client_id);
+    assert!(open(&server, Some(lingering)).await.is_some());
+    number(&mut other);
+}
+
 /// A road to the server whose first traveller can be held up; it is done when
 /// what was held up is delivered or refused, and tells how much that was.
 fn slow_road(server: u16) -> (u16, Arc<AtomicBool>, JoinHandle<usize>) {
@@ -992,6 +1023,37 @@ async fn the_facts_of_a_server_name_its_run() {
     let info: String = server.ask(&["INFO", "server"]);
     assert!(info.contains(&facts.run_id.unwrap()));
     assert_eq!(facts.eviction_policy.as_deref(), Some("noeviction"));
+}
+
+/// Whatever it is asked it would refuse.
+#[tokio::test]
+async fn a_server_that_loads_its_data_is_connected_to_when_it_has() {
+    let seconds_of_loading = [
+        "--key-load-delay",
+        "5000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+        "--rdbcompression",
+        "no",
+    ];
+    let mut server = Server::with(&seconds_of_loading);
+    let fill = "for n = 1, 200 do redis.call('SET', n, string.rep('x', 1024)) end";
+    let _: () = server.ask(&["EVAL", fill, "0"]);
+    let _: () = server.ask(&["SAVE"]);
+    server.down();
+    server.spawn();
+    let mut said = String::new();
+    eventually("it is connected to", async || {
+        let connected = RedisNode::connect(&server.url()).await;
+        if let Err(error) = &connected
+            && error.reason().contains("LOADING")
+        {
+            error.reason().clone_into(&mut said);
+        }
+        connected.is_ok()
+    })
+    .await;
+    assert_eq!(said, failure::LOADING);
 }
 
 #[tokio::test]
