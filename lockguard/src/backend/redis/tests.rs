@@ -701,7 +701,8 @@ async fn a_client_of_another_run_is_not_taken_for_the_connection_before() {
     let [before, server] = [(); 2].map(|()| Server::start());
     let open = async |server: &Server, lingering| {
         let address = Address::parse(&server.url()).unwrap();
-        let opened = connection::open(address, PATIENCE, lingering, Arc::new(Pushes::new()));
+        let (lookup, pushes) = (lookup::Lookup::default(), Arc::new(Pushes::new()));
+        let opened = connection::open(address, lookup, PATIENCE, lingering, pushes);
         opened.await.ok().and_then(|opened| opened.identity)
     };
     let number = |connection: &mut redis::Connection| -> i64 {

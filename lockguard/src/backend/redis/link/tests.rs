@@ -1,16 +1,23 @@
 //! The link over a pipe in memory, with what a server sends put there by hand.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, io};
 
 use tokio::{
-    io::{AsyncWriteExt as _, DuplexStream, duplex},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, duplex},
+    task::yield_now,
     time::sleep_until,
 };
 
 use super::{connecting::RECONNECT_PAUSE, overdue::SECOND_LOOK, *};
 use crate::{
-    backend::redis::{OnRestart, command::Answer, owed::MOST_OWED, session::Session, wire::Wire},
-    backend::{AcquireReply, BackendError, ReleaseRequest},
+    backend::redis::{
+        OnRestart,
+        command::{Answer, Limit},
+        owed::MOST_OWED,
+        session::Session,
+        wire::{Stream, Wire},
+    },
+    backend::{AcquireReply, BackendError, ReleaseRequest, Standing, Ticket, Waiter},
     fencing_token::FencingToken,
     key::LockKey,
     token::OwnerToken,
@@ -35,7 +42,7 @@ fn owed_after(acquire: AcquireRequest) -> usize {
 /// A link whose connection is this, with an acquire on its way, whose answer
 /// comes there; it ends with who may ask it.
 fn asked_over(
-    stream: DuplexStream,
+    stream: impl Stream + 'static,
 ) -> (
     Link,
     oneshot::Receiver<Result<AcquireReply, BackendError>>,
@@ -180,6 +187,132 @@ async fn a_node_that_was_owed_too_much_is_not_said_to_have_got_all() {
         assert!(!link.is_waited_for(&mut cx));
         assert_eq!(told.try_recv(), Ok(closed));
     }
+}
+
+/// The connection breaks with the oldest commands on their way, again and
+/// again.
+fn break_often(link: &mut Link, under_way: usize, times: u32) {
+    for _ in 0..times {
+        let (ours, _) = duplex(1 << 10);
+        let mut session = Session::new(Wire::new(ours), None, None, false);
+        session.under_way = under_way;
+        for command in link.queue.iter_mut().take(under_way) {
+            command.sent = Some(Instant::now());
+        }
+        link.line = Line::Up(session);
+        link.break_off("connection reset".to_owned());
+    }
+}
+
+/// It may be what breaks them.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_six_connections_broke_with_is_given_up_and_a_release_is_not() {
+    let (ours, _theirs) = duplex(1 << 10);
+    let (mut link, mut reply, _commands) = asked_over(ours);
+    let release = ReleaseRequest::new(LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+    link.queue.push_back(Command::owed(release));
+    break_often(&mut link, 2, 5);
+    assert!(reply.try_recv().is_err(), "it is answered too soon");
+    break_often(&mut link, 2, 1);
+    let answer = reply.try_recv().unwrap();
+    assert!(matches!(answer, Err(BackendError::Unavailable { .. })));
+    break_often(&mut link, 1, 10);
+    assert!(link.queue.iter().all(Command::is_release));
+    assert_eq!(link.queue.len(), 1);
+}
+
+/// A link whose first command is a waiter's, with another behind it; the
+/// waiter's ticket, and where it hears the answer.
+fn asked_by_a_waiter() -> (
+    Link,
+    Ticket,
+    oneshot::Receiver<Result<AcquireReply, BackendError>>,
+) {
+    let (ours, _) = duplex(1 << 10);
+    let (mut link, ..) = asked_over(ours);
+    let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+    let waiter = Waiter::new(Ticket::draw(), token.clone(), LONGEST_TIMEOUT);
+    let ticket = waiter.ticket.clone();
+    let request = AcquireRequest::new(key, token, LONGEST_TIMEOUT).waiting(waiter);
+    let (answer, reply) = Answer::channel();
+    let asked = Command::new(Task::acquire(request, answer), None);
+    link.queue.push_front(asked);
+    (link, ticket, reply)
+}
+
+/// The ticket that it may have entered is in no place that is its own, and
+/// what it asks next comes after.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_whose_question_is_given_up_is_taken_out_of_the_line_first_of_all() {
+    let (mut link, ticket, _reply) = asked_by_a_waiter();
+    break_often(&mut link, 1, 6);
+    let first = link.queue.pop_front().map(|command| command.task);
+    let Some(Task::Release { request, .. }) = first else {
+        panic!("it is asked again, or forgotten");
+    };
+    let Some(Standing::Leaves(left)) = request.standing else {
+        panic!("{request:?}");
+    };
+    assert_eq!(left, ticket);
+}
+
+/// It has asked anew by the same ticket.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_did_not_wait_for_an_answer_keeps_its_place_in_line() {
+    let (mut link, _ticket, reply) = asked_by_a_waiter();
+    break_often(&mut link, 1, 5);
+    drop(reply);
+    break_often(&mut link, 1, 1);
+    assert!(!link.queue.iter().any(Command::is_release));
+}
+
+/// It lets nobody write, and tells no reader.
+struct Broken;
+
+impl AsyncRead for Broken {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_a_caller_finds_broken_is_left_at_once() {
+    let (link, _reply, _commands) = asked_over(Broken);
+    let link = SharedLink::new(link);
+    tokio::spawn(link.clone().run());
+    yield_now().await;
+    let request = AcquireRequest::new(
+        LockKey::new("k").unwrap(),
+        OwnerToken::with_label(""),
+        Duration::from_secs(1),
+    );
+    let limit = Limit {
+        asked: Instant::now(),
+        budget: Duration::from_secs(1),
+    };
+    let (answer, _asked) = Answer::channel();
+    let command = Command::new(Task::acquire(request, answer), Some(limit));
+    assert!(link.send_at_once(command).is_none());
+    yield_now().await;
+    assert_eq!(link.load(), Some((0, 2)));
 }
 
 #[test]
