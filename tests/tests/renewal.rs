@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -25,6 +25,7 @@ use lockguard_tests::{
 };
 use tokio::{
     runtime::Handle,
+    sync::Notify,
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -488,6 +489,60 @@ async fn nothing_is_renewed_while_its_release_is_under_way() {
     node.on_release([Step::pass().after(ms(400))]);
     guard.unwrap().release().await.unwrap();
     assert_eq!(extends(&node), 0);
+}
+
+/// A store that takes a while to be asked for a renewal, and notes whether a
+/// release came in between.
+#[derive(Clone, Default)]
+struct Ponderous {
+    memory: Memory,
+    is_asked: Arc<Notify>,
+    is_released: Arc<AtomicBool>,
+    is_overtaken: Arc<AtomicBool>,
+}
+
+impl Backend for Ponderous {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.memory.acquire(request)
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        self.is_asked.notify_one();
+        let end = Instant::now() + ms(50);
+        while Instant::now() < end && !self.is_released.load(Ordering::SeqCst) {
+            thread::sleep(ms(1));
+        }
+        let is_released = self.is_released.load(Ordering::SeqCst);
+        self.is_overtaken.store(is_released, Ordering::SeqCst);
+        self.memory.extend(requests)
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        self.is_released.store(true, Ordering::SeqCst);
+        self.memory.release(request)
+    }
+}
+
+/// Else it would be renewed after its release, by a node that gets the two in
+/// this order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_comes_after_a_renewal_that_is_being_asked_for() {
+    let store = Ponderous::default();
+    let manager = LockManager::new(store.clone());
+    let request = manager.lock("k", ms(300)).max_hold(MINUTE);
+    let guard = request.acquire().await.unwrap();
+    store.is_asked.notified().await;
+    guard.release().await.unwrap();
+    assert!(!store.is_overtaken.load(Ordering::SeqCst));
 }
 
 /// It comes after the release, and would keep the lock for a whole ttl.
