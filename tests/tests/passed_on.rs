@@ -35,6 +35,7 @@ struct Line(Arc<Asked>);
 
 struct Asked {
     refuses: AtomicUsize,
+    answers_after: Duration,
     acquires: Mutex<Vec<AcquireRequest>>,
     releases: Mutex<Vec<ReleaseRequest>>,
     epochs: Epochs,
@@ -42,8 +43,14 @@ struct Asked {
 
 impl Line {
     fn that_refuses(questions: usize) -> Self {
+        Self::that_refuses_after(Duration::ZERO, questions)
+    }
+
+    /// One that takes so long for each answer.
+    fn that_refuses_after(answers_after: Duration, questions: usize) -> Self {
         Self(Arc::new(Asked {
             refuses: AtomicUsize::new(questions),
+            answers_after,
             acquires: Mutex::default(),
             releases: Mutex::default(),
             epochs: Epochs::new(),
@@ -79,7 +86,13 @@ impl Backend for Line {
             Ok(_) => AcquireReply::Busy(Holder::unknown().with_place(Some(0))),
             Err(_) => AcquireReply::Granted,
         };
-        Box::pin(async { Ok(reply) })
+        let after = self.0.answers_after;
+        Box::pin(async move {
+            if !after.is_zero() {
+                sleep(after).await;
+            }
+            Ok(reply)
+        })
     }
 
     fn extend(
@@ -379,6 +392,26 @@ async fn a_grant_by_a_message_is_a_lease_that_counts_from_the_question() {
     assert_eq!(released.len(), 1);
     assert_eq!(released[0].token, line.waiter(2).unwrap().next);
     assert!(released[0].standing.is_none());
+}
+
+/// In three fifths more of the time that the message took.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_soon_after_the_message_counts() {
+    let line = Line::that_refuses_after(MOMENT * 8 / 5, 1);
+    let manager = LockManager::new(line.clone());
+    let guard = timeout(TTL, manager.lock("k", TTL).acquire()).await;
+    guard.unwrap().unwrap().release().await.unwrap();
+    assert_eq!(line.questions(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_before_the_answer_is_heard_after_it() {
+    let line = Line::that_refuses_after(MOMENT * 8 / 5, 2);
+    let manager = LockManager::new(line.clone());
+    let asked = Instant::now();
+    drop(manager.lock("k", TTL).acquire().await.unwrap());
+    assert_eq!(asked.elapsed(), 2 * MOMENT * 8 / 5);
+    assert_eq!(line.questions(), 2);
 }
 
 #[tokio::test(start_paused = true)]
