@@ -16,7 +16,7 @@ use std::{
 };
 
 use lockguard::{
-    BoxFuture, LockError, LockGuard, LockManager, LostCause, OnLost, ReleaseError,
+    BoxFuture, LockError, LockGuard, LockKey, LockManager, LostCause, OnLost, ReleaseError,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, CloseReply, ExtendReply,
         ExtendRequest, ReleaseReply, ReleaseRequest,
@@ -404,25 +404,43 @@ async fn two_drains_at_once_end_with_the_shorter_and_tell_the_same() {
 }
 
 /// A lock store that takes so long to be closed, and whether it was.
+#[derive(Clone)]
 struct Closing {
+    store: Scripted,
     takes: Duration,
     is_closed: Arc<AtomicBool>,
 }
 
+impl Closing {
+    fn within(takes: Duration) -> Self {
+        Self {
+            store: Scripted::new(),
+            takes,
+            is_closed: Arc::default(),
+        }
+    }
+}
+
 impl Backend for Closing {
-    fn acquire(&self, _: AcquireRequest) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        Box::pin(async { Ok(AcquireReply::Granted) })
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.store.acquire(request)
     }
 
     fn extend(
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        Box::pin(async move { vec![Ok(ExtendReply::Extended); requests.len()] })
+        self.store.extend(requests)
     }
 
-    fn release(&self, _: ReleaseRequest) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        Box::pin(async { Ok(ReleaseReply::Freed) })
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        self.store.release(request)
     }
 
     fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
@@ -438,16 +456,12 @@ impl Backend for Closing {
 /// For how long a drain waited for the last of three nodes, and whether that was
 /// closed by then.
 async fn last_is_closed_in(takes: Duration) -> (Duration, bool) {
-    let is_closed: [Arc<AtomicBool>; 3] = Default::default();
-    let takes = [Duration::ZERO, Duration::ZERO, takes];
-    let nodes = takes
-        .into_iter()
-        .zip(is_closed.clone())
-        .map(|(takes, is_closed)| Closing { takes, is_closed });
+    let nodes = [Duration::ZERO, Duration::ZERO, takes].map(Closing::within);
+    let manager = LockManager::new(redlock_over(nodes.clone()));
     let asked = Instant::now();
-    let drained = LockManager::new(redlock_over(nodes)).drain(TIMEOUT).await;
+    let drained = manager.drain(TIMEOUT).await;
     assert!(drained.is_clean(), "{drained}");
-    (asked.elapsed(), is_closed[2].load(Ordering::SeqCst))
+    (asked.elapsed(), nodes[2].is_closed.load(Ordering::SeqCst))
 }
 
 #[tokio::test(start_paused = true)]
@@ -456,6 +470,60 @@ async fn once_a_quorum_is_closed_the_others_have_a_moment_more() {
     assert_eq!(last_is_closed_in(soon).await, (soon, true));
     let (waited, is_closed) = last_is_closed_in(LONG).await;
     assert!(waited < 2 * soon && !is_closed, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_never_closed_is_waited_for_no_longer_than_the_timeout() {
+    let manager = LockManager::new(Closing::within(LONG));
+    let asked = Instant::now();
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    assert_eq!(asked.elapsed(), TIMEOUT);
+}
+
+/// A store that has been flushed has got the release that had failed.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nothing_stops_leaves_time_to_close_the_store() {
+    let store = Closing::within(A_MOMENT);
+    store.store.on_release([Step::fail()]);
+    let manager = LockManager::new(store);
+    assert!(guard(&manager, "a").await.release().await.is_err());
+    let request = manager.lock("b", LONG).on_lost(OnLost::Finish);
+    let running = tokio::spawn(request.run(async |_| sleep(LONG).await));
+    yield_now().await;
+    let drained = manager.drain(TIMEOUT).await;
+    let left: Vec<_> = drained.left().iter().map(LockKey::as_str).collect();
+    assert_eq!(left, ["b"]);
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quarter_of_the_time_and_at_most_two_seconds_is_kept_for_releases() {
+    for (timeout, for_releases) in [(4000, 1000), (8000, 2000), (40_000, 2000)] {
+        let [timeout, for_releases] = [timeout, for_releases].map(Duration::from_millis);
+        let manager = LockManager::new(Scripted::new());
+        let held = guard(&manager, "k").await;
+        let lease = held.lease().clone();
+        let asked = Instant::now();
+        let drain = tokio::spawn(async move { manager.drain(timeout).await });
+        assert_eq!(lease.lost().await, LostCause::Drained);
+        assert_eq!(asked.elapsed(), timeout - for_releases);
+        assert!(drain.await.unwrap().is_clean());
+    }
+}
+
+/// What was asked for when the drain began may have been granted.
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_what_is_given_back() {
+    let node = Scripted::new();
+    node.on_acquire([Step::never().applied()]);
+    node.on_release([Step::pass().after(A_MOMENT)]);
+    let manager = LockManager::new(node.clone());
+    let acquire = tokio::spawn(manager.lock("k", LONG).acquire());
+    yield_now().await;
+    let asked = Instant::now();
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    assert_eq!(asked.elapsed(), A_MOMENT);
+    assert!(is_draining(&acquire.await.unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
