@@ -527,6 +527,20 @@ async fn a_drain_waits_for_what_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lock_that_is_given_away_while_a_drain_releases_it_is_released() {
+    let node = Scripted::new();
+    node.on_release([Step::pass().after(A_MOMENT)]);
+    let [manager, other] = [(); 2].map(|()| LockManager::new(node.clone()));
+    let held = guard(&manager, "k").await;
+    let drain = tokio::spawn(async move { manager.drain(TIMEOUT).await });
+    assert_eq!(held.lost().await, LostCause::Drained);
+    let handover = held.into_handover();
+    let drained = drain.await.unwrap();
+    assert_eq!((drained.released(), drained.left()), (1, &[][..]));
+    assert!(other.adopt(handover).await.unwrap_err().is_lost());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_that_is_dropped_refuses_newcomers_and_ends_no_lease() {
     for manager in managers() {
         let held = guard(&manager, "k").await;
