@@ -163,6 +163,19 @@ async fn a_release_in_doubt_hears_a_node_that_answers_within_that_moment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quorum_of_slow_nodes_is_waited_for_beyond_that_moment() {
+    let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
+    let slow = Duration::from_millis(400);
+    for node in &nodes {
+        node.on_release([Step::pass().answering_after(slow)]);
+    }
+    let guard = over(&nodes).lock("k", LONG).acquire().await.unwrap();
+    let start = tokio::time::Instant::now();
+    guard.release().await.unwrap();
+    assert_eq!(start.elapsed(), slow);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_in_doubt_is_decided_within_its_budget() {
     let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
     nodes[0].on_release([Step::never()]);
