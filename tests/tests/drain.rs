@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
 use std::{
+    array,
     future::pending,
     pin::pin,
     sync::{
@@ -23,8 +24,8 @@ use lockguard::{
     },
 };
 use lockguard_tests::{
-    Operation, Scripted, Servers, Step, Worker, eventually, eventually_blocking, over_1_3_5_nodes,
-    redlock_over,
+    Fate, Operation, Scripted, Servers, Step, Worker, eventually, eventually_blocking,
+    over_1_3_5_nodes, redlock_over,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -524,6 +525,17 @@ async fn a_drain_waits_for_what_is_given_back() {
     assert!(manager.drain(TIMEOUT).await.is_clean());
     assert_eq!(asked.elapsed(), A_MOMENT);
     assert!(is_draining(&acquire.await.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_the_releases_that_a_quorum_did_not_need() {
+    let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
+    nodes[2].on_release([Step::pass().after(A_MOMENT)]);
+    let manager = LockManager::new(redlock_over(nodes.clone()));
+    guard(&manager, "k").await.release().await.unwrap();
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+    let releases = nodes[2].calls_of(Operation::Release);
+    assert_eq!(releases[0].fate, Fate::Answered);
 }
 
 #[tokio::test(start_paused = true)]
