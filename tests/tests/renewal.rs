@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -23,6 +23,7 @@ use lockguard::{
 use lockguard_tests::{
     Operation, Scripted, Servers, Step, Warnings, eventually, over_1_3_5_nodes, redlock_over,
 };
+use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -491,14 +492,14 @@ async fn nothing_is_renewed_while_its_release_is_under_way() {
     assert_eq!(extends(&node), 0);
 }
 
-/// A store that takes a while to be asked for a renewal, and notes whether a
-/// release came in between.
+/// A store that takes a while to be asked for a renewal, and notes what it was
+/// asked for in which order.
 #[derive(Clone, Default)]
 struct Ponderous {
     memory: Memory,
-    is_asked: Arc<Notify>,
-    is_released: Arc<AtomicBool>,
-    is_overtaken: Arc<AtomicBool>,
+    begins: Arc<Notify>,
+    ends: Arc<Notify>,
+    asked: Arc<Mutex<Vec<Operation>>>,
 }
 
 impl Backend for Ponderous {
@@ -513,13 +514,13 @@ impl Backend for Ponderous {
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.is_asked.notify_one();
+        self.begins.notify_one();
         let end = Instant::now() + ms(50);
-        while Instant::now() < end && !self.is_released.load(Ordering::SeqCst) {
+        while Instant::now() < end && self.asked.lock().is_empty() {
             thread::sleep(ms(1));
         }
-        let is_released = self.is_released.load(Ordering::SeqCst);
-        self.is_overtaken.store(is_released, Ordering::SeqCst);
+        self.asked.lock().push(Operation::Extend);
+        self.ends.notify_one();
         self.memory.extend(requests)
     }
 
@@ -527,7 +528,7 @@ impl Backend for Ponderous {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.is_released.store(true, Ordering::SeqCst);
+        self.asked.lock().push(Operation::Release);
         self.memory.release(request)
     }
 }
@@ -540,9 +541,10 @@ async fn a_release_comes_after_a_renewal_that_is_being_asked_for() {
     let manager = LockManager::new(store.clone());
     let request = manager.lock("k", ms(300)).max_hold(MINUTE);
     let guard = request.acquire().await.unwrap();
-    store.is_asked.notified().await;
+    store.begins.notified().await;
     guard.release().await.unwrap();
-    assert!(!store.is_overtaken.load(Ordering::SeqCst));
+    store.ends.notified().await;
+    assert_eq!(*store.asked.lock(), [Operation::Extend, Operation::Release]);
 }
 
 /// It comes after the release, and would keep the lock for a whole ttl.
