@@ -778,6 +778,24 @@ async fn ten_thousand_leases_are_renewed_in_a_few_large_batches() {
     assert_eq!(renewals, backend.renewals.load(Ordering::Relaxed));
 }
 
+/// The rest are asked for when those have been given up.
+#[tokio::test(start_paused = true)]
+async fn of_renewals_that_nobody_answers_64_calls_of_256_wait() {
+    const MOST: usize = 64 * 256;
+    let node = Scripted::new();
+    node.on_every_extend(Step::never());
+    let manager = LockManager::new(node.clone());
+    let mut guards = Vec::new();
+    for n in 0..MOST + 100 {
+        let request = manager.lock(format!("k:{n}"), MINUTE).max_hold(MINUTE * 2);
+        guards.push(request.acquire().await.unwrap());
+    }
+    sleep(MINUTE / 3 + ms(900)).await;
+    assert_eq!(extends(&node), MOST);
+    sleep(ms(200)).await;
+    assert!(extends(&node) > MOST);
+}
+
 /// A renewed body that says when it is inside, and how it ended.
 async fn held_until_lost(
     manager: &LockManager,
