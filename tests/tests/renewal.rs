@@ -389,6 +389,19 @@ async fn a_renewal_keeps_local_waiters_from_asking_the_servers() {
     assert_eq!(node.calls_of(Operation::Acquire).len(), 2);
 }
 
+/// There it is renewed in advance.
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_waiting_in_memory_is_told_that_the_lock_may_be_held_up_to_max_hold() {
+    let manager = LockManager::memory();
+    let _held = manager.lock("k", TTL).max_hold(MINUTE).acquire().await;
+    let waiting = manager.lock("k", TTL).wait(TTL / 4);
+    let busy = tokio::spawn(waiting.acquire()).await.unwrap();
+    let Err(LockError::Busy { retry_after, .. }) = busy else {
+        panic!("not busy: {busy:?}");
+    };
+    assert!(retry_after.unwrap() + TTL / 4 >= MINUTE, "{retry_after:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_extend_by_the_owner_spares_renewals_and_stays_within_max_hold() {
     let node = Scripted::new();
