@@ -8,6 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -26,7 +27,6 @@ use lockguard_tests::{
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
-    sync::Notify,
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -315,21 +315,22 @@ async fn a_lease_whose_renewals_fail_is_lost_at_its_deadline_and_not_before() {
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_is_answered_after_the_deadline_revives_nothing() {
-    let node = Scripted::new();
-    node.on_extend([
-        Step::never(),
-        Step::never(),
-        Step::pass().answering_after(ms(400)),
-    ]);
-    let manager = LockManager::new(node.clone());
-    let request = manager.lock("k", TTL).max_hold(MINUTE);
-    let guard = request.acquire().await.unwrap();
-    assert_eq!(guard.lost().await, LostCause::Expired);
-    assert_eq!(extends(&node), 3);
-    sleep(TTL).await;
-    assert!(!guard.is_held() && guard.check().is_err());
-    assert!(guard.release().await.unwrap_err().is_lost());
-    assert_eq!(extends(&node), 3);
+    for answer in [Step::pass(), Step::reply(ExtendReply::NotHeld)] {
+        let node = Scripted::new();
+        let late = answer.answering_after(ms(400));
+        node.on_extend([Step::never(), Step::never(), late]);
+        let manager = LockManager::new(node.clone());
+        let request = manager.lock("k", TTL).max_hold(MINUTE);
+        let guard = request.acquire().await.unwrap();
+        assert_eq!(guard.lost().await, LostCause::Expired);
+        assert_eq!(extends(&node), 3);
+        sleep(TTL).await;
+        assert!(!guard.is_held());
+        // Nor does it say that it was taken.
+        assert_eq!(lost_cause(guard.check()), LostCause::Expired);
+        assert!(guard.release().await.unwrap_err().is_lost());
+        assert_eq!(extends(&node), 3);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -507,13 +508,12 @@ async fn nothing_is_renewed_while_its_release_is_under_way() {
     assert_eq!(extends(&node), 0);
 }
 
-/// A store that takes a while to be asked for a renewal, and notes what it was
-/// asked for in which order.
-#[derive(Clone, Default)]
+/// A store that takes a while to be asked for a renewal, says so, and notes what
+/// it was asked for in which order.
+#[derive(Clone)]
 struct Ponderous {
     memory: Memory,
-    begins: Arc<Notify>,
-    ends: Arc<Notify>,
+    begins: mpsc::Sender<()>,
     asked: Arc<Mutex<Vec<Operation>>>,
 }
 
@@ -529,13 +529,12 @@ impl Backend for Ponderous {
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.begins.notify_one();
-        let end = Instant::now() + ms(50);
-        while Instant::now() < end && self.asked.lock().is_empty() {
+        let _ = self.begins.send(());
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < ms(50) && self.asked.lock().is_empty() {
             thread::sleep(ms(1));
         }
         self.asked.lock().push(Operation::Extend);
-        self.ends.notify_one();
         self.memory.extend(requests)
     }
 
@@ -550,15 +549,23 @@ impl Backend for Ponderous {
 
 /// Else it would be renewed after its release, by a node that gets the two in
 /// this order.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_release_comes_after_a_renewal_that_is_being_asked_for() {
-    let store = Ponderous::default();
+    let (begins, begun) = mpsc::channel();
+    let store = Ponderous {
+        memory: Memory::new(),
+        begins,
+        asked: Arc::default(),
+    };
     let manager = LockManager::new(store.clone());
-    let request = manager.lock("k", ms(300)).max_hold(MINUTE);
+    let request = manager.lock("k", TTL).max_hold(MINUTE);
     let guard = request.acquire().await.unwrap();
-    store.begins.notified().await;
-    guard.release().await.unwrap();
-    store.ends.notified().await;
+    let releasing = thread::spawn(move || {
+        begun.recv().unwrap();
+        drop(guard);
+    });
+    sleep(FIRST_RENEWAL).await;
+    releasing.join().unwrap();
     assert_eq!(*store.asked.lock(), [Operation::Extend, Operation::Release]);
 }
 

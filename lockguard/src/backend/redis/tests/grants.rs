@@ -357,18 +357,16 @@ async fn a_waiter_is_entered_with_the_time_at_which_it_asked() {
 async fn a_free_lock_that_a_later_waiter_asks_for_goes_to_the_first_in_line() {
     let server = Server::start();
     let node = server.connected().await;
-    let fence = FencingToken::new(1).unwrap();
-    type Asked = fn(AcquireRequest, FencingToken) -> AcquireRequest;
-    let kinds: [(&str, Asked); 2] = [
-        ("plain", |request, _| request),
-        ("fenced", |request, fence| request.fenced(fence, TTL)),
-    ];
-    for (name, asked) in kinds {
+    for (name, fence) in [("plain", None), ("fenced", FencingToken::new(1))] {
         let mut first = InLine::enter(&node, name, |waiter| waiter).await;
         let _: i64 = server.ask(&["DEL", name]);
         let later = Waiter::new(Ticket::draw(), token(), TTL);
         let request = AcquireRequest::new(first.key.clone(), token(), TTL).waiting(later);
-        let refused = node.acquire(asked(request, fence)).await;
+        let refused = node.acquire(match fence {
+            None => request,
+            Some(fence) => request.fenced(fence, TTL),
+        });
+        let refused = refused.await;
         let Ok(AcquireReply::Busy(holder)) = refused else {
             panic!("{name}: {refused:?}");
         };
