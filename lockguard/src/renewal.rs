@@ -276,7 +276,7 @@ impl Shared {
         let lasts = lifetime(renewed.ttl);
         let before_the_end = lasts.saturating_sub(renewal_interval(renewed.ttl));
         let due = deadline.checked_sub(before_the_end).unwrap_or(now);
-        self.on_the_raster(due.max(now), renewed)
+        self.on_the_raster(due, renewed)
     }
 
     fn on_the_raster(&self, at: Instant, renewed: &Renewed) -> Instant {
@@ -367,7 +367,7 @@ impl Shared {
                 }
                 Err(NotExtended::Taken(nth)) => renewed.taken(nth),
                 Err(NotExtended::Failed(_, error)) => {
-                    let retry = (asked + retry_pause(renewed.ttl)).max(now);
+                    let retry = asked + retry_pause(renewed.ttl);
                     self.renew_again(self.on_the_raster(retry, &renewed), &renewed);
                     if renewed.failed() {
                         let (_, count, _) = failing.get_or_insert((renewed, 0, error));
@@ -530,4 +530,42 @@ fn warn_of_failure(renewed: &Renewed, count: usize, error: &BackendError) {
         leases = count,
         "failed to renew a lock: could not {error}; it is tried again until the deadline"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{key::LockKey, lease::Since, point::Point};
+
+    fn renewed() -> Arc<Renewed> {
+        let key = LockKey::new("k").unwrap();
+        let (point, since) = (
+            Point::Named("tests".into()),
+            Since::asked(Instant::now(), None),
+        );
+        let lease = Lease::new(key.into(), None, point, since, IDLE, None);
+        let token = OwnerToken::with_label("");
+        Arc::new(Renewed::new(lease, token, IDLE, Duration::ZERO, Vec::new()))
+    }
+
+    /// Of a ttl of a day they would be kept for hours.
+    #[tokio::test]
+    async fn few_leases_are_kept_in_mind_that_are_gone_and_all_that_are_not() {
+        let at = Instant::now() + IDLE;
+        let mut schedule = Schedule {
+            live: 10,
+            ..Schedule::default()
+        };
+        let held: Vec<_> = (0..schedule.live).map(|_| renewed()).collect();
+        for renewed in &held {
+            schedule.push(at, renewed);
+        }
+        for _ in 0..10 * MOST_GONE {
+            schedule.push(at, &renewed());
+        }
+        let entries = schedule.due.values().map(Vec::len).sum::<usize>();
+        assert_eq!(schedule.entries, entries);
+        assert!(entries <= 2 * MOST_GONE, "{entries}");
+        assert_eq!(schedule.take_due(at).len(), held.len());
+    }
 }
