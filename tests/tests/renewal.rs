@@ -27,7 +27,8 @@ use lockguard_tests::{
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
-    time::{Instant, sleep, sleep_until, timeout},
+    task::yield_now,
+    time::{Instant, advance, sleep, sleep_until, timeout},
 };
 
 const fn ms(millis: u64) -> Duration {
@@ -798,6 +799,65 @@ async fn ten_thousand_leases_are_renewed_in_a_few_large_batches() {
     drop(guards);
     sleep(TTL).await;
     assert_eq!(renewals, backend.renewals.load(Ordering::Relaxed));
+}
+
+/// Counts the turns of another task, and at which of them it is asked to extend.
+#[derive(Clone, Default)]
+struct Turns {
+    memory: Memory,
+    turns: Arc<AtomicUsize>,
+    asked_at: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Backend for Turns {
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.memory.acquire(request)
+    }
+
+    fn extend(
+        &self,
+        requests: Vec<ExtendRequest>,
+    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+        self.asked_at
+            .lock()
+            .push(self.turns.load(Ordering::Relaxed));
+        self.memory.extend(requests)
+    }
+
+    fn release(
+        &self,
+        request: ReleaseRequest,
+    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        self.memory.release(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_tasks_have_turns_while_many_leases_are_renewed() {
+    let store = Turns::default();
+    let manager = LockManager::new(store.clone());
+    let mut guards = Vec::new();
+    for n in 0..1000 {
+        let request = manager.lock(format!("k:{n}"), TTL).max_hold(MINUTE);
+        guards.push(request.acquire().await.unwrap());
+    }
+    let turns = Arc::clone(&store.turns);
+    let other = tokio::spawn(async move {
+        loop {
+            turns.fetch_add(1, Ordering::Relaxed);
+            yield_now().await;
+        }
+    });
+    advance(FIRST_RENEWAL).await;
+    while store.asked_at.lock().len() < 4 {
+        yield_now().await;
+    }
+    other.abort();
+    let asked_at = store.asked_at.lock();
+    assert!(asked_at.first() < asked_at.last(), "{asked_at:?}");
 }
 
 /// The rest are asked for when those have been given up.
