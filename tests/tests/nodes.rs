@@ -148,7 +148,7 @@ async fn waits_for_a_hung_node_for_a_moment<N: Backend>(node: impl Fn(Scripted) 
     let guard = manager.lock("k", LONG).acquire().await.unwrap();
     let start = tokio::time::Instant::now();
     let released = tokio::time::timeout(LONG, guard.release()).await;
-    released.expect("it waits for ever").unwrap();
+    released.unwrap().unwrap();
     assert!((100..110).contains(&start.elapsed().as_millis()));
 }
 
