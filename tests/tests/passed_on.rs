@@ -138,11 +138,12 @@ struct Untold {
 }
 
 impl Untold {
-    /// Frees the key of the first who asked, behind its back.
+    /// Frees the key behind the back of whoever has asked for it and holds it.
     fn lose(&self) {
-        let asked = self.acquires.lock()[0].clone();
-        let taken = ReleaseRequest::new(asked.keys.first().clone(), asked.token);
-        drop(self.store.release(taken));
+        for asked in self.acquires.lock().iter() {
+            let taken = ReleaseRequest::new(asked.keys.first().clone(), asked.token.clone());
+            drop(self.store.release(taken));
+        }
     }
 }
 

@@ -803,13 +803,13 @@ async fn ten_thousand_leases_are_renewed_in_a_few_large_batches() {
 
 /// Counts the turns of another task, and at which of them it is asked to extend.
 #[derive(Clone, Default)]
-struct Turns {
+struct BesideAnother {
     memory: Memory,
     turns: Arc<AtomicUsize>,
     asked_at: Arc<Mutex<Vec<usize>>>,
 }
 
-impl Backend for Turns {
+impl Backend for BesideAnother {
     fn acquire(
         &self,
         request: AcquireRequest,
@@ -837,7 +837,7 @@ impl Backend for Turns {
 
 #[tokio::test(start_paused = true)]
 async fn other_tasks_have_turns_while_many_leases_are_renewed() {
-    let store = Turns::default();
+    let store = BesideAnother::default();
     let manager = LockManager::new(store.clone());
     let mut guards = Vec::new();
     for n in 0..1000 {
