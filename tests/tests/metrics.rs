@@ -243,6 +243,19 @@ async fn a_guard_that_is_dropped_after_its_deadline_is_a_loss() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_guard_that_a_drain_gives_back_after_its_deadline_is_a_loss() {
+    let measured = Measured::default();
+    let _recording = measured.record();
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).named("p").acquire().await.unwrap();
+    sleep(TTL).await;
+    manager.drain(TTL).await;
+    drop(guard);
+    let expired = [("point", "p"), ("cause", "expired")];
+    assert!((measured.value(LOST_TOTAL, expired) - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_that_the_release_finds_gone_before_its_time_is_a_loss() {
     let measured = Measured::default();
     let _recording = measured.record();
