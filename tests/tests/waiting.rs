@@ -9,7 +9,7 @@ use lockguard::{
         ReleaseReply, ReleaseRequest,
     },
 };
-use lockguard_tests::{Operation, Scripted, redlock_over};
+use lockguard_tests::{Operation, Scripted, Step, redlock_over};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep, timeout},
@@ -161,6 +161,19 @@ async fn who_waits_here_asks_no_server_while_the_lease_is_extended_or_renewed() 
     for waiting in waiting {
         waiting.await.unwrap().unwrap().release().await.unwrap();
     }
+}
+
+/// Its answer is not waited for.
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_a_release_is_on_its_way_asks_behind_it() {
+    let node = Scripted::new();
+    node.on_release([Step::pass().answering_after(TTL / 8)]);
+    let manager = LockManager::new(node);
+    let released = manager.lock("k", TTL).acquire().await.unwrap();
+    let start = Instant::now();
+    drop(released);
+    let _next = manager.lock("k", TTL).acquire().await.unwrap();
+    assert!(start.elapsed().is_zero(), "{:?}", start.elapsed());
 }
 
 /// Nobody gives it back, and nobody tells.
