@@ -146,10 +146,10 @@ async fn who_asked_earlier_or_takes_no_grants_has_it_reserved() {
 async fn who_asked_a_twentieth_of_its_ttl_ago_is_granted_what_is_given_back() {
     let server = Server::start();
     let node = server.connected().await;
-    let ttl = Duration::from_millis(100);
+    let ttl = Duration::from_millis(200);
     let short = |waiter| Waiter { ttl, ..waiter }.taking_grants();
     let mut waiter = InLine::enter(&node, "k", short).await;
-    waiter.release_later(&server, 5);
+    waiter.release_later(&server, 10);
     assert_eq!(waiter.heard().await, Pass::Granted);
 }
 
