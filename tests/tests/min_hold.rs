@@ -12,7 +12,7 @@ use std::{future::pending, thread, time::Duration};
 
 use lockguard::{
     LockError, LockManager, LostCause, OnLost,
-    backend::{Memory, ReleaseReply},
+    backend::{ExtendReply, Memory, ReleaseReply},
 };
 use lockguard_tests::{
     Operation, Scripted, Server, Step, eventually, over_1_3_5_nodes, redlock_over,
@@ -222,6 +222,37 @@ async fn a_lost_lease_is_kept_no_longer_than_its_servers_keep_it() {
         assert_eq!(body.await.is_ok(), on_lost == OnLost::Finish);
         sleep(ms(1)).await;
         assert_kept(&manager, start + ms(2000), "lost").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_is_not_lengthened_for_its_min_hold() {
+    for (renewed, cause) in [
+        (Step::fail(), LostCause::Expired),
+        (Step::reply(ExtendReply::NotHeld), LostCause::Taken),
+    ] {
+        let node = Scripted::new();
+        node.on_every_extend(renewed);
+        let manager = LockManager::new(node.clone());
+        let start = Instant::now();
+        let request = manager.lock("k", TTL).max_hold(MINUTE).min_hold(MINUTE);
+        let guard = request.acquire().await.unwrap();
+        assert_eq!(guard.lost().await, cause);
+        node.on_every_extend(Step::pass());
+        drop(guard);
+        sleep(ms(1)).await;
+        assert_kept(&manager, start + TTL, "lost").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_min_hold_without_end_is_accepted() {
+    for (name, manager) in managers() {
+        let request = manager.lock("k", TTL).max_hold(Duration::MAX);
+        let guard = request.min_hold(Duration::MAX).acquire().await.unwrap();
+        guard.release().await.unwrap();
+        sleep(MINUTE).await;
+        assert!(!left(&manager).await.is_zero(), "{name}");
     }
 }
 
