@@ -408,7 +408,7 @@ impl Lease {
         Rest {
             left: until.saturating_duration_since(now),
             until,
-            is_to_be_lengthened: is_ours && state.kept_until < until && now < until,
+            is_to_be_lengthened: is_ours && state.kept_until < until,
         }
     }
 
