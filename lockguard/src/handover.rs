@@ -3,27 +3,11 @@
 use std::{
     fmt::{self, Write as _},
     str::FromStr,
-    sync::Arc,
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use crate::{
-    backend::ExtendRequest,
-    backend_error::lock_error,
-    core::Core,
-    error::{LockError, LostCause},
-    extend::{NotExtended, extend_all},
-    fencing_token::FencingToken,
-    guard::LockGuard,
-    holding::Holding,
-    key::LockKey,
-    keys::LockKeys,
-    lease::{Lease, Since},
-    point::Point,
-    terms::Terms,
-    token::OwnerToken,
+    fencing_token::FencingToken, holding::Holding, key::LockKey, keys::LockKeys, token::OwnerToken,
     validity::TTL_RANGE,
 };
 
@@ -80,6 +64,10 @@ impl Handover {
             ttl: millis.map_or(*TTL_RANGE.end(), Duration::from_millis),
             fencing_token: holding.lease.fencing_token(),
         }
+    }
+
+    pub(crate) fn all_keys(&self) -> &LockKeys {
+        &self.keys
     }
 
     /// The keys, sorted and as the servers store them, prefix included.
@@ -218,122 +206,6 @@ fn unescape(field: &str) -> Option<String> {
         });
     }
     String::from_utf8(bytes).ok()
-}
-
-/// Takes over a lock that was given away.
-///
-/// The lock gets a new owner token, so that a second adoption, and whatever
-/// the former owner has still on its way, finds that it is not the owner.
-///
-/// # Cancel safety
-///
-/// Dropped at the await, the future gives the lock back to the handover.
-pub(crate) async fn adopt(
-    core: &Arc<Core>,
-    handover: Handover,
-    point: Point,
-) -> Result<LockGuard, LockError> {
-    let draining = || LockError::draining(handover.keys.first());
-    let _candidate = core.live.candidate().ok_or_else(draining)?;
-    let places = core.queue.places(&handover.keys);
-    let token = OwnerToken::with_label(&core.settings.label);
-    let epoch = core.epoch();
-    // The lease counts from here, before the first byte is sent.
-    let asked = Instant::now();
-    let mut undo = HandBack {
-        core,
-        handover: &handover,
-        token: &token,
-        is_armed: true,
-    };
-    let requests = undo.requests(&handover.token, &token);
-    let ttl = handover.ttl;
-    match extend_all(core, requests, ttl).await {
-        Ok(()) => {}
-        Err(NotExtended::Taken(nth)) => {
-            undo.release_what_is_ours();
-            let key = handover.keys().get(nth).unwrap_or(handover.keys.first());
-            return Err(LockError::lost(key, LostCause::Taken));
-        }
-        Err(NotExtended::Failed(nth, error)) => {
-            let key = handover.keys().get(nth).unwrap_or(handover.keys.first());
-            return Err(lock_error(key, error));
-        }
-    }
-    let keys = handover.keys.clone();
-    let lease = Lease::new(
-        keys,
-        handover.fencing_token,
-        point,
-        Since::asked(asked, epoch),
-        ttl,
-        None,
-    );
-    // An answer that comes too late is none.
-    lease.check()?;
-    places.hold(&token, asked, ttl);
-    if let Some(fence) = handover.fencing_token {
-        core.fences.saw(&handover.keys, fence);
-    }
-    let holding = Holding::new(
-        Arc::clone(core),
-        lease,
-        token.clone(),
-        ttl,
-        Terms::default(),
-        places,
-    );
-    match LockGuard::enter(holding) {
-        Ok(guard) => {
-            undo.is_armed = false;
-            Ok(guard)
-        }
-        Err(refused) => {
-            refused.forget();
-            Err(draining())
-        }
-    }
-}
-
-/// Gives a lock back to its handover, unless it is disarmed: it can be adopted
-/// again.
-struct HandBack<'a> {
-    core: &'a Core,
-    handover: &'a Handover,
-    token: &'a OwnerToken,
-    is_armed: bool,
-}
-
-impl<'a> HandBack<'a> {
-    /// What hands the keys from one owner token to another.
-    fn requests(
-        &self,
-        from: &'a OwnerToken,
-        to: &'a OwnerToken,
-    ) -> impl Iterator<Item = ExtendRequest> + use<'a> {
-        let ttl = self.handover.ttl;
-        let keys = self.handover.keys.iter();
-        keys.map(move |key| ExtendRequest::new(key.clone(), from.clone(), ttl).to(to.clone()))
-    }
-
-    /// The handover is worth nothing any more: one of its keys is another's.
-    fn release_what_is_ours(mut self) {
-        self.is_armed = false;
-        for key in self.handover.keys() {
-            // Dropping a release hands it to the background.
-            drop(self.core.release(key.clone(), self.token.clone()));
-        }
-    }
-}
-
-impl Drop for HandBack<'_> {
-    fn drop(&mut self) {
-        if self.is_armed {
-            let requests = self.requests(self.token, &self.handover.token);
-            let handed_back = self.core.backend.extend(requests.collect());
-            drop(self.core.background.uncancelled(handed_back));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -90,6 +90,7 @@ mod metrics;
 
 // Mechanism: from a request to a release.
 mod acquire;
+mod adopt;
 mod backend_error;
 mod background;
 mod bell;

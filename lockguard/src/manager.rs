@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    adopt::adopt,
     backend::{Backend, Memory},
     builder::LockManagerBuilder,
     connect_error::ConnectError,
@@ -16,7 +17,7 @@ use crate::{
     drain::{Drained, drain},
     error::LockError,
     guard::LockGuard,
-    handover::{Handover, adopt},
+    handover::Handover,
     node_status::NodeStatus,
     point::Point,
     random,
