@@ -65,17 +65,17 @@ impl Link {
         if self.due.is_none_or(|due| now < due) {
             return;
         }
-        let (node, contact) = (&self.node, self.contact.borrow());
-        let why = match (&self.line, &*contact) {
-            (Line::Down { .. }, Some(Err(no_contact))) => Some(&no_contact.error),
-            _ => None,
+        let why = match &self.line {
+            Line::Down { since, .. } => Some(self.overdue(now.saturating_duration_since(*since))),
+            Line::Up(_) => None,
         };
+        let node = &self.node;
         let waiting = self.queue.iter_mut().filter_map(|command| {
             let due = command.due()?;
             if now < due {
                 return Some(due);
             }
-            command.keep_waiting_no_longer(node, why);
+            command.keep_waiting_no_longer(node, why.as_ref());
             None
         });
         self.due = waiting.min();
@@ -112,11 +112,10 @@ impl Link {
     }
 
     fn overdue(&self, waited: Duration) -> NodeError {
-        let waited = waited.as_secs_f64();
         let reason = match (&self.line, &*self.contact.borrow()) {
             (Line::Down { .. }, Some(Err(none))) => none.error.reason().to_owned(),
-            (Line::Down { .. }, _) => format!("no connection for {waited:.1}s"),
-            (Line::Up(_), _) => format!("no answer for {waited:.1}s"),
+            (Line::Down { .. }, _) => format!("no connection for {waited:.1?}"),
+            (Line::Up(_), _) => format!("no answer for {waited:.1?}"),
         };
         NodeError::new(Arc::clone(&self.node), reason)
     }
