@@ -244,6 +244,43 @@ async fn who_stands_in_line_on_the_servers_is_not_overtaken_by_those_behind_it_h
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_stood_in_line_on_the_servers_hands_the_key_on_to_those_behind_it_here() {
+    const LONG: Duration = Duration::from_secs(60);
+    let store = Untold::default();
+    let manager = LockManager::new(store.clone());
+    let holder = manager.lock("k", LONG).acquire().await.unwrap();
+    let waiting = [(); 2].map(|()| tokio::spawn(manager.lock("k", LONG).wait(LONG).acquire()));
+    // The first has asked the servers twice by then.
+    sleep(Duration::from_secs(12)).await;
+    holder.release().await.unwrap();
+    for waiting in waiting {
+        waiting.await.unwrap().unwrap().release().await.unwrap();
+    }
+    let last = store.acquires.lock().last().cloned().unwrap();
+    assert!(last.replaces.is_some(), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_servers_are_asked_after_32_hand_ons_and_after_32_more() {
+    let store = Untold::default();
+    let manager = LockManager::new(store.clone());
+    let holder = manager.lock("k", TTL).acquire().await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..80 {
+        waiting.push(tokio::spawn(manager.lock("k", TTL).acquire()));
+        tokio::task::yield_now().await;
+    }
+    holder.release().await.unwrap();
+    for waiting in waiting {
+        waiting.await.unwrap().unwrap().release().await.unwrap();
+    }
+    let acquires = store.acquires.lock();
+    let hand_ons = acquires.split(|asked| asked.replaces.is_none());
+    let hand_ons: Vec<_> = hand_ons.map(<[_]>::len).filter(|len| *len > 0).collect();
+    assert_eq!(hand_ons[..2], [32, 32], "{hand_ons:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waited_here_in_vain_asks_without_a_place_in_line() {
     let store = Untold::default();
     let theirs = LockManager::new(store.clone());
