@@ -246,6 +246,21 @@ async fn a_lost_lease_is_not_lengthened_for_its_min_hold() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_here_waits_for_no_min_hold_of_a_lost_lease() {
+    let node = Scripted::new();
+    node.on_every_extend(Step::fail());
+    let manager = LockManager::new(node.clone());
+    let start = Instant::now();
+    let request = manager.lock("k", TTL).max_hold(MINUTE).min_hold(MINUTE);
+    let guard = request.acquire().await.unwrap();
+    assert_eq!(guard.lost().await, LostCause::Expired);
+    drop(guard);
+    let next = manager.lock("k", TTL).wait(MINUTE).acquire().await;
+    assert!(start.elapsed() <= TTL + ms(2), "{:?}", start.elapsed());
+    next.unwrap().release().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_min_hold_without_end_is_accepted() {
     for (name, manager) in managers() {
         let request = manager.lock("k", TTL).max_hold(Duration::MAX);

@@ -422,3 +422,15 @@ async fn whoever_may_tell_nobody_frees_the_lock_and_leaves_the_others_in_line() 
     let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
     assert_eq!(in_line, 1);
 }
+
+/// It would be told again and again.
+#[tokio::test]
+async fn whoever_may_take_nobody_out_of_the_line_frees_the_lock() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let waiter = InLine::enter(&node, "k", |waiter| waiter).await;
+    let powerless = without(&server, "zrem").await;
+    let freed = free(&powerless, &waiter.key, &waiter.holder).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+    assert_eq!(server.value(&waiter.key), None);
+}
