@@ -22,7 +22,8 @@ use lockguard::{
     },
 };
 use lockguard_tests::{
-    Operation, Scripted, Servers, Step, Warnings, eventually, over_1_3_5_nodes, redlock_over,
+    Call, Fate, Operation, Scripted, Servers, Step, Warnings, eventually, over_1_3_5_nodes,
+    redlock_over,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -723,21 +724,25 @@ fn a_renewed_guard_that_outlives_its_runtime_is_lost_at_its_deadline() {
 
 #[tokio::test]
 async fn a_manager_whose_runtime_has_ended_renews_on_the_runtime_at_hand() {
+    let node = Scripted::new();
+    let store = node.clone();
     let manager = thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         let runtime = runtime.unwrap();
-        let manager = runtime.block_on(async { LockManager::new(Scripted::new()) });
+        let manager = runtime.block_on(async { LockManager::new(store) });
         // Held when its runtime ends.
-        let request = manager.lock("other", ms(100)).max_hold(MINUTE);
+        let request = manager.lock("other", ms(2000)).max_hold(MINUTE);
         std::mem::forget(runtime.block_on(request.acquire()).unwrap());
         manager
     });
     let manager = manager.join().unwrap();
-    let request = manager.lock("k", ms(100)).max_hold(MINUTE);
+    let request = manager.lock("k", ms(2000)).max_hold(MINUTE);
     let guard = request.acquire().await.unwrap();
-    sleep(ms(300)).await;
+    let is_renewed = |call: &Call| call.key.as_str() == "k" && call.fate == Fate::Answered;
+    let are_renewed = || node.calls_of(Operation::Extend).iter().any(is_renewed);
+    eventually(MINUTE, are_renewed).await;
     assert!(guard.is_held());
 }
 
