@@ -90,7 +90,6 @@ impl Arguments {
             skip_value(input);
             return;
         }
-        let value_of = row.map_or_else(|| name.to_string(), |row| row.name.to_owned());
         if input.parse::<Token![=]>().is_err() {
             return;
         }
@@ -99,7 +98,7 @@ impl Arguments {
         } else {
             skip_expression(input);
         }
-        expect_comma(&value_of, input, errors);
+        expect_comma(&name.to_string(), input, errors);
     }
 
     fn read_value(&mut self, row: &Row, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) {

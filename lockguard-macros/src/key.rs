@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{Expr, ExprLit, ExprMethodCall, ExprPath, ExprUnary, Ident, Lit, LitStr, Member, UnOp};
+use syn::{Expr, ExprLit, ExprMethodCall, ExprPath, ExprUnary, Ident, Lit, LitStr, UnOp};
 
 use crate::{
     argument::unwrapped,
@@ -411,15 +411,7 @@ fn places(place: Place<'_>) -> String {
 fn check_place(expr: &Expr, source: &str, place: Place<'_>, problems: &mut Vec<String>) {
     match expr {
         Expr::Path(path) => problems.extend(unknown_name(path, place.target)),
-        Expr::Field(field) => {
-            if let Member::Named(name) = &field.member
-                && name == "await"
-            {
-                problems.push(not_a_place(source, place));
-                return;
-            }
-            check_place(&field.base, source, place, problems);
-        }
+        Expr::Field(field) => check_place(&field.base, source, place, problems),
         Expr::Index(index) => {
             check_place(&index.expr, source, place, problems);
             check_argument(&index.index, source, place, problems);
@@ -439,7 +431,6 @@ fn check_place(expr: &Expr, source: &str, place: Place<'_>, problems: &mut Vec<S
             check_place(&reference.expr, source, place, problems);
         }
         Expr::Paren(paren) => check_place(&paren.expr, source, place, problems),
-        Expr::Group(group) => check_place(&group.expr, source, place, problems),
         Expr::Lit(_) => problems.push(format!(
             "`{{{source}}}` is not an argument; arguments are named, such as {}",
             place.target.example_key()
@@ -465,9 +456,7 @@ fn unknown_name(path: &ExprPath, target: &Target) -> Option<String> {
     if name == "self" {
         return (!target.has_receiver()).then(|| not_an_argument(&name, target));
     }
-    let is_constant = name
-        .trim_start_matches("r#")
-        .starts_with(|c: char| c.is_uppercase());
+    let is_constant = name.starts_with(char::is_uppercase);
     if is_constant || target.arguments().any(|argument| argument == name) {
         return None;
     }

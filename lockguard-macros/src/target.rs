@@ -528,7 +528,7 @@ fn bindings(pattern: &Pat, names: &mut Vec<Ident>) {
         Pat::Ident(pattern) => {
             // Without a colon, `None` in a pattern is a constant.
             let is_constant = pattern.ident.to_string().starts_with(char::is_uppercase);
-            if !is_constant || pattern.subpat.is_some() {
+            if !is_constant {
                 names.push(pattern.ident.clone());
             }
             if let Some((_, inner)) = &pattern.subpat {
@@ -537,7 +537,6 @@ fn bindings(pattern: &Pat, names: &mut Vec<Ident>) {
         }
         Pat::Reference(pattern) => bindings(&pattern.pat, names),
         Pat::Paren(pattern) => bindings(&pattern.pat, names),
-        Pat::Type(pattern) => bindings(&pattern.pat, names),
         Pat::Tuple(pattern) => each_binding(pattern.elems.iter(), names),
         Pat::TupleStruct(pattern) => each_binding(pattern.elems.iter(), names),
         Pat::Slice(pattern) => each_binding(pattern.elems.iter(), names),
