@@ -280,7 +280,7 @@ fn option_name(input: ParseStream<'_>) -> Option<Ident> {
         || ends(&ahead)
         || other_sign(&ahead).is_some()
         || (is_group(&ahead) && row(&name.to_string()).is_some());
-    if !is_option || name == "true" || name == "false" {
+    if !is_option {
         return None;
     }
     input.advance_to(&ahead);

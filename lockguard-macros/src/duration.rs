@@ -137,7 +137,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if text.trim().is_empty() {
         return Err("no duration; write for instance `\"2s\"`".to_owned());
     }
-    if text.contains('-') {
+    if text.trim_start().starts_with('-') {
         return Err("a duration cannot be negative".to_owned());
     }
     if let Some(iso) = iso_8601(text) {
@@ -187,10 +187,13 @@ fn part(text: &str, number: &str, unit: &str) -> Result<u128, String> {
         ));
     }
     if unit.is_empty() {
-        return Err(if plain == text.trim() && !plain.contains('.') {
-            format!("the unit is missing; did you mean `\"{plain}s\"` or `\"{plain}ms\"`?")
+        let seconds = fraction_of(&plain, "").map_or_else(|| format!("{plain}s"), written);
+        return Err(if plain != text.trim() {
+            format!("`{number}` has no unit after it; write for instance `\"{seconds}\"`")
+        } else if plain.contains('.') {
+            format!("the unit is missing; did you mean `\"{seconds}\"`?")
         } else {
-            format!("`{number}` has no unit after it; write for instance `\"{plain}s\"`")
+            format!("the unit is missing; did you mean `\"{seconds}\"` or `\"{plain}ms\"`?")
         });
     }
     let size = size_of(unit).ok_or_else(|| unknown_unit(text, number, unit))?;
@@ -252,11 +255,11 @@ fn size_of(unit: &str) -> Option<u128> {
 
 fn unknown_unit(text: &str, number: &str, unit: &str) -> String {
     let lower = unit.to_lowercase();
-    let names = || UNITS.iter().flat_map(|(names, _)| names.iter().copied());
+    let names = UNITS.iter().flat_map(|(names, _)| names.iter().copied());
     let meant = if size_of(&lower).is_some() {
         Some(lower.as_str())
     } else {
-        closest(&lower, names().filter(|name| name.len() > 2))
+        closest(&lower, names)
     };
     match meant {
         Some(meant) => format!(
@@ -299,7 +302,7 @@ fn in_braces(text: &str) -> Option<&str> {
 
 /// `PT1M30S`, which other platforms' configuration writes.
 fn iso_8601(text: &str) -> Option<String> {
-    let time = text.trim().strip_prefix("PT")?.to_lowercase();
+    let time = text.strip_prefix("PT")?.to_lowercase();
     parse(&time).ok().map(written)
 }
 
@@ -309,9 +312,9 @@ fn quoted(option: &str, number: &str, suffix: &str) -> String {
         written(duration)
     } else if let Some(duration) = fraction_of(number, suffix) {
         written(duration)
-    } else if number.parse::<u128>() == Ok(0) {
+    } else if number == "0" {
         "0s".to_owned()
-    } else if number.parse::<u128>().is_ok() {
+    } else if number.bytes().all(|digit| digit.is_ascii_digit()) {
         return format!(
             "`{option}` takes text with a unit: write `{option} = \"{number}s\"` or \
              `{option} = \"{number}ms\"`"
@@ -396,6 +399,20 @@ mod tests {
             ("0.5s", "no fractions; write `\"500ms\"`"),
             ("1h0.5m", "no fractions; write `\"1h30s\"`"),
             ("0.0001s", "`0.0001` is no whole number of milliseconds"),
+            ("2.5", "the unit is missing; did you mean `\"2s500ms\"`?"),
+            (
+                "1m0.5",
+                "`0.5` has no unit after it; write for instance `\"500ms\"`",
+            ),
+            (" -2s", "a duration cannot be negative"),
+            (
+                "10-20s",
+                "`-` is not a unit; the units are `ms`, `s`, `m` (minutes), `h` and `d`",
+            ),
+            (
+                "0.0000000000000000000000000000000000000001s",
+                "`0.0000000000000000000000000000000000000001` is no whole number of milliseconds",
+            ),
             ("1..5s", "`1..5` is no whole number of milliseconds"),
             ("-2s", "a duration cannot be negative"),
             ("1_000ms", "write `\"1000ms\"`"),

@@ -111,9 +111,10 @@ pub(crate) fn example() -> &'static str {
 
 /// Answers a name that is none of ours, and says which option it stands for.
 pub(crate) fn unknown(given: &str) -> (String, Option<&'static str>) {
+    let name = given.replace('-', "_");
     let foreign = FOREIGN
         .iter()
-        .find(|(_, names)| names.contains(&given))
+        .find(|(_, names)| names.contains(&name.as_str()))
         .and_then(|(ours, _)| row(ours));
     if let Some(row) = foreign {
         let message = format!(

@@ -54,6 +54,12 @@ const OPTIONS: &[Misuse] = &[
     ("positional_argument", r#"seat_id.to_string(), ttl = "2s""#, BOOK, &[
         ("seat_id.to_string()", "options are named: write `key = …`"),
     ]),
+    ("positional_call", r#"make(seat_id), ttl = "2s""#, BOOK, &[
+        ("make(seat_id)", "options are named: write `key = …`"),
+    ]),
+    ("positional_truth", r#"key = "k", ttl = "2s", true"#, BOOK, &[
+        ("true", "there is no option `true`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
+    ]),
     ("positional_closure", r#"key = "k", ttl = "2s", |e| Err(e)"#, BOOK, &[
         ("|e| Err(e)", "options are named: write `on_error = …`"),
     ]),
@@ -183,6 +189,9 @@ const FOREIGN_NAMES: &[Misuse] = &[
     ]),
     ("lease_time_of_redisson", r#"key = "k", lease_time = "8s""#, BOOK, &[
         ("lease_time", r#"`lease_time` is called `ttl` here: write `ttl = "2s"`"#),
+    ]),
+    ("hyphenated_name_of_another_library", r#"lock-key = "k", ttl = "2s""#, BOOK, &[
+        ("lock-key", r#"`lock-key` is called `key` here: write `key = "seat:{seat_id}"`"#),
     ]),
     ("timeout_of_redis_py", r#"key = "seat:{seat_id}", ttl = "2s", timeout = 5"#, BOOK, &[
         ("timeout", r#"`timeout` is called `wait` here: write `wait = "5s"`"#),
@@ -351,6 +360,12 @@ const KEYS: &[Misuse] = &[
     ("placeholder_sum", r#"key = "seat:{seat_id + 1}", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id + 1}""#, "`key`: `{seat_id + 1}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
     ]),
+    ("placeholder_negated", r#"key = "seat:{-seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{-seat_id}""#, "`key`: `{-seat_id}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
+    ("placeholder_borrowed_to_be_changed", r#"key = "seat:{&mut seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat:{&mut seat_id}""#, "`key`: `{&mut seat_id}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
+    ]),
     ("placeholder_call", r#"key = "seat:{hash(seat_id)}", ttl = "2s""#, BOOK, &[
         (r#""seat:{hash(seat_id)}""#, "`key`: `{hash(seat_id)}` computes; a placeholder holds an argument, a path, a field, an index or a method call; give anything else as a whole key: `key = format!(…)`"),
     ]),
@@ -411,6 +426,15 @@ const KEYS: &[Misuse] = &[
     ("sum_with_a_placeholder", r#"key = PREFIX.to_owned() + ":{seat_id}", ttl = "2s""#, BOOK, &[
         (r#"":{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
     ]),
+    ("template_and_more", r#"key = "seat:{seat_id}" + SUFFIX, ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
+    ]),
+    ("template_cast", r#"key = "seat:{seat_id}" as &str, ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
+    ]),
+    ("string_from_as_str", r#"key = String::from("seat:{seat_id}").as_str(), ttl = "2s""#, BOOK, &[
+        (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
+    ]),
     ("reference_to_a_template", r#"key = &"seat:{seat_id}", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id}""#, r#"only a literal of its own is a template: here the braces would stay as they are; write `key = "…"`, or `key = format!(…)`"#),
     ]),
@@ -463,6 +487,9 @@ const DURATIONS: &[Misuse] = &[
     ]),
     ("ttl_is_a_template", r#"key = "seat:{seat_id}", ttl = "{limits.ttl}""#, BOOK, &[
         (r#""{limits.ttl}""#, r#"`ttl = "{limits.ttl}"`: only a key is a template; write `ttl = limits.ttl`, a `Duration`"#),
+    ]),
+    ("ttl_is_a_template_with_a_format", r#"key = "seat:{seat_id}", ttl = "{seconds:02}""#, BOOK, &[
+        (r#""{seconds:02}""#, r#"`ttl = "{seconds:02}"`: `{seconds:` has no number before it; write for instance `"2s"`"#),
     ]),
     ("ttl_is_an_empty_template", r#"key = "seat:{seat_id}", ttl = "{}""#, BOOK, &[
         (r#""{}""#, r#"`ttl = "{}"`: `{}` has no number before it; write for instance `"2s"`"#),
@@ -1133,7 +1160,8 @@ fn a_text_longer_than_a_key_is_answered() {
 
 #[test]
 fn a_text_as_long_as_a_key_is_accepted() {
-    let options = format!("key = \"{}\", ttl = \"2s\"", "k".repeat(512));
+    let longest = "k".repeat(511);
+    let options = format!("key = \"{longest}:{{seat_id}}\", ttl = \"2s\"");
     assert_eq!(answers(&options, BOOK), []);
 }
 
