@@ -136,6 +136,16 @@ const OPTIONS: &[Misuse] = &[
     ("value_that_is_cut_off_before_another", r#"key = "k", ttl = Duration::, wait = "1s""#, BOOK, &[
         (",", r#"`ttl` is not understood: write `ttl = "2s"` (expected identifier)"#),
     ]),
+    ("value_that_goes_on_after_a_comma", r#"key = "k", ttl = @, 1 + 1, wait = "1s""#, BOOK, &[
+        ("@", r#"`ttl` is not understood: write `ttl = "2s"` (expected an expression)"#),
+    ]),
+    ("value_that_goes_on_with_an_assignment", r#"key = "k", ttl = @ other = 1, wait = "1s""#, BOOK, &[
+        ("@", r#"`ttl` is not understood: write `ttl = "2s"` (expected an expression)"#),
+    ]),
+    ("ttl_as_on_a_clock", r#"key = "k", ttl = 1:30, wait = "1s""#, BOOK, &[
+        (":", "the value of `ttl` ended before this; a comma separates options"),
+        ("1", r#"`ttl` takes text with a unit: write `ttl = "1s"` or `ttl = "1ms"`"#),
+    ]),
     ("unknown_option", r#"key = "seat:{seat_id}", ttl = "2s", colour = "red""#, BOOK, &[
         ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
     ]),
@@ -160,6 +170,9 @@ const OPTIONS: &[Misuse] = &[
     ]),
     ("field_as_an_option", r#"key = "k", ttl = "2s", lock.name = "n""#, BOOK, &[
         ("lock.name", "there is no option `lock.name`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
+    ]),
+    ("unknown_option_with_a_long_value", r#"key = "k", colour = red::<A, B, C>(), ttl = "2s""#, BOOK, &[
+        ("colour", "there is no option `colour`; the options are `key`, `keys`, `ttl`, `wait`, `max_hold`, `min_hold`, `fence`, `bind`, `on_busy`, `on_error`, `on_lost`, `manager`, `name` and `crate`"),
     ]),
     ("upper_case_option", r#"KEY = "k", ttl = "2s""#, BOOK, &[
         ("KEY", "there is no option `KEY`; did you mean `key`?"),
@@ -402,6 +415,9 @@ const KEYS: &[Misuse] = &[
     ("white_space_at_the_end", r#"key = "seat:{seat_id} ", ttl = "2s""#, BOOK, &[
         (r#""seat:{seat_id} ""#, r#"`key`: a key has no white space; write `"seat:{seat_id}"`"#),
     ]),
+    ("white_space_around_a_separator", r#"key = "seat : {seat_id}", ttl = "2s""#, BOOK, &[
+        (r#""seat : {seat_id}""#, r#"`key`: a key has no white space; write `"seat:{seat_id}"`"#),
+    ]),
     ("no_break_space", r#"key = "seat:\u{a0}{seat_id}", ttl = "2s""#, BOOK, &[
         (r#""seat:\u{a0}{seat_id}""#, r#"`key`: a key has no white space; write `"seat:{seat_id}"`"#),
     ]),
@@ -610,6 +626,12 @@ const OTHERS: &[Misuse] = &[
     ("name_is_empty", r#"key = "seat:{seat_id}", ttl = "2s", name = """#, BOOK, &[
         (r#""""#, "`name` is what metrics and spans call this lock: write visible text on one line"),
     ]),
+    ("name_is_blank", r#"key = "seat:{seat_id}", ttl = "2s", name = " ""#, BOOK, &[
+        (r#"" ""#, "`name` is what metrics and spans call this lock: write visible text on one line"),
+    ]),
+    ("name_with_a_closing_brace", r#"key = "seat:{seat_id}", ttl = "2s", name = "seat_id}""#, BOOK, &[
+        (r#""seat_id}""#, "`name` has no placeholders, so that all calls are counted together: remove the braces"),
+    ]),
     ("name_with_a_placeholder", r#"key = "seat:{seat_id}", ttl = "2s", name = "seat:{seat_id}""#, BOOK, &[
         (r#""seat:{seat_id}""#, "`name` has no placeholders, so that all calls are counted together: remove the braces"),
     ]),
@@ -753,6 +775,9 @@ const LISTS: &[Misuse] = &[
     ]),
     ("key_is_a_tuple", r#"key = ("a", "b"), ttl = "2s""#, BOOK, &[
         (r#"("a", "b")"#, "this is not one key; several, all or none, are written `keys = […]`"),
+    ]),
+    ("key_is_repeated", r#"key = ["a"; 2], ttl = "2s""#, BOOK, &[
+        (r#"["a"; 2]"#, "this is not one key; several, all or none, are written `keys = […]`"),
     ]),
     ("keys_without_value", r#"keys, ttl = "2s""#, BOOK, &[
         ("keys", r#"`keys` has no value: write `keys = ["seat:{from}", "seat:{to}"]`"#),
@@ -927,6 +952,12 @@ const BINDINGS: &[Misuse] = &[
     ("bind_is_an_argument_in_raw_letters", r#"key = "k", ttl = "2s", bind = r#user"#, BOOK, &[
         ("r#user", "`r#user` is an argument of `book`, and the body could not use it any more: choose another name, such as `bind = lease`"),
     ]),
+    ("bind_is_super", r#"key = "k", ttl = "2s", bind = super"#, BOOK, &[
+        ("super", "`bind` takes the name of a new variable: write `bind = lease`"),
+    ]),
+    ("bind_with_an_attribute", r#"key = "k", ttl = "2s", bind = #[cfg(test)] lease"#, BOOK, &[
+        ("#[cfg(test)] lease", "`bind` takes the name of a new variable: write `bind = lease`"),
+    ]),
     ("bind_twice", r#"key = "k", ttl = "2s", bind = a, bind = b"#, BOOK, &[
         ("bind", "`bind` is given twice: remove one"),
     ]),
@@ -946,6 +977,10 @@ const TARGETS: &[Misuse] = &[
     ]),
     ("const_async_function", r#"ttl = "2s", key = "k""#, "const async fn f() {}", &[
         ("const", "`f` is const, and a lock is taken at run time: remove `const`"),
+    ]),
+    ("const_extern_function", r#"ttl = "2s", key = "k""#, r#"const extern "C" fn f() {}"#, &[
+        ("const", "`f` is const, and a lock is taken at run time: remove `const`"),
+        (r#"extern "C""#, "`f` is called from another language, which cannot await it: lock an async function that it calls"),
     ]),
     ("extern_function", r#"ttl = "2s", key = "k""#, r#"extern "C" fn f() {}"#, &[
         (r#"extern "C""#, "`f` is called from another language, which cannot await it: lock an async function that it calls"),
@@ -986,8 +1021,17 @@ const TARGETS: &[Misuse] = &[
     ("boxed_future_made_elsewhere", r#"ttl = "2s", key = "k""#, "fn f() -> Pin<Box<dyn Future<Output = R>>> { let x = async {}; Box::pin(x) }", &[
         ("-> Pin<Box<dyn Future<Output = R>>>", "`f` returns a future that it does not end with: end its body with `async move { … }` or `Box::pin(async move { … })`, which then runs under the lock"),
     ]),
-    ("future_returned_early", r#"ttl = "2s", key = "k""#, "fn f(a: u8) -> BoxFuture<'static, R> { if a == 0 || a > 9 { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
+    ("future_returned_early", r#"ttl = "2s", key = "k""#, "fn f(a: u8) -> BoxFuture<'static, R> { if a - 1 == 0 || a > 9 { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
         ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_after_a_number", r#"ttl = "2s", key = "k""#, "fn f(a: u8) -> BoxFuture<'static, R> { if a == 8 | 1 { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_pinned_with_something_else", r#"ttl = "2s", key = "k""#, "fn f() -> BoxFuture<'static, R> { pin(span, async move { 1 }) }", &[
+        ("-> BoxFuture<'static, R>", "`f` returns a future that it does not end with: end its body with `async move { … }` or `Box::pin(async move { … })`, which then runs under the lock"),
+    ]),
+    ("future_boxed_with_something_else", r#"ttl = "2s", key = "k""#, "fn f() -> BoxFuture<'static, R> { async move { 1 }.boxed(arena) }", &[
+        ("-> BoxFuture<'static, R>", "`f` returns a future that it does not end with: end its body with `async move { … }` or `Box::pin(async move { … })`, which then runs under the lock"),
     ]),
     ("struct_item", r#"ttl = "2s", key = "k""#, "pub struct Seat { id: u64 }", &[
         ("struct", "`#[distributed_lock]` goes on an async function, not on a struct"),
@@ -1006,6 +1050,9 @@ const TARGETS: &[Misuse] = &[
     ]),
     ("impl_item", r#"ttl = "2s", key = "k""#, "impl Seat { async fn f() {} }", &[
         ("impl", "`#[distributed_lock]` goes on an async function, not on an impl block: put it on each method that needs the lock"),
+    ]),
+    ("unsafe_impl_item", r#"ttl = "2s", key = "k""#, "unsafe impl Seat for A {}", &[
+        ("unsafe", "`#[distributed_lock]` goes on an async function, not on an impl block: put it on each method that needs the lock"),
     ]),
     ("module_item", r#"ttl = "2s", key = "k""#, "mod seats { }", &[
         ("mod", "`#[distributed_lock]` goes on an async function, not on a module"),

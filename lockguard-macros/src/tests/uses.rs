@@ -50,6 +50,9 @@ fn options_come_in_any_order_and_with_any_expression() {
         "keys = &order.keys, ttl = \"2s\"",
         "keys = vec![\"a\", \"b\"], ttl = \"2s\"",
         "keys = [\"a\", \"b\"].into_iter(), ttl = \"2s\"",
+        "r#key = \"k\", r#ttl = \"2s\"",
+        "key = \"k\", ttl = \"24h\", wait = \"24h\", max_hold = \"365d\"",
+        "key = \"k\", ttl = \"2s\", max_hold = \"10s\", min_hold = \"10s\"",
         "key = \"k\", ttl = \"2s\", max_hold = \"2s\"",
         "key = \"k\", ttl = \"2s\", max_hold = \"30d\", min_hold = \"1h\"",
         "key = \"k\", ttl = \"2s\", min_hold = \"2s\"",
@@ -67,6 +70,7 @@ fn options_come_in_any_order_and_with_any_expression() {
         "key = \"k\", ttl = \"2s\", on_busy = (error)",
         "key = \"k\", ttl = \"2s\", on_busy = Ok(())",
         "key = \"k\", ttl = \"2s\", on_busy = id",
+        "key = \"k\", ttl = \"2s\", on_busy = SKIP",
         "key = \"k\", ttl = \"2s\", on_busy = \"busy\"",
         "key = \"k\", ttl = \"2s\", on_busy = { skipp }",
         "key = \"k\", ttl = \"2s\", on_busy = self.queue(order).await?",
@@ -110,6 +114,7 @@ fn templates_hold_every_kind_of_place() {
         "k:{id:>04}",
         "k:{id:04}",
         "k:{id:0>4}",
+        "k:{id:>04 }",
         "k:{Self::DAY:>04}",
         "k:{ id }",
         "ключ:{id}",
@@ -159,4 +164,22 @@ fn a_body_need_not_parse() {
     let expanded = expand(options, &item).to_string();
     assert!(!expanded.contains("compile_error"), "{expanded}");
     assert!(expanded.contains("{ order . }"), "{expanded}");
+}
+
+#[test]
+fn an_argument_may_be_called_as_a_word_is() {
+    let item = "async fn f(wait: R, skipp: R) -> R { wait }";
+    assert_accepted("key = \"k\", ttl = \"2s\", on_busy = wait", item);
+    assert_accepted("key = \"k\", ttl = \"2s\", on_busy = skipp", item);
+}
+
+/// It is for whoever reads the signature.
+#[test]
+fn an_attribute_of_an_argument_stays_there_unless_it_is_cfg() {
+    let item = "async fn f(#[case] #[cfg(unix)] a: A) -> R { a }";
+    let item = item.parse().expect("tokens");
+    let options = "key = \"k\", ttl = \"2s\"".parse().expect("tokens");
+    let expanded = expand(options, &item).to_string();
+    assert_eq!(expanded.matches("case").count(), 1, "{expanded}");
+    assert_eq!(expanded.matches("cfg").count(), 2, "{expanded}");
 }
