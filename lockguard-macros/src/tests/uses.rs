@@ -16,6 +16,11 @@ fn assert_accepted(options: &str, item: &str) {
     );
 }
 
+fn expanded(options: &str, item: &str) -> String {
+    let options = options.parse().expect("the options are tokens");
+    expand(options, &item.parse().expect("the item is tokens")).to_string()
+}
+
 #[test]
 fn options_come_in_any_order_and_with_any_expression() {
     for options in [
@@ -157,11 +162,8 @@ fn functions_come_in_every_shape() {
 /// An editor asks while the body is being typed.
 #[test]
 fn a_body_need_not_parse() {
-    let item = "async fn f(order: Order) { order. }"
-        .parse()
-        .expect("tokens");
-    let options = "key = \"k\", ttl = \"2s\"".parse().expect("tokens");
-    let expanded = expand(options, &item).to_string();
+    let item = "async fn f(order: Order) { order. }";
+    let expanded = expanded("key = \"k\", ttl = \"2s\"", item);
     assert!(!expanded.contains("compile_error"), "{expanded}");
     assert!(expanded.contains("{ order . }"), "{expanded}");
 }
@@ -177,9 +179,39 @@ fn an_argument_may_be_called_as_a_word_is() {
 #[test]
 fn an_attribute_of_an_argument_stays_there_unless_it_is_cfg() {
     let item = "async fn f(#[case] #[cfg(unix)] a: A) -> R { a }";
-    let item = item.parse().expect("tokens");
-    let options = "key = \"k\", ttl = \"2s\"".parse().expect("tokens");
-    let expanded = expand(options, &item).to_string();
+    let expanded = expanded("key = \"k\", ttl = \"2s\"", item);
     assert_eq!(expanded.matches("case").count(), 1, "{expanded}");
     assert_eq!(expanded.matches("cfg").count(), 2, "{expanded}");
+}
+
+#[test]
+fn a_key_names_what_a_pattern_binds() {
+    for (name, argument) in [
+        ("a", "(a): A"),
+        ("a", "(Ok(a) | Err(a)): Result<u8, u8>"),
+        ("a.id", "ref a @ Order { id, .. }: Order"),
+        ("id", "ref a @ Order { id, .. }: Order"),
+    ] {
+        let options = format!("key = \"k:{{{name}}}\", ttl = \"2s\"");
+        assert_accepted(&options, &format!("async fn f({argument}) -> R {{}}"));
+    }
+}
+
+#[test]
+fn a_lock_point_is_called_as_its_function_without_raw_letters() {
+    let expanded = expanded("key = \"k\", ttl = \"2s\"", "async fn r#loop() -> R {}");
+    assert!(expanded.contains("\"::loop\""), "{expanded}");
+}
+
+#[test]
+fn a_list_that_the_function_owns_is_lent_to_the_key() {
+    for list in [
+        "Vec<String>",
+        "[String; 2]",
+        "std::collections::BTreeSet<String>",
+    ] {
+        let item = format!("async fn f(seats: {list}) -> R {{}}");
+        let expanded = expanded("keys = seats, ttl = \"2s\"", &item);
+        assert!(expanded.contains("(& seats)"), "{expanded}");
+    }
 }

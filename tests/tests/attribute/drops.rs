@@ -136,6 +136,11 @@ impl Owner {
     async fn finish(self) -> Result<(), LockError> {
         Ok(())
     }
+
+    #[distributed_lock(key = "k", ttl = "2s", manager = self.log.manager)]
+    async fn finish_boxed(self: Box<Self>) -> Result<(), LockError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -153,13 +158,14 @@ async fn a_value_of_which_one_field_is_used_goes_whole_and_before_the_lock() {
 #[tokio::test]
 async fn a_self_that_the_body_does_not_mention_goes_before_the_lock() {
     let log = Log::new();
-    let owner = Owner {
-        _witness: log.witness("self"),
+    let owner = |name| Owner {
+        _witness: log.witness(name),
         log: log.clone(),
         id: 1,
     };
-    owner.finish().await.unwrap();
-    assert_eq!(log.lines().await, ["self held"]);
+    owner("self").finish().await.unwrap();
+    Box::new(owner("boxed")).finish_boxed().await.unwrap();
+    assert_eq!(log.lines().await, ["self held", "boxed held"]);
 }
 
 #[distributed_lock(key = "k", ttl = "2s", manager = owner.log.manager)]

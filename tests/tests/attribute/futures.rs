@@ -107,3 +107,23 @@ async fn a_future_that_is_never_awaited_takes_no_lock() {
     })
     .await;
 }
+
+macro_rules! returning {
+    ($name:ident, $id:ident, $future:expr) => {
+        #[distributed_lock(key = "expression:{id}", ttl = "2s")]
+        fn $name($id: u8) -> Pin<Box<dyn Future<Output = Result<bool, LockError>> + Send>> {
+            $future
+        }
+    };
+}
+
+returning!(
+    from_a_macro,
+    id,
+    Box::pin(async move { Ok(is_held(&format!("expression:{id}")).await) })
+);
+
+#[tokio::test]
+async fn a_future_that_a_macro_was_given_is_locked() {
+    alone(async { assert!(from_a_macro(1).await.unwrap()) }).await;
+}
