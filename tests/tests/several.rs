@@ -29,6 +29,7 @@ use tokio::{
 
 const TTL: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(600);
+const SHORT: Duration = Duration::from_secs(3);
 const SOON: Duration = Duration::from_secs(20);
 
 async fn connect(servers: &Servers) -> LockManager {
@@ -324,6 +325,32 @@ async fn a_crowd_whose_wait_is_over_is_told_who_holds_the_key() {
         assert_eq!(error.key(), Some("b"));
     }
     assert_eq!(start.elapsed(), SOON);
+}
+
+/// Whoever is to ask first may hear nothing: that the key was busy when the wait
+/// for it began says nothing of now.
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_others_of_a_crowd_looks_when_its_wait_ends() {
+    let node = Scripted::new();
+    let (ours, theirs) = (
+        LockManager::new(node.clone()),
+        LockManager::new(node.clone()),
+    );
+    for holder in [&ours, &theirs] {
+        let held = holder.lock("a", LONG).acquire().await.unwrap();
+        let wait = |wait| ours.lock_all(["a", "b"], TTL).wait(wait).acquire();
+        let first = tokio::spawn(wait(LONG));
+        let start = Instant::now();
+        sleep(Duration::from_millis(1)).await;
+        let next = tokio::spawn(wait(SHORT));
+        sleep(Duration::from_millis(1)).await;
+        node.on_acquire([Step::never()]);
+        held.release().await.unwrap();
+        let guard = next.await.unwrap().unwrap();
+        assert_eq!(start.elapsed(), SHORT + Duration::from_millis(1));
+        first.abort();
+        guard.release().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -122,11 +122,14 @@ impl<'a> Contest<'a> {
             };
             let now = Instant::now();
             if now >= self.deadline {
-                if holder.is_open {
+                // Looked at anew: others were to ask first when it was given back.
+                match places.local_holder() {
+                    Some((place, holder)) if !holder.is_open => {
+                        return Err(self.busy_error(&local_holder(place.key(), &holder)));
+                    }
                     // Nobody knows whether it is busy.
-                    break;
+                    _ => break,
                 }
-                return Err(self.busy_error(&local_holder(place.key(), &holder)));
             }
             if !is_told && now >= unseen {
                 break;
@@ -163,11 +166,14 @@ impl<'a> Contest<'a> {
             self.crowd = Some(crowd);
             return Ok(self.is_behind_local_holders());
         }
-        let look = self.deadline.min(Instant::now() + LONGEST_UNSEEN);
-        self.crowd = until(look, crowd).await;
-        if Instant::now() >= self.deadline {
+        let now = Instant::now();
+        if now >= self.deadline {
             return Err(self.busy_error(holder));
         }
+        // Whoever waits in vain looks once by itself, as in the line: the holder
+        // may be gone, and whoever is to ask first be told nothing.
+        let look = self.deadline.min(now + LONGEST_UNSEEN);
+        self.crowd = until(look, crowd).await;
         Ok(true)
     }
 
