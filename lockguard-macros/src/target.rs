@@ -461,34 +461,84 @@ fn refuse_early_futures(body: &Body, errors: &mut Errors) {
     }
 }
 
-/// The first `return` that is not that of an async block or a closure.
+/// The first `return` that is not that of an async block, a closure or a function.
 fn early_return(tokens: TokenStream) -> Option<Ident> {
-    // Whether the next braces belong to one: `async move {`, `|a| {`,
-    // `|a| -> A {`.
-    let mut is_inner = false;
-    let mut is_closure_type = false;
-    for token in tokens {
-        match token {
-            TokenTree::Ident(word) if word == "return" => return Some(word),
+    let mut tokens = tokens.into_iter();
+    // Whether the next braces belong to one: `async move {`, `fn f() -> A {`.
+    let (mut is_async, mut is_function) = (false, false);
+    let mut is_behind_value = false;
+    let mut last = None;
+    while let Some(token) = tokens.next() {
+        match &token {
+            TokenTree::Ident(word) if word == "return" => return Some(word.clone()),
             TokenTree::Ident(word) => {
-                is_inner = word == "async" || (is_inner && word == "move");
+                is_async = word == "async" || (is_async && word == "move");
+                // Without a name it is a type.
+                is_function |= last.is_some_and(|last| is_word(&last, "fn"));
+                is_behind_value = !NO_VALUES.iter().any(|it| word == it);
+            }
+            TokenTree::Punct(sign) if sign.as_char() == '|' && !is_behind_value => {
+                skip_closure(&mut tokens);
+                is_async = false;
             }
             TokenTree::Punct(sign) => {
-                is_closure_type |= is_inner && sign.as_char() == '-';
-                is_inner = sign.as_char() == '|';
+                is_async = false;
+                is_function &= sign.as_char() != ';';
+                // An operator may be two of these.
+                is_behind_value = matches!(sign.as_char(), '?' | '|');
             }
             TokenTree::Group(group) => {
-                let is_skipped = is_inner || is_closure_type;
+                let is_skipped = is_async || is_function;
                 if !is_skipped && let Some(word) = early_return(group.stream()) {
                     return Some(word);
                 }
-                is_inner = false;
-                is_closure_type &= group.delimiter() != Delimiter::Brace;
+                is_async = false;
+                is_function &= group.delimiter() != Delimiter::Brace;
+                is_behind_value = true;
             }
-            TokenTree::Literal(_) => is_inner = false,
+            TokenTree::Literal(_) => {
+                is_async = false;
+                is_behind_value = true;
+            }
         }
+        last = Some(token);
     }
     None
+}
+
+/// The words that a closure may follow: a `|` behind others is an operator, or
+/// stands between patterns.
+const NO_VALUES: [&str; 9] = [
+    "async", "break", "else", "if", "in", "match", "move", "static", "while",
+];
+
+fn is_word(token: &TokenTree, text: &str) -> bool {
+    matches!(token, TokenTree::Ident(word) if word == text)
+}
+
+/// Goes on to the end of a closure, from behind its first `|`; or of a pattern, which
+/// may begin with one too.
+fn skip_closure(tokens: &mut impl Iterator<Item = TokenTree>) {
+    let mut is_body = false;
+    // `-> A {` ends with its braces; a type has commas of its own.
+    let mut has_type = false;
+    let (mut last, mut before_last) = (' ', ' ');
+    for token in tokens {
+        let sign = match token {
+            TokenTree::Punct(sign) => sign.as_char(),
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => '{',
+            _ => ' ',
+        };
+        match sign {
+            '>' if last == '=' => return,
+            ',' | ';' if is_body && !has_type => return,
+            '{' if has_type => return,
+            '>' if (before_last, last) == ('|', '-') => has_type = true,
+            '|' => is_body = true,
+            _ => {}
+        }
+        (before_last, last) = (last, sign);
+    }
 }
 
 /// The names in the arguments' patterns.

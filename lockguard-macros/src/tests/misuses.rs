@@ -1027,6 +1027,36 @@ const TARGETS: &[Misuse] = &[
     ("future_returned_early_after_a_number", r#"ttl = "2s", key = "k""#, "fn f(a: u8) -> BoxFuture<'static, R> { if a == 8 | 1 { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
         ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
     ]),
+    ("future_returned_early_by_an_arm_of_numbers", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { match a { 1 | -1 => { return Box::pin(async { 0 }); } _ => {} } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_by_a_negated_number", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { if a == 1 || -a == 2 { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_by_an_arm_that_begins_with_an_or", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { match a { | 1 => { return Box::pin(async { 0 }); } _ => {} } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_behind_a_closure", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { if b.any(|c, d| c) || c()? || d { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_behind_a_closure_in_a_let", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { let b = |c| c + 1; if a == 1 { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_behind_a_closure_with_a_type", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { let c = (a, |b| -> A { 1 }); let b = |b| -> A { 1 }; if a == 1 { return Box::pin(async { 0 }); } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_behind_a_closure_of_an_arm", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { let b = match a { 1 => |c| { 1 }, _ => return Box::pin(async { 0 }) }; Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_behind_a_function_in_a_block", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { { fn g() {} if a == 1 { return Box::pin(async { 0 }); } } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_behind_a_type_of_functions", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { let b: fn(u8) = if a == 1 { return Box::pin(async { 0 }); } else { c }; Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
+    ("future_returned_early_behind_an_async_closure", r#"ttl = "2s", key = "k""#, "fn f(a: i8) -> BoxFuture<'static, R> { { let b = (async || 1, { return Box::pin(async { 0 }); }); } Box::pin(async move { 1 }) }", &[
+        ("return", "a future that is returned here runs without the lock: decide inside the `async` block at the end"),
+    ]),
     ("future_pinned_with_something_else", r#"ttl = "2s", key = "k""#, "fn f() -> BoxFuture<'static, R> { pin(span, async move { 1 }) }", &[
         ("-> BoxFuture<'static, R>", "`f` returns a future that it does not end with: end its body with `async move { … }` or `Box::pin(async move { … })`, which then runs under the lock"),
     ]),

@@ -154,6 +154,11 @@ fn functions_come_in_every_shape() {
         "fn f() -> Alias { fn g() -> u8 { return 1 } let a = || { return 1 }; Box::pin(async move { return 1 }) }",
         "fn f() -> Alias { let a = |a: u8| -> Vec<[u8; 1]> { return 1 }; Box::pin(async move { 1 }) }",
         "fn f() -> Alias { let a = async { return 1 }; let b = async move { return 1 }; Box::pin(async move { 1 }) }",
+        "fn f() -> Alias { let a = |b: &str, c| match b { \"\" => return 1, _ => 2 }; Box::pin(async move { 1 }) }",
+        "fn f() -> Alias { let a = b.map(|b: A| if b >= c { return 1 } else { 2 }); Box::pin(async move { 1 }) }",
+        "fn f() -> Alias { let a = move || return 1; Box::pin(async move { 1 }) }",
+        "fn f() -> Alias { let a = |b| -> Map<A, B> { return 1 }; let c = async |d| { return 1 }; Box::pin(async move { 1 }) }",
+        "fn f() -> Alias { let a = { fn g<A>(b: A) -> u8 where A: B { return 1 } g(1) }; Box::pin(async move { 1 }) }",
     ] {
         assert_accepted("key = \"k\", ttl = \"2s\"", item);
     }
