@@ -50,8 +50,8 @@ pub(crate) struct NoContact {
 pub(super) const RECONNECT_PAUSE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(1);
 
-/// The connection, or what is being done about one.
-pub(super) enum Line {
+/// The link's connection.
+pub(super) enum Connection {
     Down { since: Instant, next: Next },
     Up(Session),
 }
@@ -65,7 +65,7 @@ pub(super) enum Next {
 impl Link {
     /// Goes on with making a connection; whether something has changed.
     pub(super) fn reconnect(&mut self, cx: &mut Context<'_>) -> bool {
-        let Line::Down { next, .. } = &mut self.line else {
+        let Connection::Down { next, .. } = &mut self.connection else {
             return false;
         };
         match next {
@@ -74,7 +74,7 @@ impl Link {
                     return false;
                 }
                 let attempt = self.attempt();
-                if let Line::Down { next, .. } = &mut self.line {
+                if let Connection::Down { next, .. } = &mut self.connection {
                     *next = attempt;
                 }
             }
@@ -84,15 +84,7 @@ impl Link {
                     *next = pause_after(self.attempts);
                     match outcome {
                         Ok(opened) => self.come_up_unless_twin(opened),
-                        Err(refused) => {
-                            let (reason, is_for_good, role) = explain(refused);
-                            self.stay_down(NoContact {
-                                error: NodeError::new(Arc::clone(&self.node), reason),
-                                is_for_good,
-                                twin: None,
-                                role,
-                            });
-                        }
+                        Err(refused) => self.stay_down(self.no_contact(refused)),
                     }
                 }
             },
@@ -134,6 +126,19 @@ impl Link {
         });
     }
 
+    fn no_contact(&self, refused: Refused) -> NoContact {
+        let (reason, is_for_good, role) = match refused {
+            Refused::ForNow(reason) => (reason, false, NodeRole::Unknown),
+            Refused::ByKind(role, reason) => (reason, true, role),
+        };
+        NoContact {
+            error: NodeError::new(Arc::clone(&self.node), reason),
+            is_for_good,
+            twin: None,
+            role,
+        }
+    }
+
     fn come_up(&mut self, opened: Opened) {
         let Opened {
             wire,
@@ -155,7 +160,7 @@ impl Link {
         self.lingering = None;
         let channel = is_told.then(|| self.pushes.channel().into());
         let has_others = self.twins.are_several();
-        self.line = Line::Up(Session::new(wire, identity, channel, has_others));
+        self.connection = Connection::Up(Session::new(wire, identity, channel, has_others));
         self.up_since = now;
         // Before anything else, so that the node keeps nothing of ours.
         let mut queue: VecDeque<_> = self.owed.take().into_iter().map(Command::owed).collect();
@@ -203,7 +208,7 @@ impl Link {
     /// Closes the connection, if there is one, and says how many commands were
     /// on their way.
     pub(super) fn close(&mut self) -> usize {
-        let Line::Up(session) = &mut self.line else {
+        let Connection::Up(session) = &mut self.connection else {
             return 0;
         };
         let under_way = session.under_way;
@@ -221,7 +226,7 @@ impl Link {
         } else {
             pause_after(self.attempts)
         };
-        self.line = Line::Down {
+        self.connection = Connection::Down {
             since: Instant::now(),
             next,
         };
@@ -242,15 +247,6 @@ fn poll_attempt(
         let said = said.unwrap_or("without words");
         Poll::Ready(Err(Refused::ForNow(format!("a panic: {said}"))))
     })
-}
-
-/// Why there is no connection, whether there never will be one, and what the
-/// server is.
-fn explain(refused: Refused) -> (String, bool, NodeRole) {
-    match refused {
-        Refused::ForNow(reason) => (reason, false, NodeRole::Unknown),
-        Refused::ByKind(role, reason) => (reason, true, role),
-    }
 }
 
 fn pause_after(attempts: u32) -> Next {

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 pub(crate) use self::connecting::NoContact;
-use self::connecting::{Line, Next};
+use self::connecting::{Connection, Next};
 pub(super) use self::{connecting::Contact, shared::SharedLink};
 use super::{
     Timeouts, Unseen,
@@ -82,7 +82,7 @@ pub(super) struct Link {
     /// order in which the server answers, then those that are not sent.
     queue: VecDeque<Command>,
     owed: Owed,
-    line: Line,
+    connection: Connection,
     /// Why the node is bad, if it is.
     bad: Option<NodeError>,
     /// Rings when the node may be overdue, or a caller be told that it does not
@@ -152,7 +152,7 @@ impl Link {
             owed: Owed::to(Arc::clone(address.name())),
             address,
             lookup,
-            line: Line::Down {
+            connection: Connection::Down {
                 since: Instant::now(),
                 next: Next::Attempt(Box::pin(attempt)),
             },
@@ -180,13 +180,13 @@ impl Link {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        let most = match &mut self.line {
-            Line::Down { .. } => MOST_UNDER_WAY,
-            Line::Up(session) => session.begin_poll(),
+        let most = match &mut self.connection {
+            Connection::Down { .. } => MOST_UNDER_WAY,
+            Connection::Up(session) => session.begin_poll(),
         };
         let mut replies = 0;
         let is_over = self.advance(&mut replies, most, cx);
-        if let Line::Up(session) = &mut self.line
+        if let Connection::Up(session) = &mut self.connection
             && is_over.is_pending()
         {
             session.end_poll(replies, cx);
@@ -199,11 +199,11 @@ impl Link {
     fn advance(&mut self, replies: &mut usize, mut most: usize, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..PASSES {
             self.receive(cx);
-            let has_moved = match self.line {
-                Line::Down { .. } => self.reconnect(cx),
-                Line::Up(_) => self.serve(replies, most, cx),
+            let has_moved = match self.connection {
+                Connection::Down { .. } => self.reconnect(cx),
+                Connection::Up(_) => self.serve(replies, most, cx),
             };
-            if *replies >= most && matches!(self.line, Line::Up(_)) {
+            if *replies >= most && matches!(self.connection, Connection::Up(_)) {
                 if !self.is_to_look_at_the_time() {
                     return Poll::Pending;
                 }
@@ -237,7 +237,8 @@ impl Link {
     fn send_at_once(&mut self, command: Command) -> Option<Command> {
         let is_next = self.inbox.is_empty() && !self.inbox.is_closed();
         let is_well = self.bad.is_none() && self.rings_in_time_for(&command);
-        let (Line::Up(session), Some(waker), true) = (&self.line, &self.waker, is_next && is_well)
+        let (Connection::Up(session), Some(waker), true) =
+            (&self.connection, &self.waker, is_next && is_well)
         else {
             return Some(command);
         };
@@ -292,7 +293,7 @@ impl Link {
 
     fn admit(&mut self, command: Command) {
         // The first answer of a node that is back is still out.
-        let is_back = matches!(self.line, Line::Up(_)) && command.is_release();
+        let is_back = matches!(self.connection, Connection::Up(_)) && command.is_release();
         match &self.bad {
             Some(reason) if !is_back => refuse(command, reason, &mut self.owed),
             _ => self.take_in(command),
@@ -319,7 +320,7 @@ impl Link {
         // Asked again, in their order, before whatever waits.
         let mut again = Vec::new();
         let mut unasked = 0_usize;
-        while let Line::Up(session) = &mut self.line
+        while let Connection::Up(session) = &mut self.connection
             && *replies < most
             && unasked < MOST_UNASKED
             && let Poll::Ready(reply) = session.wire.poll_next(cx)
@@ -339,8 +340,8 @@ impl Link {
         }
         let under_way = self.under_way();
         for command in again.into_iter().rev() {
-            match (&self.line, &self.bad) {
-                (Line::Down { .. }, Some(reason)) => refuse(command, reason, &mut self.owed),
+            match (&self.connection, &self.bad) {
+                (Connection::Down { .. }, Some(reason)) => refuse(command, reason, &mut self.owed),
                 _ => self.queue.insert(under_way, command),
             }
         }
@@ -354,7 +355,7 @@ impl Link {
     ///
     /// The connection is broken, which the next to write finds, too.
     fn write(&mut self, cx: &mut Context<'_>) -> RedisResult<()> {
-        let Line::Up(session) = &mut self.line else {
+        let Connection::Up(session) = &mut self.connection else {
             return Ok(());
         };
         let is_kept_out = |command: &Command| {
@@ -372,7 +373,7 @@ impl Link {
     /// Takes in the reply to the oldest command that is on its way; gives back
     /// what is to be asked next.
     fn answer(&mut self, reply: Value) -> Option<Command> {
-        let Line::Up(session) = &mut self.line else {
+        let Connection::Up(session) = &mut self.connection else {
             return None;
         };
         let still_under_way = session.under_way.checked_sub(1);
@@ -469,7 +470,7 @@ impl Link {
     fn go_on_after_panic(&mut self, cx: &Context<'_>) -> Poll<()> {
         self.start_over(&NodeError::new(Arc::clone(&self.node), "a panic"));
         // What panics when it is told that the node is bad is told less often.
-        if let Line::Down { since, .. } = &mut self.line {
+        if let Connection::Down { since, .. } = &mut self.connection {
             *since = Instant::now();
         }
         cx.waker().wake_by_ref();
@@ -478,9 +479,9 @@ impl Link {
 
     /// How many commands are on their way.
     fn under_way(&self) -> usize {
-        match &self.line {
-            Line::Down { .. } => 0,
-            Line::Up(session) => session.under_way,
+        match &self.connection {
+            Connection::Down { .. } => 0,
+            Connection::Up(session) => session.under_way,
         }
     }
 

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, task::Context, time::Duration};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Link, connecting::Line};
+use super::{Link, connecting::Connection};
 use crate::{backend::redis::command::Command, error::NodeError};
 
 /// Between finding a command overdue and believing it.
@@ -65,9 +65,11 @@ impl Link {
         if self.due.is_none_or(|due| now < due) {
             return;
         }
-        let why = match &self.line {
-            Line::Down { since, .. } => Some(self.overdue(now.saturating_duration_since(*since))),
-            Line::Up(_) => None,
+        let why = match &self.connection {
+            Connection::Down { since, .. } => {
+                Some(self.overdue(now.saturating_duration_since(*since)))
+            }
+            Connection::Up(_) => None,
         };
         let node = &self.node;
         let waiting = self.queue.iter_mut().filter_map(|command| {
@@ -104,18 +106,18 @@ impl Link {
 
     /// Since when the node has kept us waiting, if it has.
     fn waiting_since(&self) -> Option<Instant> {
-        match &self.line {
-            Line::Down { since, .. } => self.bad.is_none().then_some(*since),
-            Line::Up(session) if session.under_way == 0 => None,
-            Line::Up(_) => self.queue.front().and_then(|oldest| oldest.sent),
+        match &self.connection {
+            Connection::Down { since, .. } => self.bad.is_none().then_some(*since),
+            Connection::Up(session) if session.under_way == 0 => None,
+            Connection::Up(_) => self.queue.front().and_then(|oldest| oldest.sent),
         }
     }
 
     fn overdue(&self, waited: Duration) -> NodeError {
-        let reason = match (&self.line, &*self.contact.borrow()) {
-            (Line::Down { .. }, Some(Err(none))) => none.error.reason().to_owned(),
-            (Line::Down { .. }, _) => format!("no connection for {waited:.1?}"),
-            (Line::Up(_), _) => format!("no answer for {waited:.1?}"),
+        let reason = match (&self.connection, &*self.contact.borrow()) {
+            (Connection::Down { .. }, Some(Err(none))) => none.error.reason().to_owned(),
+            (Connection::Down { .. }, _) => format!("no connection for {waited:.1?}"),
+            (Connection::Up(_), _) => format!("no answer for {waited:.1?}"),
         };
         NodeError::new(Arc::clone(&self.node), reason)
     }

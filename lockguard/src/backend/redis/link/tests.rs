@@ -66,7 +66,7 @@ fn asked_over(
     link.queue.push_back(command);
     let mut session = Session::new(Wire::new(stream), None, None, false);
     session.under_way = 1;
-    link.line = Line::Up(session);
+    link.connection = Connection::Up(session);
     (link, reply, commands)
 }
 
@@ -117,7 +117,7 @@ fn pauses_after(lasted: Duration) -> impl Future<Output = bool> {
     let (ours, theirs) = duplex(1 << 10);
     let (mut link, _reply, _commands) = asked_over(ours);
     link.queue.clear();
-    if let Line::Up(session) = &mut link.line {
+    if let Connection::Up(session) = &mut link.connection {
         session.under_way = 0;
     }
     link.attempts = 20;
@@ -127,8 +127,8 @@ fn pauses_after(lasted: Duration) -> impl Future<Output = bool> {
         let polled = poll_fn(|cx| Poll::Ready(link.serve(&mut 0, 1, cx))).await;
         assert!(polled, "the connection has ended");
         matches!(
-            link.line,
-            Line::Down {
+            link.connection,
+            Connection::Down {
                 next: Next::Pause(_),
                 ..
             }
@@ -149,7 +149,7 @@ async fn an_attempt_that_panics_is_a_refusal_and_followed_by_another() {
     let (ours, _theirs) = duplex(1 << 10);
     let (mut link, _reply, _commands) = asked_over(ours);
     let contact = link.contact.subscribe();
-    link.line = Line::Down {
+    link.connection = Connection::Down {
         since: Instant::now(),
         next: Next::Attempt(Box::pin(async { panic!("no thread for {}", "it") })),
     };
@@ -158,8 +158,8 @@ async fn an_attempt_that_panics_is_a_refusal_and_followed_by_another() {
     let said = contact.borrow().clone().unwrap().unwrap_err().error;
     assert_eq!(said.reason(), "a panic: no thread for it");
     assert!(matches!(
-        link.line,
-        Line::Down {
+        link.connection,
+        Connection::Down {
             next: Next::Pause(_),
             ..
         }
@@ -199,7 +199,7 @@ fn break_often(link: &mut Link, under_way: usize, times: u32) {
         for command in link.queue.iter_mut().take(under_way) {
             command.sent = Some(Instant::now());
         }
-        link.line = Line::Up(session);
+        link.connection = Connection::Up(session);
         link.break_off("connection reset".to_owned());
     }
 }
