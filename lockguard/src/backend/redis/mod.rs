@@ -3,6 +3,7 @@
 mod address;
 mod command;
 mod connection;
+mod dial;
 mod failure;
 mod helper_key;
 mod link;
