@@ -158,9 +158,7 @@ impl Arguments {
     fn recognize(&mut self, name: &Ident, errors: &mut Errors) -> Option<&'static Row> {
         let given = name.unraw().to_string();
         let Some(row) = row(&given) else {
-            let (message, meant) = unknown(&given);
-            errors.at(name, message);
-            self.meant.extend(meant);
+            self.refuse_unknown(&given, name, errors);
             return None;
         };
         if self.is_duplicate(row, name, errors) {
@@ -168,6 +166,12 @@ impl Arguments {
         }
         self.given.push((row, name.clone()));
         Some(row)
+    }
+
+    fn refuse_unknown(&mut self, given: &str, name: impl ToTokens, errors: &mut Errors) {
+        let (message, meant) = unknown(given);
+        errors.at(name, message);
+        self.meant.extend(meant);
     }
 
     fn is_duplicate(&self, row: &Row, name: &Ident, errors: &mut Errors) -> bool {
@@ -195,9 +199,7 @@ impl Arguments {
         if let Expr::Assign(assignment) = &value {
             // `max-hold = "1m"`, to a parser, assigns to a difference.
             let left = assignment.left.to_token_stream();
-            let (message, meant) = unknown(&left.to_string().replace(' ', ""));
-            self.meant.extend(meant);
-            errors.at(left, message);
+            self.refuse_unknown(&left.to_string().replace(' ', ""), left, errors);
             expect_comma("", input, errors);
             return;
         }

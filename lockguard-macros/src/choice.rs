@@ -34,25 +34,14 @@ impl OnLost {
             _ => {}
         }
         let guess = word.and_then(|word| Some((closest(&word, Self::WORDS)?, word)));
-        let problem = match (unwrapped(value), guess) {
-            (_, Some((meant, word))) => {
-                format!("`on_lost = {word}` is not known here; did you mean `on_lost = {meant}`?")
-            }
-            (
-                Expr::Lit(ExprLit {
-                    lit: Lit::Str(text),
-                    ..
-                }),
-                _,
-            ) if Self::WORDS.contains(&text.value().as_str()) => {
-                format!(
-                    "`{0}` is a word, not text: write `on_lost = {0}`",
-                    text.value()
-                )
-            }
-            _ => "`on_lost` takes a word: write `on_lost = cancel` to drop the body when its \
-                  lease is lost, or `on_lost = finish` to let it end"
-                .to_owned(),
+        let problem = if let Some((meant, word)) = guess {
+            format!("`on_lost = {word}` is not known here; did you mean `on_lost = {meant}`?")
+        } else if let Some(problem) = quoted("on_lost", value, Self::WORDS) {
+            problem
+        } else {
+            "`on_lost` takes a word: write `on_lost = cancel` to drop the body when its lease is \
+             lost, or `on_lost = finish` to let it end"
+                .to_owned()
         };
         errors.at(value, problem);
         None
@@ -83,16 +72,11 @@ impl OnBusy {
                 return None;
             }
         }
+        if let Some(problem) = quoted("on_busy", value, Self::WORDS) {
+            errors.at(value, problem);
+            return None;
+        }
         let problem = match unwrapped(value) {
-            Expr::Lit(ExprLit {
-                lit: Lit::Str(text),
-                ..
-            }) if Self::WORDS.contains(&text.value().as_str()) => {
-                format!(
-                    "`{0}` is a word, not text: write `on_busy = {0}`",
-                    text.value()
-                )
-            }
             Expr::Closure(_) => {
                 "`on_busy` takes what the function returns, not a function: write `on_busy = \
                  Ok(…)`, or `on_error = |error| …` and ask `error.is_busy()`"
@@ -124,6 +108,21 @@ impl OnBusy {
         };
         Some(format!("did you mean `on_busy = {meant}`?"))
     }
+}
+
+/// What is wrong with one of the option's words in quotes.
+fn quoted(option: &str, value: &Expr, words: [&str; 2]) -> Option<String> {
+    let Expr::Lit(ExprLit {
+        lit: Lit::Str(text),
+        ..
+    }) = unwrapped(value)
+    else {
+        return None;
+    };
+    let text = text.value();
+    words
+        .contains(&text.as_str())
+        .then(|| format!("`{text}` is a word, not text: write `{option} = {text}`"))
 }
 
 /// A single lower-case word.

@@ -276,19 +276,13 @@ fn unknown_unit(text: &str, number: &str, unit: &str) -> String {
 fn fraction(number: &str, size: u128) -> Option<u128> {
     let (whole, decimals) = number.split_once('.')?;
     let scale = 10_u128.checked_pow(u32::try_from(decimals.len()).ok()?)?;
-    let whole: u128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
+    let number = |digits: &str| match digits {
+        "" => Some(0),
+        digits => digits.parse::<u128>().ok(),
     };
-    let decimals: u128 = if decimals.is_empty() {
-        0
-    } else {
-        decimals.parse().ok()?
-    };
-    let scaled = whole
+    let scaled = number(whole)?
         .checked_mul(scale)?
-        .checked_add(decimals)?
+        .checked_add(number(decimals)?)?
         .checked_mul(size)?;
     (scaled % scale == 0).then_some(scaled / scale)
 }

@@ -18,7 +18,8 @@ use crate::{
     key::{Key, Template, Value},
     keys::Keys,
     model::Model,
-    target::{self, Body, Braced, Target, Wrapper},
+    refusal::is_item,
+    target::{Body, Braced, Target, Wrapper},
 };
 
 // Input:  async fn f(a: A) -> R { body }
@@ -71,7 +72,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
 //         editors do not fail too
 pub(crate) fn refuse(errors: &Errors, item: &TokenStream) -> TokenStream {
     let errors = errors.to_compile_errors();
-    if !target::is_item(item) {
+    if !is_item(item) {
         return errors;
     }
     quote! {

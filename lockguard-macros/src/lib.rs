@@ -19,6 +19,7 @@ mod model;
 
 // How mistakes are answered.
 mod error;
+mod refusal;
 mod similar;
 
 #[cfg(test)]

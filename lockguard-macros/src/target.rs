@@ -1,16 +1,20 @@
 //! The function under the attribute.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{
-    Attribute, Block, Expr, ExprAsync, FnArg, Pat, ReceiverKind, ReturnType, Signature, Stmt,
-    Token, Type, Visibility, braced,
+    Attribute, Block, Expr, ExprAsync, FnArg, Pat, ReceiverKind, Signature, Stmt, Token, Type,
+    Visibility, braced,
     ext::IdentExt,
     parse::{ParseStream, Parser},
     token::Brace,
 };
 
-use crate::{error::Errors, output};
+use crate::{
+    error::Errors,
+    output,
+    refusal::{refuse_blocking, refuse_early_futures, refuse_kind, refuse_other_item},
+};
 
 /// A function whose body can run under a lock.
 pub(crate) struct Target {
@@ -71,17 +75,7 @@ impl Target {
         let read = (|input: ParseStream<'_>| {
             let attributes = input.call(Attribute::parse_outer)?;
             let visibility: Visibility = input.parse()?;
-            if let Some(kind) = other_item(input) {
-                let article = if kind.starts_with(['a', 'e', 'i']) {
-                    "an"
-                } else {
-                    "a"
-                };
-                return Err(input.error(format!(
-                    "`#[distributed_lock]` goes on an async function, not on {article} {kind}{}",
-                    hint(kind)
-                )));
-            }
+            refuse_other_item(input)?;
             let signature: Signature = input.parse()?;
             let rest: TokenStream = input.parse()?;
             Ok((attributes, visibility, signature, rest))
@@ -282,265 +276,6 @@ impl Argument {
     }
 }
 
-/// Whether the attribute stands on an item, and not on a statement or an
-/// expression, where nothing could follow the mistakes.
-pub(crate) fn is_item(item: &TokenStream) -> bool {
-    let read = |input: ParseStream<'_>| {
-        let _attributes = input.call(Attribute::parse_outer)?;
-        let _visibility: Visibility = input.parse()?;
-        let kind = other_item(input);
-        let _rest: TokenStream = input.parse()?;
-        Ok(!matches!(kind, Some("expression" | "statement")))
-    };
-    read.parse2(item.clone()).unwrap_or_default()
-}
-
-/// What an item is called, if it is no function.
-fn other_item(input: ParseStream<'_>) -> Option<&'static str> {
-    let ahead = input.fork();
-    let first = ahead.call(Ident::parse_any).ok();
-    let second = ahead.call(Ident::parse_any).ok();
-    let second = second.map(|word| word.to_string());
-    let Some(first) = first else {
-        return Some("expression");
-    };
-    Some(match first.to_string().as_str() {
-        "fn" | "async" | "unsafe" => match second.as_deref() {
-            Some("impl") => "impl block",
-            Some("trait") => "trait",
-            Some("move") => "expression",
-            _ if input.peek2(Brace) || input.peek2(Token![|]) => "expression",
-            _ => return None,
-        },
-        "extern" => match second.as_deref() {
-            Some("crate") => "extern crate",
-            None if is_extern_block(input) => "extern block",
-            _ => return None,
-        },
-        "const" => match second.as_deref() {
-            Some("fn" | "async" | "unsafe" | "extern") => return None,
-            _ => "constant",
-        },
-        "struct" => "struct",
-        "enum" => "enum",
-        "union" if second.is_some() => "union",
-        "trait" => "trait",
-        "impl" => "impl block",
-        "mod" => "module",
-        "static" => "static",
-        "type" => "type alias",
-        "use" => "import",
-        "macro_rules" | "macro" => "macro",
-        "let" => "statement",
-        _ => "expression",
-    })
-}
-
-fn is_extern_block(input: ParseStream<'_>) -> bool {
-    let ahead = input.fork();
-    ahead.parse::<syn::Abi>().is_ok() && ahead.peek(Brace)
-}
-
-fn hint(kind: &str) -> &'static str {
-    match kind {
-        "impl block" | "trait" => ": put it on each method that needs the lock",
-        "expression" | "statement" => {
-            ": move the code into a function, or use `manager.lock(key, ttl).run(async |_| { … })`"
-        }
-        _ => "",
-    }
-}
-
-/// Functions that cannot wait for a lock, whatever their body.
-fn refuse_kind(signature: &Signature, errors: &mut Errors) {
-    let name = signature.ident.unraw();
-    if let Some(constness) = &signature.constness {
-        errors.at(
-            constness,
-            format!("`{name}` is const, and a lock is taken at run time: remove `const`"),
-        );
-    }
-    if let Some(abi) = &signature.abi {
-        errors.at(
-            abi,
-            format!(
-                "`{name}` is called from another language, which cannot await it: lock an async \
-                 function that it calls"
-            ),
-        );
-    } else if let Some(variadic) = &signature.variadic {
-        errors.at(
-            variadic,
-            format!("`{name}` takes any number of arguments, which an async function cannot"),
-        );
-    }
-    if let ReturnType::Type(_, output) = &signature.output
-        && matches!(**output, Type::Never(_))
-    {
-        errors.at(
-            output,
-            format!(
-                "`{name}` never returns, so its lock would never be released: lock one round \
-                     of its loop, in a function of its own"
-            ),
-        );
-    }
-    if name == "main" && signature.inputs.is_empty() {
-        errors.at(
-            &signature.ident,
-            "`main` registers the lock manager, so it cannot run under a lock: lock a function \
-             that it calls",
-        );
-    }
-}
-
-/// A function that is not async, and returns no future that can be locked.
-fn refuse_blocking(
-    attributes: &[Attribute],
-    signature: &Signature,
-    body: &Braced,
-    errors: &mut Errors,
-) {
-    let name = signature.ident.unraw();
-    let test = attributes.iter().find(|attribute| {
-        let segments = &attribute.path().segments;
-        segments.last().is_some_and(|last| last.ident == "test")
-    });
-    if let Some(test) = test {
-        errors.at(
-            test,
-            format!(
-                "the test attribute has made `{name}` a function that is not async: put \
-                 `#[distributed_lock]` above it"
-            ),
-        );
-    } else if mentions(&body.tokens, "block_on") {
-        errors.at(
-            &signature.ident,
-            format!(
-                "`{name}` blocks on its future: put `#[distributed_lock]` above `#[tokio::main]` \
-                 or `#[tokio::test]`, or on the async function that `block_on` is given"
-            ),
-        );
-    } else if output::of_future(&output::declared(signature)).is_some() {
-        errors.at(
-            &signature.output,
-            format!(
-                "`{name}` returns a future that it does not end with: end its body with \
-                 `async move {{ … }}` or `Box::pin(async move {{ … }})`, which then runs under \
-                 the lock"
-            ),
-        );
-    } else {
-        errors.at(
-            signature.fn_token,
-            format!(
-                "`{name}` is not async, and taking a lock waits: write `async fn {name}`; \
-                 blocking code calls it as `handle.block_on({name}(…))`, where `handle` is a \
-                 `tokio::runtime::Handle`"
-            ),
-        );
-    }
-}
-
-/// A future that a function returns before the one at its end has no lock.
-fn refuse_early_futures(body: &Body, errors: &mut Errors) {
-    let Body::Future { before, .. } = body else {
-        return;
-    };
-    let early = before.iter().find_map(|statement| match statement {
-        Stmt::Item(_) => None,
-        statement => early_return(statement.to_token_stream()),
-    });
-    if let Some(word) = early {
-        errors.at(
-            word,
-            "a future that is returned here runs without the lock: decide inside the `async` \
-             block at the end",
-        );
-    }
-}
-
-/// The first `return` that is not that of an async block, a closure or a function.
-fn early_return(tokens: TokenStream) -> Option<Ident> {
-    let mut tokens = tokens.into_iter();
-    // Whether the next braces belong to one: `async move {`, `fn f() -> A {`.
-    let (mut is_async, mut is_function) = (false, false);
-    let mut is_behind_value = false;
-    let mut last = None;
-    while let Some(token) = tokens.next() {
-        match &token {
-            TokenTree::Ident(word) if word == "return" => return Some(word.clone()),
-            TokenTree::Ident(word) => {
-                is_async = word == "async" || (is_async && word == "move");
-                // Without a name it is a type.
-                is_function |= last.is_some_and(|last| is_word(&last, "fn"));
-                is_behind_value = !NO_VALUES.iter().any(|it| word == it);
-            }
-            TokenTree::Punct(sign) if sign.as_char() == '|' && !is_behind_value => {
-                skip_closure(&mut tokens);
-                is_async = false;
-            }
-            TokenTree::Punct(sign) => {
-                is_async = false;
-                is_function &= sign.as_char() != ';';
-                // An operator may be two of these.
-                is_behind_value = matches!(sign.as_char(), '?' | '|');
-            }
-            TokenTree::Group(group) => {
-                let is_skipped = is_async || is_function;
-                if !is_skipped && let Some(word) = early_return(group.stream()) {
-                    return Some(word);
-                }
-                is_async = false;
-                is_function &= group.delimiter() != Delimiter::Brace;
-                is_behind_value = true;
-            }
-            TokenTree::Literal(_) => {
-                is_async = false;
-                is_behind_value = true;
-            }
-        }
-        last = Some(token);
-    }
-    None
-}
-
-/// The words that a closure may follow: a `|` behind others is an operator, or
-/// stands between patterns.
-const NO_VALUES: [&str; 9] = [
-    "async", "break", "else", "if", "in", "match", "move", "static", "while",
-];
-
-fn is_word(token: &TokenTree, text: &str) -> bool {
-    matches!(token, TokenTree::Ident(word) if word == text)
-}
-
-/// Goes on to the end of a closure, from behind its first `|`; or of a pattern, which
-/// may begin with one too.
-fn skip_closure(tokens: &mut impl Iterator<Item = TokenTree>) {
-    let mut is_body = false;
-    // `-> A {` ends with its braces; a type has commas of its own.
-    let mut has_type = false;
-    let (mut last, mut before_last) = (' ', ' ');
-    for token in tokens {
-        let sign = match token {
-            TokenTree::Punct(sign) => sign.as_char(),
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => '{',
-            _ => ' ',
-        };
-        match sign {
-            '>' if last == '=' => return,
-            ',' | ';' if is_body && !has_type => return,
-            '{' if has_type => return,
-            '>' if (before_last, last) == ('|', '-') => has_type = true,
-            '|' => is_body = true,
-            _ => {}
-        }
-        (before_last, last) = (last, sign);
-    }
-}
-
 /// The names in the arguments' patterns.
 fn arguments(signature: &Signature) -> Vec<Argument> {
     let mut arguments = Vec::new();
@@ -662,7 +397,7 @@ pub(crate) fn plain(name: &Ident) -> String {
 }
 
 /// Whether a name occurs, also in the text of `println!("{name}")`.
-fn mentions(tokens: &TokenStream, name: &str) -> bool {
+pub(crate) fn mentions(tokens: &TokenStream, name: &str) -> bool {
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Ident(ident) => ident.unraw() == name,
         TokenTree::Group(group) => mentions(&group.stream(), name),

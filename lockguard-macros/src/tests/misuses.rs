@@ -949,7 +949,7 @@ const BINDINGS: &[Misuse] = &[
         ("user", "`user` is an argument of `book`, and the body could not use it any more: choose another name, such as `bind = lease`"),
         ("seat_id", "`seat_id` is an argument of `book`, and the body could not use it any more: choose another name, such as `fence = token`"),
     ]),
-    ("bind_is_an_argument_in_raw_letters", r#"key = "k", ttl = "2s", bind = r#user"#, BOOK, &[
+    ("bind_is_an_argument_as_a_raw_identifier", r#"key = "k", ttl = "2s", bind = r#user"#, BOOK, &[
         ("r#user", "`r#user` is an argument of `book`, and the body could not use it any more: choose another name, such as `bind = lease`"),
     ]),
     ("bind_is_super", r#"key = "k", ttl = "2s", bind = super"#, BOOK, &[

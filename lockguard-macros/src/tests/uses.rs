@@ -203,7 +203,7 @@ fn a_key_names_what_a_pattern_binds() {
 }
 
 #[test]
-fn a_lock_point_is_called_as_its_function_without_raw_letters() {
+fn a_lock_point_is_called_as_its_function_without_the_raw_prefix() {
     let expanded = expanded("key = \"k\", ttl = \"2s\"", "async fn r#loop() -> R {}");
     assert!(expanded.contains("\"::loop\""), "{expanded}");
 }

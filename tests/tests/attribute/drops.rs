@@ -169,18 +169,18 @@ async fn a_self_that_the_body_does_not_mention_goes_before_the_lock() {
 }
 
 #[distributed_lock(key = "k", ttl = "2s", manager = owner.log.manager)]
-async fn in_raw_letters(r#owner: Owner) -> Result<u8, LockError> {
+async fn raw_identifier(r#owner: Owner) -> Result<u8, LockError> {
     Ok(owner.id)
 }
 
 #[tokio::test]
-async fn a_value_whose_name_is_in_raw_letters_goes_whole_and_before_the_lock() {
+async fn a_value_whose_name_is_a_raw_identifier_goes_whole_and_before_the_lock() {
     let log = Log::new();
     let owner = Owner {
         _witness: log.witness("owner"),
         log: log.clone(),
         id: 1,
     };
-    assert_eq!(in_raw_letters(owner).await.unwrap(), 1);
+    assert_eq!(raw_identifier(owner).await.unwrap(), 1);
     assert_eq!(log.lines().await, ["owner held"]);
 }

@@ -388,7 +388,7 @@ async fn raw_without_need(r#id: u8, row: u8) -> Result<bool, LockError> {
 }
 
 #[tokio::test]
-async fn a_name_is_the_same_in_raw_letters() {
+async fn a_raw_identifier_is_the_name_without_its_prefix() {
     alone(async {
         assert!(raw_without_need(1, 2).await.unwrap());
     })
