@@ -62,27 +62,38 @@ pub(super) fn of_connection(error: &RedisError) -> String {
         } else {
             "connection closed".to_owned()
         }
-    } else if text.contains("UnknownIssuer") {
-        "the server's certificate is not signed by anybody who is trusted here; let the variable \
-         `SSL_CERT_FILE` name the file of its authority's certificate"
-            .to_owned()
-    } else if text.contains("CertificateRequired") {
-        "the server asks for a certificate of ours, and there is none; set `tls-auth-clients no`"
-            .to_owned()
-    } else if text.contains("InvalidContentType") {
-        "what is there speaks no TLS; write `redis://`".to_owned()
-    } else if text.contains("CaUsedAsEndEntity") {
-        "the server shows the certificate of an authority (`CA:TRUE`); have it sign one of the \
-         server's own"
-            .to_owned()
-    } else if text.contains("UnsupportedCertVersion") {
-        "the server's certificate is of an old kind, without its names; make one with a \
-         `subjectAltName`"
-            .to_owned()
     } else {
-        fragment(&text)
+        let advice = TLS_ADVICE.iter().find(|(said, _)| text.contains(said));
+        advice.map_or_else(|| fragment(&text), |(_, advice)| (*advice).to_owned())
     }
 }
+
+/// What is in the text of an error of rustls, and what to do then.
+const TLS_ADVICE: [(&str, &str); 5] = [
+    (
+        "UnknownIssuer",
+        "the server's certificate is not signed by anybody who is trusted here; let the variable \
+         `SSL_CERT_FILE` name the file of its authority's certificate",
+    ),
+    (
+        "CertificateRequired",
+        "the server asks for a certificate of ours, and there is none; set `tls-auth-clients no`",
+    ),
+    (
+        "InvalidContentType",
+        "what is there speaks no TLS; write `redis://`",
+    ),
+    (
+        "CaUsedAsEndEntity",
+        "the server shows the certificate of an authority (`CA:TRUE`); have it sign one of the \
+         server's own",
+    ),
+    (
+        "UnsupportedCertVersion",
+        "the server's certificate is of an old kind, without its names; make one with a \
+         `subjectAltName`",
+    ),
+];
 
 /// An error's code and text, out of what scripts wrap them in.
 ///

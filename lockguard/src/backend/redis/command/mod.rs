@@ -11,10 +11,7 @@ use tokio::{sync::oneshot, time::Instant};
 use self::question::Question;
 use super::{
     probe::NodeFacts,
-    reply::{
-        Verdict, claim_reply, entered_reply, extend_reply, fenced_reply, holder_reply, is_denied,
-        is_noscript, script_reply, set_reply, several_reply,
-    },
+    reply::{Verdict, extend_reply, is_denied, is_noscript, script_reply},
 };
 use crate::{
     backend::{
@@ -301,21 +298,7 @@ impl Command {
                 ref mut question,
                 ..
             } => {
-                let heard = match question {
-                    Question::IsItMine => set_reply(reply),
-                    Question::IsItOurs if reply == Value::Int(1) => Some(Ok(AcquireReply::Granted)),
-                    Question::WhoseIsIt | Question::IsItOurs => {
-                        Some(holder_reply(reply, &request.token))
-                    }
-                    Question::IsItMyTurn => Some(claim_reply(reply)),
-                    Question::LetMeWait(nth, fence) => {
-                        Some(entered_reply(reply, request, *nth, *fence))
-                    }
-                    Question::AreTheyMine => Some(several_reply(reply, &request.keys)),
-                    Question::AreTheyMineAt(_) | Question::IsItMyTurnAt(_) => {
-                        Some(fenced_reply(reply, &request.keys))
-                    }
-                };
+                let heard = question.read(reply, request);
                 let next = match &heard {
                     None => question.next(request, None),
                     Some(Ok(AcquireReply::Busy(holder))) => question.next(request, Some(holder)),

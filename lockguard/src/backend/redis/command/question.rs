@@ -1,7 +1,12 @@
-//! What is asked about an acquire, first and next.
+//! What is asked about an acquire, first and next, and what the answer means.
 
+use redis::Value;
+
+use super::super::reply::{
+    Failure, claim_reply, entered_reply, fenced_reply, holder_reply, set_reply, several_reply,
+};
 use crate::{
-    backend::{AcquireRequest, FenceRequest, Holder, Waiter},
+    backend::{AcquireReply, AcquireRequest, FenceRequest, Holder, Waiter},
     fencing_token::FencingToken,
     key::LockKey,
 };
@@ -39,6 +44,23 @@ impl Question {
             (None, [_], None) => Self::IsItMine,
             (None, ..) => Self::AreTheyMine,
         }
+    }
+
+    /// What the reply means; `None`: refused, and the holder is not named.
+    pub(super) fn read(
+        self,
+        reply: Value,
+        request: &AcquireRequest,
+    ) -> Option<Result<AcquireReply, Failure>> {
+        Some(match self {
+            Self::IsItMine => return set_reply(reply),
+            Self::IsItOurs if reply == Value::Int(1) => Ok(AcquireReply::Granted),
+            Self::WhoseIsIt | Self::IsItOurs => holder_reply(reply, &request.token),
+            Self::IsItMyTurn => claim_reply(reply),
+            Self::LetMeWait(nth, fence) => entered_reply(reply, request, nth, fence),
+            Self::AreTheyMine => several_reply(reply, &request.keys),
+            Self::AreTheyMineAt(_) | Self::IsItMyTurnAt(_) => fenced_reply(reply, &request.keys),
+        })
     }
 
     /// What to ask where this one was refused, by this holder if it is known.
