@@ -77,7 +77,7 @@ impl LockManager {
     /// is called on; called without one, on the runtime of whoever leaves work
     /// behind.
     pub fn new(backend: impl Backend) -> Self {
-        random::begin();
+        random::seed_process();
         Self::with_settings(Arc::new(backend), Settings::default())
     }
 

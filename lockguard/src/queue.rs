@@ -62,8 +62,8 @@ pub(crate) struct Line {
     /// How often in a row a lease of ours was handed on without a look at who
     /// stands in line on the servers.
     handed_on: AtomicU32,
-    /// Whether whoever has the turn stands in line on the servers too, who serve
-    /// it in its turn there.
+    /// Whether whoever has the turn stands in line on the servers too, which then
+    /// decide when it is served.
     has_head_a_ticket: AtomicBool,
 }
 

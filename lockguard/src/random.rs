@@ -11,12 +11,11 @@ use rand::{Rng as _, TryRngCore as _, rngs::OsRng};
 /// token, who would both have the lock.
 static PROCESS: AtomicU64 = AtomicU64::new(0);
 
-/// Makes sure that what is drawn from now on differs from what is drawn in
-/// processes that this one, or a parent of it, has been forked from or forks.
+/// Draws the process's own number anew.
 ///
-/// Whatever takes locks begins with it, before it draws anything: what was made
-/// before a fork serves one process at most.
-pub(crate) fn begin() {
+/// Called whenever a manager or a node is made: a process that makes its own
+/// after it was forked draws other numbers than its parent and its siblings.
+pub(crate) fn seed_process() {
     // A system without random numbers has none for the generator either.
     if let Ok(number) = OsRng.try_next_u64() {
         PROCESS.store(number, Ordering::Relaxed);

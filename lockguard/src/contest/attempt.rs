@@ -44,8 +44,8 @@ impl Contest<'_> {
     /// One attempt with a token of its own.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, LockError> {
         let (sent, acquire) = self.ask();
-        // A later grant would be none: no backend is waited for longer,
-        // whatever it does, unless it never takes as long.
+        // A later grant would be refused, so that no backend is waited for longer;
+        // one that keeps time never takes as long.
         let ttl = self.want.ttl;
         let keeps_time = self.core.backend.keeps_time();
         let deadline = || sent.since.asked + longest_attempt(ttl);
@@ -93,9 +93,9 @@ impl Contest<'_> {
     /// What to ask for, with which token.
     fn request(&mut self) -> (OwnerToken, AcquireRequest) {
         let Want { keys, ttl, .. } = self.want;
-        // Not who was refused in line, and may have been told in vain: one that
-        // hangs keeps a grant for its ttl, and a reservation for less.
-        // Fences rise, and several keys are taken, by a question alone.
+        // Not after a refusal in line: a waiter that was told and hangs would keep
+        // a grant for its ttl, and keeps a reservation for less.
+        // Fences rise, and several keys are taken, only where they are asked for.
         let is_to_take_grants = self.busy == 0 && !self.want.is_fenced && !keys.are_several();
         let (token, waiter) = match self.line.as_deref_mut().map(InLine::begin) {
             Some((token, waiter)) if is_to_take_grants => (token, Some(waiter.taking_grants())),
@@ -169,11 +169,10 @@ impl Contest<'_> {
         }
     }
 
-    /// An attempt that the next has overtaken is given back, and its waiter stays
-    /// in line.
+    /// Gives back an attempt that the next has overtaken; its waiter stays in line.
     ///
-    /// The key is reserved for the next already, where this one was refused, and
-    /// other nodes are silent: those may be so for long.
+    /// Nodes that refused it have reserved the key for the next already, and those
+    /// that are silent may be so for long.
     fn overtaken(&self, mut sent: Sent) -> Attempt {
         if !self.want.keys.are_several() {
             sent.undo.waiter = sent.waiter.take();

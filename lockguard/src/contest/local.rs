@@ -40,8 +40,8 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// Waits for the turn, or until a lease of ours hands the key on; without
-    /// either the caller looks all the same.
+    /// Waits for the turn, or until a lease of ours hands the key on; a caller
+    /// whose time is over before either asks the servers all the same.
     pub(super) async fn line_up(&mut self) -> Lined<'a> {
         let places = self.places;
         let mut turn = pin!(places.turn());
@@ -53,8 +53,8 @@ impl<'a> Contest<'a> {
         if let Some(successor) = self.successor() {
             places.add_successor(successor);
         }
-        // Whoever waits in vain looks once by itself: nobody is told that the
-        // key is busy who has not heard of a holder.
+        // One that waited in vain asks once: nobody is told that the key is busy
+        // without having heard of a holder.
         let granted = &mut self.granted;
         let lined = until(
             self.deadline,
@@ -72,7 +72,7 @@ impl<'a> Contest<'a> {
             },
             Some(turn) => turn,
             None => {
-                // It leaves, and nothing is to be reserved for it.
+                // It asks for the last time: nothing is to be reserved for it.
                 self.leave_line();
                 Lined::Turn(None)
             }
@@ -115,8 +115,7 @@ impl<'a> Contest<'a> {
                 }
                 told.is_some()
             } else {
-                // Given up first: whoever stands in two would be waited for.
-                self.crowd = None;
+                self.leave_crowd();
                 self.crowd = until(unseen.min(self.deadline), place.crowd()).await;
                 self.crowd.is_some()
             };
@@ -144,22 +143,26 @@ impl<'a> Contest<'a> {
         self.is_in_line() && self.want.keys.are_several()
     }
 
-    /// Whether nobody here who wants several keys is to ask before us when this
-    /// one is given back.
+    /// Comes before waiting for another one: nobody waits while others wait for it.
+    fn leave_crowd(&mut self) {
+        self.crowd = None;
+    }
+
+    /// Whether of those here who want several keys we ask first when this one is
+    /// given back.
     fn is_in_crowd_of(&self, place: &Place) -> bool {
         let is_there = |crowd: &InCrowd<'_>| crowd.is_at(place);
         !self.is_in_crowds() || self.crowd.as_ref().is_some_and(is_there)
     }
 
-    /// Waits until nobody here who wants several keys is to ask before us when
-    /// the one that is busy is given back; whether another look is due.
+    /// Waits until of those here who want several keys we ask first when the busy
+    /// one is given back; whether it is time to look again.
     pub(super) async fn join_crowd(&mut self, holder: &Holder) -> Result<bool, LockError> {
         let place = self.places.of(self.key_of(holder));
         if self.is_in_crowd_of(place) {
             return Ok(self.is_behind_local_holders());
         }
-        // Given up first: whoever stands in two would be waited for.
-        self.crowd = None;
+        self.leave_crowd();
         let mut crowd = pin!(place.crowd());
         let first = poll_fn(|cx| Poll::Ready(crowd.as_mut().poll(cx))).await;
         if let Poll::Ready(crowd) = first {

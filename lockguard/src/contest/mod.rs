@@ -23,7 +23,7 @@ use crate::{
     validity::{FAR, longest_attempt},
 };
 
-/// How long a waiter that is woken by releases goes without a look: a key may
+/// How long a waiter relies on being woken before it looks by itself: a key may
 /// be deleted by hand, and a wake may be lost.
 const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
 
@@ -34,13 +34,12 @@ pub(crate) async fn contest(
     places: &Places,
 ) -> Result<Grant, LockError> {
     if core.backend.is_immediate() {
-        // A loop of locks that are free would never let other tasks run; before
-        // the contest begins, from which a lease may count.
+        // A loop that takes free locks would never let other tasks run. Here, since
+        // a lease may count from the beginning of the contest.
         consume_budget().await;
     }
     let mut contest = Contest::new(core, want, places);
-    // Whoever waits boxes what it waits for, so that those who do not, most of
-    // all, have a small future.
+    // What waits is boxed: most callers do not wait, and have a small future.
     contest.turn = match contest.line_up_at_once() {
         Poll::Ready(turn) => turn,
         Poll::Pending => match Box::pin(contest.line_up()).await {
@@ -176,8 +175,9 @@ impl<'a> Contest<'a> {
         self.line = None;
     }
 
-    /// No server needs to be told that we left its line, unless we wanted more
-    /// than its key: then a grant takes nobody out.
+    /// Gives up the place in line after a grant, without telling the servers: the
+    /// grant of a single key has taken us out, and that of several takes nobody
+    /// out, so that dropping the place tells them.
     fn close_line(&mut self) {
         let line = self.line.take();
         if let Some(line) = line.filter(|_| !self.want.keys.are_several()) {

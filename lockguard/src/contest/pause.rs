@@ -38,7 +38,7 @@ impl Contest<'_> {
             self.leave_line();
         }
         let (deadline, between_tries) = (self.deadline, self.pause_between_tries());
-        // Tries are counted, and end at no time.
+        // Tries that are counted have no deadline.
         let look_after = |pause| match between_tries {
             Some(pause) => now + pause,
             None => (now + pause).min(deadline),
@@ -112,7 +112,7 @@ impl Contest<'_> {
         if let Some(line) = &mut self.line
             && !self.want.keys.are_several()
         {
-            // The lowest ticket is passed what the others give back.
+            // What the others give back is passed to the lowest ticket.
             let reserved = node_budget(self.want.ttl).saturating_mul(2);
             let look = now + line.pause_split(reserved, rounds, draw());
             until(look.min(end), line.passed()).await;

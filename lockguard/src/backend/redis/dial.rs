@@ -62,11 +62,10 @@ async fn connect_tcp(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Connects to the first of these that answers, each with a head start before the
-/// next, as RFC 8305 has it: one that is not to be reached would take up all the
-/// time there is.
+/// next (RFC 8305): one that cannot be reached must not use up all the time.
 ///
-/// Were all tried at once, and two servers behind one name, as on `localhost` by
-/// IPv4 and IPv6, some processes would lock on one and some on the other.
+/// Not all at once: of two servers behind one name, as on `localhost` by IPv4 and
+/// IPv6, some processes would lock on one and some on the other.
 async fn connect_to_first(
     addresses: impl IntoIterator<Item = SocketAddr>,
     head_start: Duration,

@@ -17,16 +17,14 @@ type Addresses = io::Result<Vec<SocketAddr>>;
 
 /// Looks names up for one node.
 ///
-/// A system that looks a name up cannot be told to stop, and keeps a thread until it
-/// has the answer.
+/// The system's resolver cannot be cancelled, and keeps a thread until it answers.
 /// So an attempt to connect that is given up leaves its lookup to the next, which
-/// hears the answer where it takes longer than an attempt may, and there are never
-/// more than [`MOST_AT_ONCE`].
+/// hears the answer even if that takes longer than an attempt may; never more than
+/// [`MOST_AT_ONCE`] are under way.
 #[derive(Clone, Default)]
 pub(super) struct Lookup(Arc<Mutex<Vec<BoxFuture<'static, Addresses>>>>);
 
-/// So many that a question which got lost on its way, and is repeated after
-/// seconds, holds up nobody.
+/// More than one: a resolver repeats a question that got lost after seconds only.
 const MOST_AT_ONCE: usize = 4;
 
 impl Lookup {
@@ -63,8 +61,8 @@ impl Lookup {
     }
 }
 
-/// Asks in a thread of its own: a runtime that ends waits for those that it has for
-/// blocking work, and panics where the system has none.
+/// Asks in a thread of its own: a runtime that shuts down waits for its threads for
+/// blocking work, and panics where the system has no thread left.
 async fn in_a_thread(ask: impl FnOnce() -> Addresses + Send + 'static) -> Addresses {
     let (answer, heard) = oneshot::channel();
     let thread = thread::Builder::new().name("lockguard-lookup".to_owned());

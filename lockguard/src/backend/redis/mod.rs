@@ -183,7 +183,7 @@ impl RedisNode {
     ///
     /// Without a runtime every operation is [`BackendError::RuntimeGone`].
     pub(crate) fn open_among(address: Address, timeouts: Timeouts, membership: Membership) -> Self {
-        random::begin();
+        random::seed_process();
         let (commands, inbox) = mpsc::unbounded_channel();
         let (report, contact) = watch::channel(None);
         let name = Arc::clone(address.name());

@@ -11,15 +11,15 @@ use rustls_native_certs::load_native_certs;
 use tokio::{net::TcpStream, task::spawn_blocking};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// Talks TLS with the server of this name, whose certificate one of those must
-/// have signed whom the system trusts.
+/// Begins TLS with the server of this name, whose certificate must be signed by an
+/// authority that the system trusts.
 pub(super) async fn connect(host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     // Read from files.
     let trusted = spawn_blocking(trusted_by_system).await??;
     connect_trusting(trusted, host, stream).await
 }
 
-/// As [`connect`], trusting these.
+/// As [`connect`], where these authorities are trusted.
 async fn connect_trusting(
     roots: RootCertStore,
     host: &str,
@@ -65,8 +65,8 @@ mod tests {
         wire::Wire,
     };
 
-    /// A server that shows a certificate which only those trust who are told to,
-    /// and who those are; where it speaks TLS.
+    /// A server with a certificate that nobody has signed but itself, what trusts
+    /// it, and the port where it speaks TLS.
     fn server(auth_clients: &str) -> (Server, RootCertStore, u16) {
         server_that_is(IsCa::NoCa, auth_clients)
     }

@@ -23,8 +23,8 @@ struct Claim {
 }
 
 impl Claim {
-    /// Whether the run may still have been counted for this node where others are
-    /// asked now.
+    /// Whether a round that is under way may still count a vote of this run as the
+    /// node's.
     fn holds(&self, now: Instant) -> bool {
         let is_left = |left| now.saturating_duration_since(left) >= LONGEST_NODE_BUDGET;
         !self.left.is_some_and(is_left)
@@ -49,10 +49,11 @@ impl Twins {
     ///
     /// # Errors
     ///
-    /// The node that was before it, and keeps the vote, also while it is not
-    /// connected: what it was granted counts.
-    /// It loses it only where it leads to another's server itself: names that were
-    /// swapped would else keep each other's servers from them for good.
+    /// The node that claimed the run before, and keeps the vote, also while it is
+    /// not connected: what it was granted counts.
+    /// It loses the vote only once it leads to another node's server itself:
+    /// otherwise nodes whose addresses were swapped would keep each other out for
+    /// good.
     pub(super) fn claim(&self, node: &Arc<str>, run: &str, now: Instant) -> Result<(), Arc<str>> {
         let mut claims = self.claims.lock();
         let twin = claims

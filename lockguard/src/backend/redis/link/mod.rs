@@ -49,13 +49,13 @@ pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
 pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
-/// How often a poll goes through what there is to do: connections that come and
-/// break, and a server that sends without end where the clock is to be looked
-/// at, must keep the link neither from that nor from other tasks.
+/// How many rounds a poll makes at the most: neither connections that break again
+/// and again nor a server that sends without end may keep the link from looking
+/// at the clock, or other tasks from running.
 const PASSES: usize = 8;
 
-/// How many messages are taken in at once beside the replies, which are not to
-/// wait behind them for a turn of the runtime after every few.
+/// How many messages a round takes in at the most: so many that a reply behind
+/// them seldom waits for another turn of the runtime.
 const MOST_UNASKED: usize = 4096;
 
 /// More than anybody waits, and little enough to be added to any instant.
@@ -88,9 +88,9 @@ pub(super) struct Link {
     /// Rings when the node may be overdue, or a caller be told that it does not
     /// answer; sometimes too soon.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// When the first caller is to be told, or before.
+    /// When the first caller is to be told that there is no answer, or before.
     due: Option<Instant>,
-    /// When an overdue node is believed to be so.
+    /// When a node that was found overdue is looked at again.
     second_look: Option<Instant>,
     /// Attempts to connect since the node last answered a command, or kept a
     /// connection for long.
