@@ -575,7 +575,7 @@ async fn a_clock_that_lags_behind_a_fence_is_put_right_by_what_was_seen() {
     assert_eq!(next_token(&manager, "k").await, token((1 << 51) + 2));
 }
 
-/// Else nodes would answer with different tokens, and have to be asked again.
+/// Otherwise nodes would answer with different tokens, and have to be asked again.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_lags_is_put_right_by_the_token_of_an_adopted_lock() {
     let nodes = apart();

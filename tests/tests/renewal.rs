@@ -549,7 +549,7 @@ impl Backend for Ponderous {
     }
 }
 
-/// Else it would be renewed after its release, by a node that gets the two in
+/// Otherwise it would be renewed after its release, by a node that gets the two in
 /// this order.
 #[tokio::test(start_paused = true)]
 async fn a_release_comes_after_a_renewal_that_is_being_asked_for() {
@@ -746,15 +746,20 @@ async fn a_manager_whose_runtime_has_ended_renews_on_the_runtime_at_hand() {
     assert!(guard.is_held());
 }
 
-/// Counts the calls of `extend`.
-#[derive(Clone, Default)]
-struct Counting {
+/// Keeps locks in memory, and tells of how many leases each extend is.
+struct Telling<F> {
     memory: Memory,
-    batches: Arc<AtomicUsize>,
-    renewals: Arc<AtomicUsize>,
+    tell: F,
 }
 
-impl Backend for Counting {
+impl<F> Telling<F> {
+    fn to(tell: F) -> Self {
+        let memory = Memory::new();
+        Self { memory, tell }
+    }
+}
+
+impl<F: Fn(usize) + Send + Sync + 'static> Backend for Telling<F> {
     fn acquire(
         &self,
         request: AcquireRequest,
@@ -766,8 +771,7 @@ impl Backend for Counting {
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.batches.fetch_add(1, Ordering::Relaxed);
-        self.renewals.fetch_add(requests.len(), Ordering::Relaxed);
+        (self.tell)(requests.len());
         self.memory.extend(requests)
     }
 
@@ -782,8 +786,9 @@ impl Backend for Counting {
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_leases_are_renewed_in_a_few_large_batches() {
     const LEASES: usize = 10_000;
-    let backend = Counting::default();
-    let manager = LockManager::new(backend.clone());
+    let batches: Arc<Mutex<Vec<_>>> = Arc::default();
+    let noted = Arc::clone(&batches);
+    let manager = LockManager::new(Telling::to(move |leases| noted.lock().push(leases)));
     let mut guards = Vec::new();
     for n in 0..LEASES {
         let request = manager.lock(format!("k:{n}"), TTL).max_hold(MINUTE);
@@ -795,61 +800,27 @@ async fn ten_thousand_leases_are_renewed_in_a_few_large_batches() {
     }
     sleep(2 * TTL).await;
     assert!(guards.iter().all(|guard| guard.is_held()));
-    let (batches, renewals) = (
-        backend.batches.load(Ordering::Relaxed),
-        backend.renewals.load(Ordering::Relaxed),
-    );
+    let noted = batches.lock().clone();
+    let renewals: usize = noted.iter().sum();
     assert!((5 * LEASES..=8 * LEASES).contains(&renewals), "{renewals}");
-    assert!(renewals / batches > 100, "{renewals} in {batches} batches");
+    assert!(renewals / noted.len() > 100, "{noted:?}");
     drop(guards);
     sleep(TTL).await;
-    assert_eq!(renewals, backend.renewals.load(Ordering::Relaxed));
-}
-
-/// Counts the turns of another task, and at which of them it is asked to extend.
-#[derive(Clone, Default)]
-struct BesideAnother {
-    memory: Memory,
-    turns: Arc<AtomicUsize>,
-    asked_at: Arc<Mutex<Vec<usize>>>,
-}
-
-impl Backend for BesideAnother {
-    fn acquire(
-        &self,
-        request: AcquireRequest,
-    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        self.memory.acquire(request)
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.asked_at
-            .lock()
-            .push(self.turns.load(Ordering::Relaxed));
-        self.memory.extend(requests)
-    }
-
-    fn release(
-        &self,
-        request: ReleaseRequest,
-    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.memory.release(request)
-    }
+    assert_eq!(*batches.lock(), noted);
 }
 
 #[tokio::test(start_paused = true)]
 async fn other_tasks_have_turns_while_many_leases_are_renewed() {
-    let store = BesideAnother::default();
-    let manager = LockManager::new(store.clone());
+    let turns = Arc::new(AtomicUsize::new(0));
+    let asked_at: Arc<Mutex<Vec<_>>> = Arc::default();
+    let (turn, noted) = (Arc::clone(&turns), Arc::clone(&asked_at));
+    let tell = move |_| noted.lock().push(turn.load(Ordering::Relaxed));
+    let manager = LockManager::new(Telling::to(tell));
     let mut guards = Vec::new();
     for n in 0..1000 {
         let request = manager.lock(format!("k:{n}"), TTL).max_hold(MINUTE);
         guards.push(request.acquire().await.unwrap());
     }
-    let turns = Arc::clone(&store.turns);
     let other = tokio::spawn(async move {
         loop {
             turns.fetch_add(1, Ordering::Relaxed);
@@ -857,11 +828,11 @@ async fn other_tasks_have_turns_while_many_leases_are_renewed() {
         }
     });
     advance(FIRST_RENEWAL).await;
-    while store.asked_at.lock().len() < 4 {
+    while asked_at.lock().len() < 4 {
         yield_now().await;
     }
     other.abort();
-    let asked_at = store.asked_at.lock();
+    let asked_at = asked_at.lock();
     assert!(asked_at.first() < asked_at.last(), "{asked_at:?}");
 }
 
