@@ -58,7 +58,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             (None, quote!(#(#before)* #future))
         }
     };
-    // At the user's brace, before which lints suggest to write something.
+    // The user's brace: lints suggest what to write before it.
     let braces = brace.map_or_else(Span::call_site, |brace| Span::call_site().located_at(brace));
     let body = quote_spanned!(braces=> { #(#inner_attributes)* #body });
     quote! {
@@ -505,8 +505,8 @@ fn body_future(model: &Model, body: &Braced) -> TokenStream {
     // of the user's making, so that no lint calls the block superfluous.
     let braces = Span::call_site().located_at(*brace);
     let body = quote_spanned!(braces=> { #tokens });
-    // What the compiler calls "this", or where it says that a type was inferred:
-    // at the body and at the return type, and not at the whole attribute.
+    // Messages of the compiler point here: at the body and at the return type, and
+    // not at the whole attribute.
     let site = Span::mixed_site();
     let (block, place) = (site.located_at(*brace), place_of(output));
     let returned = quote_spanned!(place=> return __lockguard_output;);

@@ -386,7 +386,7 @@ fn is_boxing(method: &Ident) -> bool {
     method == "boxed" || method == "boxed_local"
 }
 
-/// A name as it is mostly written: `r#id` is `id`, while `r#type` stays.
+/// A name without a needless prefix: `r#id` is `id`, while `r#type` stays.
 pub(crate) fn plain(name: &Ident) -> String {
     let plain = name.unraw().to_string();
     if syn::parse_str::<Ident>(&plain).is_ok() {

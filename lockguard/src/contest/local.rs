@@ -33,7 +33,7 @@ impl<'a> Contest<'a> {
     /// The turn that [`line_up`](Self::line_up) waits for, where there is nobody
     /// to wait for.
     pub(super) fn line_up_at_once(&self) -> Poll<Option<Turn<'a>>> {
-        if self.is_in_line() {
+        if self.queues_here() {
             self.places.turn_at_once()
         } else {
             Poll::Ready(None)
@@ -82,7 +82,7 @@ impl<'a> Contest<'a> {
     /// While a lease of ours holds one of the keys the servers need not be
     /// asked: its release wakes us, or hands the key on.
     pub(super) fn is_behind_local_holders(&self) -> bool {
-        if !self.is_in_line() || self.core.background.is_homeless() {
+        if !self.queues_here() || self.core.background.is_homeless() {
             return false;
         }
         // The servers tell us of that release as of any other, and reserve the
@@ -140,7 +140,7 @@ impl<'a> Contest<'a> {
     /// Whether this caller lets others of this process, who want several keys
     /// like itself, ask before it.
     pub(super) fn is_in_crowds(&self) -> bool {
-        self.is_in_line() && self.want.keys.are_several()
+        self.queues_here() && self.want.keys.are_several()
     }
 
     /// Comes before waiting for another one: nobody waits while others wait for it.

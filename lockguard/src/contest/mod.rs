@@ -153,8 +153,9 @@ impl<'a> Contest<'a> {
         label.unwrap_or(&self.core.settings.label)
     }
 
-    /// Whether this caller stands in line; others attempt at once.
-    fn is_in_line(&self) -> bool {
+    /// Whether this caller waits behind others of this process; others attempt at
+    /// once.
+    fn queues_here(&self) -> bool {
         matches!(self.want.patience, Patience::Wait(wait) if !wait.is_zero())
     }
 

@@ -175,8 +175,8 @@ impl Command {
 /// The ticket, the waiter as it stands in a line, and how long the line is
 /// kept.
 ///
-/// The lock is reserved for it for `window` milliseconds, none: it is told only;
-/// or granted to it for `grant`, none: it is to ask in any case.
+/// `window` says for how many milliseconds the lock is reserved for it (0: it is
+/// only told), `grant` for how many it may be granted to it (0: it has to ask).
 fn add_waiter(
     packed: &mut Packed,
     waiter: &Waiter,

@@ -230,10 +230,9 @@ impl Link {
     /// that is worth a system call; where the task must take it in, gives it
     /// back.
     ///
-    /// One at a time is asked for most often, and to wake the task for each
-    /// costs more than it does.
-    /// Without an alarm that rings in time the command goes to the task, which
-    /// sets it.
+    /// Commands mostly come one at a time, and waking the task for one costs more
+    /// than sending it here.
+    /// Where no alarm would ring in time for it, the task is needed to set one.
     fn send_at_once(&mut self, command: Command) -> Option<Command> {
         let is_next = self.inbox.is_empty() && !self.inbox.is_closed();
         let is_well = self.bad.is_none() && self.rings_in_time_for(&command);
