@@ -1,4 +1,4 @@
-//! Behind others of this process: the line, and what its leases hand on.
+//! Behind others of this process: its line, its crowds, and what its leases hand on.
 
 use std::{
     future::poll_fn,
