@@ -102,21 +102,7 @@ async fn greet(
         greeting.cmd("SUBSCRIBE").arg(pushes.channel());
     }
     let mut replies = wire.ask(&greeting).await?.into_iter();
-    let mut facts = match replies.next() {
-        // While a script keeps it busy, it would tell us nothing of itself, and
-        // not let us listen, for as long as the connection lasts.
-        Some(Value::ServerError(error)) if matches!(error.code(), "NOAUTH" | "BUSY") => {
-            return Err(Refused::ForNow(failure::of_reply(&error)));
-        }
-        info => NodeFacts::of_reply(info),
-    };
-    if facts.is_loading {
-        // Until then it would refuse what it is sent first: owed releases.
-        return Err(Refused::ForNow(failure::LOADING.to_owned()));
-    }
-    if let Some(refusal) = facts.refusal() {
-        return Err(Refused::ByKind(facts.role, refusal.to_owned()));
-    }
+    let mut facts = facts_of(replies.next())?;
     let identity = match (&facts.run_id, replies.next()) {
         (Some(run_id), Some(Value::Int(client_id))) => Some(Identity {
             run_id: run_id.clone(),
@@ -145,6 +131,26 @@ async fn greet(
         facts,
         identity,
     })
+}
+
+/// What the server says of itself, if it can keep locks now.
+fn facts_of(info: Option<Value>) -> Result<NodeFacts, Refused> {
+    let facts = match info {
+        // While a script keeps it busy, it would tell us nothing of itself, and
+        // not let us listen, for as long as the connection lasts.
+        Some(Value::ServerError(error)) if matches!(error.code(), "NOAUTH" | "BUSY") => {
+            return Err(Refused::ForNow(failure::of_reply(&error)));
+        }
+        info => NodeFacts::of_reply(info),
+    };
+    if facts.is_loading {
+        // Until it has loaded it would refuse what it is sent first: owed releases.
+        return Err(Refused::ForNow(failure::LOADING.to_owned()));
+    }
+    match facts.refusal() {
+        Some(refusal) => Err(Refused::ByKind(facts.role, refusal.to_owned())),
+        None => Ok(facts),
+    }
 }
 
 /// Lets the server close a connection, and throw away what has not come by it yet.
