@@ -476,27 +476,75 @@ async fn least_and_longest_hold_count_from_the_grant() {
 /// By chance, where it was held for long.
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_was_waited_for_is_left_open_now_and_then() {
-    let mut opened = 0;
-    for _ in 0..100 {
-        let line = Line::that_refuses(2);
-        let manager = LockManager::new(line.clone());
-        let guard = manager.lock("k", TTL).acquire().await.unwrap();
-        sleep(TTL / 2).await;
-        guard.release().await.unwrap();
-        opened += usize::from(line.released()[0].is_open);
+    // Granted to a question, or by a message.
+    for refused in [1, 2] {
+        let mut opened = 0;
+        for _ in 0..100 {
+            let line = Line::that_refuses(refused);
+            let manager = LockManager::new(line.clone());
+            let guard = manager.lock("k", TTL).acquire().await.unwrap();
+            sleep(TTL / 2).await;
+            guard.release().await.unwrap();
+            opened += usize::from(line.released()[0].is_open);
+        }
+        assert!((1..100).contains(&opened), "{opened} of 100");
     }
-    assert!((1..100).contains(&opened), "{opened} of 100");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_to_a_key_that_was_waited_for_stands_in_line_at_once() {
-    let line = Line::that_refuses(2);
+    // Granted to a question, or by a message.
+    for refused in [1, 2] {
+        let line = Line::that_refuses(refused);
+        let manager = LockManager::new(line.clone());
+        let awaited = manager.lock("k", TTL).acquire().await.unwrap();
+        assert!(line.waiter(1).is_none());
+        awaited.release().await.unwrap();
+        let _next = manager.lock("k", TTL).acquire().await.unwrap();
+        assert!(line.waiter(3).is_some());
+    }
+}
+
+/// The grant has taken it out; but one of several keys takes nobody out.
+#[tokio::test(start_paused = true)]
+async fn who_is_granted_what_it_stood_in_line_for_leaves_the_lines_of_several_keys_alone() {
+    let line = Line::that_refuses(1);
     let manager = LockManager::new(line.clone());
-    let awaited = manager.lock("k", TTL).acquire().await.unwrap();
-    assert!(line.waiter(1).is_none());
-    awaited.release().await.unwrap();
-    let _next = manager.lock("k", TTL).acquire().await.unwrap();
-    assert!(line.waiter(3).is_some());
+    let _held = manager.lock("k", TTL).acquire().await.unwrap();
+    assert!(line.waiter(2).is_some());
+    assert_eq!(line.released().len(), 0);
+
+    let line = Line::that_refuses(1);
+    let manager = LockManager::new(line.clone());
+    let _held = manager.lock_all(["a", "b"], TTL).acquire().await.unwrap();
+    let Waiter { ticket, next, .. } = line.waiter(2).unwrap();
+    let left = line.released();
+    assert_eq!(left.len(), 2);
+    for (left, key) in left.iter().zip(["a", "b"]) {
+        assert_eq!((left.key.as_str(), &left.token), (key, &next));
+        assert!(matches!(&left.standing, Some(Standing::Leaves(its)) if *its == ticket));
+    }
+}
+
+/// Another node hangs, and may do so for long.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_overtaken_is_given_back_by_one_who_stays_in_line() {
+    let silent_for = TTL;
+    let line = Line::that_refuses_after(silent_for, 1);
+    let manager = LockManager::new(line.clone());
+    let waiting = tokio::spawn(manager.lock("k", 4 * TTL).acquire());
+    while line.questions() < 3 {
+        sleep(MOMENT).await;
+    }
+    let overtaken = line.released();
+    assert_eq!(overtaken.len(), 1);
+    assert_eq!(overtaken[0].token, line.0.acquires.lock()[1].token);
+    let Some(Standing::Stays(waiter)) = &overtaken[0].standing else {
+        panic!("{overtaken:?}");
+    };
+    let stands = line.waiter(2).unwrap();
+    assert_eq!((&waiter.ticket, &waiter.next), (&stands.ticket, &stands.next));
+    waiting.abort();
 }
 
 /// The process was paused with the message in its hands.
@@ -527,6 +575,33 @@ async fn a_grant_by_a_message_of_before_a_restart_is_asked_for() {
     line.0.epochs.end();
     assert!(waiting.await.unwrap().unwrap().is_held());
     assert_eq!(line.questions(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_whose_question_is_of_before_a_restart_is_given_back_and_asked_for_again() {
+    let line = Line::that_refuses_after(MOMENT, 0);
+    let manager = LockManager::new(line.clone());
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    while line.questions() < 1 {
+        tokio::task::yield_now().await;
+    }
+    line.0.epochs.end();
+    assert!(waiting.await.unwrap().unwrap().is_held());
+    let (asked, given_back) = (line.0.acquires.lock()[0].clone(), line.released());
+    assert_eq!(given_back[0].token, asked.token);
+}
+
+/// And twice as long, but a day at least.
+#[tokio::test(start_paused = true)]
+async fn a_fence_is_asked_to_be_kept_for_as_long_as_the_lock_may_be_renewed() {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let line = Line::that_refuses(0);
+    let manager = LockManager::new(line.clone());
+    let request = manager.lock("k", TTL).max_hold(20 * HOUR).fenced();
+    // This store gives no fencing tokens.
+    assert!(request.acquire().await.is_err());
+    let asked = line.0.acquires.lock()[0].clone();
+    assert_eq!(asked.fence.unwrap().keep, 40 * HOUR);
 }
 
 #[tokio::test(start_paused = true)]
