@@ -24,7 +24,7 @@ use lockguard_tests::{
 use rand::Rng as _;
 use tokio::{
     task::{JoinSet, yield_now},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 const TTL: Duration = Duration::from_secs(10);
@@ -292,39 +292,65 @@ async fn of_a_crowd_that_wants_the_same_keys_one_asks_at_a_time() {
 /// not, or give up.
 #[tokio::test(start_paused = true)]
 async fn the_next_of_a_crowd_asks_where_the_first_cannot_use_the_key() {
-    let manager = LockManager::memory();
-    let wait = |keys| manager.lock_all(keys, TTL).wait(LONG).run(async |_| ());
-    let _b = manager.lock("b", LONG).acquire().await.unwrap();
-    let _before_the_first = tokio::spawn(wait(["b", "d"]));
-    for does_first_give_up in [false, true] {
-        let a = manager.lock("a", LONG).acquire().await.unwrap();
-        let first = tokio::spawn(wait(["a", "b"]));
-        let next = tokio::spawn(wait(["a", "c"]));
-        sleep(Duration::from_millis(1)).await;
-        if does_first_give_up {
+    let store = lockguard::backend::Memory::new();
+    let (ours, theirs) = (LockManager::new(store.clone()), LockManager::new(store));
+    let wait = |keys| ours.lock_all(keys, TTL).wait(LONG).run(async |_| ());
+    for holder in [&ours, &theirs] {
+        let _b = holder.lock("b", LONG).acquire().await.unwrap();
+        let before_the_first = tokio::spawn(wait(["b", "d"]));
+        for does_first_give_up in [false, true] {
+            let a = holder.lock("a", LONG).acquire().await.unwrap();
+            let first = tokio::spawn(wait(["a", "b"]));
+            let next = tokio::spawn(wait(["a", "c"]));
+            sleep(Duration::from_millis(1)).await;
+            if does_first_give_up {
+                first.abort();
+            }
+            let start = Instant::now();
+            a.release().await.unwrap();
+            next.await.unwrap().unwrap();
+            assert_eq!(start.elapsed(), Duration::ZERO);
             first.abort();
         }
-        let start = Instant::now();
-        a.release().await.unwrap();
-        next.await.unwrap().unwrap();
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        first.abort();
+        before_the_first.abort();
     }
+}
+
+/// A task may keep a future without ever polling it again.
+#[tokio::test(start_paused = true)]
+async fn the_next_of_a_crowd_looks_by_itself_where_the_first_never_does() {
+    let store = lockguard::backend::Memory::new();
+    let (ours, theirs) = (LockManager::new(store.clone()), LockManager::new(store));
+    let b = theirs.lock("b", LONG).acquire().await.unwrap();
+    let mut first = Box::pin(ours.lock_all(["a", "b"], TTL).wait(LONG).acquire());
+    timeout(Duration::from_millis(1), &mut first).await.unwrap_err();
+    let next = tokio::spawn(ours.lock_all(["b", "c"], TTL).wait(LONG).acquire());
+    yield_now().await;
+    b.release().await.unwrap();
+    let start = Instant::now();
+    next.await.unwrap().unwrap().release().await.unwrap();
+    assert!(start.elapsed() <= TTL, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crowd_whose_wait_is_over_is_told_who_holds_the_key() {
-    let manager = LockManager::memory();
-    let _b = manager.lock("b", LONG).acquire().await.unwrap();
-    let start = Instant::now();
-    let wait = || manager.lock_all(["a", "b"], TTL).wait(SOON).acquire();
-    let waiters = [tokio::spawn(wait()), tokio::spawn(wait())];
-    for waiter in waiters {
-        let error = waiter.await.unwrap().unwrap_err();
-        assert!(error.is_busy(), "{error}");
-        assert_eq!(error.key(), Some("b"));
+    let store = lockguard::backend::Memory::new();
+    let (ours, theirs) = (LockManager::new(store.clone()), LockManager::new(store));
+    for holder in [&ours, &theirs] {
+        let _b = holder.lock("b", LONG).acquire().await.unwrap();
+        let start = Instant::now();
+        // The first waits for longest.
+        let waiters = [SOON, SOON / 2, SOON / 4].map(|wait| {
+            let acquire = ours.lock_all(["a", "b"], TTL).wait(wait).acquire();
+            (wait, tokio::spawn(acquire))
+        });
+        for (wait, waiter) in waiters.into_iter().rev() {
+            let error = waiter.await.unwrap().unwrap_err();
+            assert!(error.is_busy(), "{error}");
+            assert_eq!(error.key(), Some("b"));
+            assert_eq!(start.elapsed(), wait);
+        }
     }
-    assert_eq!(start.elapsed(), SOON);
 }
 
 /// Whoever is to ask first may hear nothing: that the key was busy when the wait
@@ -358,16 +384,17 @@ async fn any_key_that_the_task_holds_is_reentrant() {
     let manager = LockManager::memory();
     let outer = manager.lock_all(["a", "b"], TTL).named("outer");
     let inner = manager.clone();
-    let (one, several, other) = outer
+    let (one, several, last, other) = outer
         .run(async move |_| {
             let one = inner.lock("b", TTL).acquire().await.unwrap_err();
             let several = inner.lock_all(["c", "b"], TTL).acquire().await.unwrap_err();
+            let last = inner.lock_all(["aa", "b"], TTL).acquire().await.unwrap_err();
             let other = inner.lock_all(["c", "d"], TTL).acquire().await.is_ok();
-            (one, several, other)
+            (one, several, last, other)
         })
         .await
         .unwrap();
-    for error in [one, several] {
+    for error in [one, several, last] {
         assert!(matches!(error, LockError::Reentrant { .. }), "{error}");
         assert_eq!(error.key(), Some("b"));
         assert!(error.to_string().contains("`outer`"), "{error}");

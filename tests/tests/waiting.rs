@@ -205,6 +205,63 @@ async fn a_waiter_that_gives_up_leaves_the_line_to_the_next() {
     assert!(start.elapsed().is_zero());
 }
 
+/// And not from when it began to wait, long before it asked.
+#[tokio::test(start_paused = true)]
+async fn who_waited_for_its_turn_has_a_lease_that_counts_from_its_question() {
+    let store = Memory::new();
+    let (ours, theirs) = (LockManager::new(store.clone()), LockManager::new(store));
+    let held = theirs.lock("k", 4 * TTL).acquire().await.unwrap();
+    let first = tokio::spawn(ours.lock("k", TTL).wait(4 * TTL).acquire());
+    tokio::task::yield_now().await;
+    let second = tokio::spawn(ours.lock("k", TTL).wait(4 * TTL).acquire());
+    sleep(TTL).await;
+    held.release().await.unwrap();
+    first.abort();
+    let asked = Instant::now();
+    let guard = second.await.unwrap().unwrap();
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert!(guard.remaining() > TTL / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_a_lease_of_ours_that_expires_asks_when_it_has() {
+    let manager = LockManager::memory();
+    let _kept = manager.lock("k", TTL).acquire().await.unwrap();
+    let start = Instant::now();
+    let _next = manager.lock("k", TTL).wait(4 * TTL).acquire().await.unwrap();
+    assert_waited(TTL, start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_long_enough_asks_nobody_once_more() {
+    let node = Scripted::new();
+    let (ours, theirs) = (
+        LockManager::new(node.clone()),
+        LockManager::new(node.clone()),
+    );
+    let _held = theirs.lock("k", 4 * TTL).acquire().await.unwrap();
+    let start = Instant::now();
+    let refused = ours.lock("k", TTL).wait(TTL).acquire().await;
+    assert!(refused.unwrap_err().is_busy());
+    assert_waited(TTL, start.elapsed());
+    assert_eq!(node.calls_of(Operation::Acquire).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_took_nothing_is_not_given_back() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    node.on_acquire([
+        Step::reply(AcquireReply::Split),
+        Step::pass(),
+        Step::fail_with(BackendError::RuntimeGone),
+    ]);
+    manager.lock("k", TTL).run(async |_| ()).await.unwrap();
+    manager.lock("k", TTL).acquire().await.unwrap_err();
+    assert_eq!(node.calls_of(Operation::Acquire).len(), 3);
+    assert_eq!(node.calls_of(Operation::Release).len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_thousand_tasks_are_never_inside_together() {
     let manager = LockManager::memory();
