@@ -578,13 +578,7 @@ async fn a_clock_that_lags_behind_a_fence_is_put_right_by_what_was_seen() {
 /// Otherwise nodes would answer with different tokens, and have to be asked again.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_lags_is_put_right_by_the_token_of_an_adopted_lock() {
-    let nodes = apart();
-    let half_an_hour = Duration::from_secs(30 * 60);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let ahead = u64::try_from((now + half_an_hour).as_micros()).unwrap();
-    for node in &nodes[..2] {
-        set_fence(node, ahead).await;
-    }
+    let (nodes, ahead) = two_ahead().await;
     let [giver, adopter] = [(); 2].map(|()| LockManager::new(redlock_over(nodes.clone())));
     let guard = giver.lock("k", TTL).fenced().acquire().await.unwrap();
     let guard = adopter.adopt(guard.into_handover()).await.unwrap();
@@ -594,6 +588,44 @@ async fn a_clock_that_lags_is_put_right_by_the_token_of_an_adopted_lock() {
     assert_eq!(next_token(&adopter, "k").await, token(ahead + 2));
     let asked = nodes.map(|node| node.calls_of(Operation::Acquire).len());
     assert_eq!(asked, [2; 3]);
+}
+
+/// Nodes of which two are far ahead of our clock.
+async fn two_ahead() -> ([Scripted; 3], u64) {
+    let nodes = apart();
+    let half_an_hour = Duration::from_secs(30 * 60);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let ahead = u64::try_from((now + half_an_hour).as_micros()).unwrap();
+    for node in &nodes[..2] {
+        set_fence(node, ahead).await;
+    }
+    (nodes, ahead)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_lags_is_put_right_by_a_token_of_ones_own() {
+    let (nodes, ahead) = two_ahead().await;
+    let manager = LockManager::new(redlock_over(nodes.clone()));
+    assert_eq!(next_token(&manager, "k").await, token(ahead + 1));
+    // The two that are left have stored different tokens.
+    nodes[1].on_acquire([Step::fail()]);
+    assert_eq!(next_token(&manager, "k").await, token(ahead + 2));
+    let asked = nodes.map(|node| node.calls_of(Operation::Acquire).len());
+    assert_eq!(asked, [2; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_lags_is_put_right_by_the_token_of_the_holder() {
+    let (nodes, ahead) = two_ahead().await;
+    let [holder, ours] = [(); 2].map(|()| LockManager::new(redlock_over(nodes.clone())));
+    let guard = holder.lock("k", TTL).fenced().acquire().await.unwrap();
+    let busy = ours.lock("k", TTL).fenced().try_acquire().await;
+    assert!(busy.unwrap_err().is_busy());
+    guard.release().await.unwrap();
+    nodes[1].on_acquire([Step::fail()]);
+    assert_eq!(next_token(&ours, "k").await, token(ahead + 2));
+    let asked = nodes.map(|node| node.calls_of(Operation::Acquire).len());
+    assert_eq!(asked, [3; 3]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -101,6 +101,17 @@ async fn extend_after_the_deadline_is_lost() {
     assert!(!guard.is_held());
 }
 
+/// The key may be held by somebody else, or kept for nobody.
+#[tokio::test(start_paused = true)]
+async fn extend_after_the_deadline_asks_no_server() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    advance(TTL).await;
+    guard.extend(TTL).await.unwrap_err();
+    assert_eq!(node.calls_of(Operation::Extend).len(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn extend_of_a_key_that_was_taken_away_ends_the_lease() {
     let manager = LockManager::new(Emptied(Memory::new()));

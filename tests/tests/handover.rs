@@ -60,6 +60,23 @@ over_1_3_5_nodes!(another_process_adopts_it_and_gives_it_back(servers) {
     assert!(is_taken(&manager.adopt(handover).await));
 });
 
+#[tokio::test(start_paused = true)]
+async fn the_lease_of_the_former_holder_ends_with_it() {
+    let manager = LockManager::memory();
+    let guard = manager.lock("k", TTL).acquire().await.unwrap();
+    let lease = guard.lease().clone();
+    let lost = tokio::spawn({
+        let lease = lease.clone();
+        async move { lease.lost().await }
+    });
+    tokio::task::yield_now().await;
+    let handed_over = Instant::now();
+    let _handover = guard.into_handover();
+    assert!(!lease.is_held() && lease.remaining().is_zero());
+    lost.await.unwrap();
+    assert_eq!(handed_over.elapsed(), Duration::ZERO);
+}
+
 over_1_3_5_nodes!(it_outlives_the_manager_that_gave_it_away(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let guard = manager.lock("k", LONG).acquire().await.unwrap();

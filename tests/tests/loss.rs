@@ -1,6 +1,11 @@
 //! What becomes of a body whose lease is lost: `on_lost`.
 
-use std::{future::poll_fn, task::Poll, time::Duration};
+use std::{
+    future::{pending, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use lockguard::{LockError, LockManager, LostCause, OnLost};
 use lockguard_tests::{Operation, Scripted, Step, Warnings};
@@ -10,6 +15,16 @@ const TTL: Duration = Duration::from_secs(2);
 
 /// The ttl less the drift margin: 1 % of it and 2 ms.
 const LIFETIME: Duration = Duration::from_millis(1978);
+
+/// Lets so much time pass within one poll.
+async fn block_for(time: Duration) {
+    let mut advance = pin!(tokio::time::advance(time));
+    poll_fn(|cx| {
+        while advance.as_mut().poll(cx).is_pending() {}
+        Poll::Ready(())
+    })
+    .await;
+}
 
 async fn is_free(manager: &LockManager) -> bool {
     let taken = manager.lock("k", TTL).try_acquire().await;
@@ -59,6 +74,20 @@ async fn a_body_that_goes_on_may_lock_again_what_it_has_lost() {
     body.await.unwrap().unwrap().release().await.unwrap();
 }
 
+/// Within the poll that ends in a wait.
+#[tokio::test(start_paused = true)]
+async fn a_loss_while_a_body_blocks_is_a_warning_once_it_waits() {
+    let warnings = Warnings::collect();
+    let manager = LockManager::memory();
+    let request = manager.lock("k", TTL).on_lost(OnLost::Finish);
+    let mut body = pin!(request.run(async |_| {
+        block_for(2 * TTL).await;
+        pending::<()>().await;
+    }));
+    assert!(poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx).is_pending())).await);
+    assert_eq!(warnings.containing("its body goes on").len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_to_finish_and_keeps_its_lease_is_not_late() {
     let manager = LockManager::memory();
@@ -72,12 +101,8 @@ async fn a_loss_inside_one_long_poll_counts_once() {
     let manager = LockManager::memory();
     let request = manager.lock("k", TTL).on_lost(OnLost::Finish);
     let body = request.run(async |_| {
-        poll_fn(|cx| {
-            let mut advance = std::pin::pin!(tokio::time::advance(2 * TTL));
-            while advance.as_mut().poll(cx).is_pending() {}
-            Poll::Ready(7)
-        })
-        .await
+        block_for(2 * TTL).await;
+        7
     });
     assert_eq!(body.await.unwrap(), 7);
     assert_eq!(manager.finished_late(), 1);

@@ -231,6 +231,20 @@ async fn a_lost_lease_is_counted_once_by_its_cause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_loss_that_a_body_outlives_is_counted_when_it_comes() {
+    let measured = Measured::default();
+    let _recording = measured.record();
+    let manager = LockManager::memory();
+    let request = manager.lock("k", TTL).named("p").on_lost(OnLost::Finish);
+    let body = request.run(async |_| {
+        sleep(TTL).await;
+        measured.value(LOST_TOTAL, [("point", "p"), ("cause", "expired")])
+    });
+    let counted = body.await.unwrap();
+    assert!((counted - 1.0).abs() < f64::EPSILON, "{counted}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_guard_that_is_dropped_after_its_deadline_is_a_loss() {
     let measured = Measured::default();
     let _recording = measured.record();

@@ -560,7 +560,10 @@ async fn an_attempt_that_is_overtaken_is_given_back_by_one_who_stays_in_line() {
         panic!("{overtaken:?}");
     };
     let stands = line.waiter(2).unwrap();
-    assert_eq!((&waiter.ticket, &waiter.next), (&stands.ticket, &stands.next));
+    assert_eq!(
+        (&waiter.ticket, &waiter.next),
+        (&stands.ticket, &stands.next)
+    );
     waiting.abort();
 }
 

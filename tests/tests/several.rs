@@ -323,7 +323,9 @@ async fn the_next_of_a_crowd_looks_by_itself_where_the_first_never_does() {
     let (ours, theirs) = (LockManager::new(store.clone()), LockManager::new(store));
     let b = theirs.lock("b", LONG).acquire().await.unwrap();
     let mut first = Box::pin(ours.lock_all(["a", "b"], TTL).wait(LONG).acquire());
-    timeout(Duration::from_millis(1), &mut first).await.unwrap_err();
+    timeout(Duration::from_millis(1), &mut first)
+        .await
+        .unwrap_err();
     let next = tokio::spawn(ours.lock_all(["b", "c"], TTL).wait(LONG).acquire());
     yield_now().await;
     b.release().await.unwrap();
@@ -388,7 +390,11 @@ async fn any_key_that_the_task_holds_is_reentrant() {
         .run(async move |_| {
             let one = inner.lock("b", TTL).acquire().await.unwrap_err();
             let several = inner.lock_all(["c", "b"], TTL).acquire().await.unwrap_err();
-            let last = inner.lock_all(["aa", "b"], TTL).acquire().await.unwrap_err();
+            let last = inner
+                .lock_all(["aa", "b"], TTL)
+                .acquire()
+                .await
+                .unwrap_err();
             let other = inner.lock_all(["c", "d"], TTL).acquire().await.is_ok();
             (one, several, last, other)
         })
@@ -416,7 +422,8 @@ over_1_3_5_nodes!(an_extend_that_finds_one_key_gone_names_it_and_ends_the_lease(
     assert!(matches!(error, LockError::Lost { cause: LostCause::Taken, .. }), "{error}");
     assert_eq!(error.key(), Some("b"));
     assert_eq!(guard.check().unwrap_err().key(), Some("b"));
-    drop(guard);
+    let error = guard.release().await.unwrap_err();
+    assert_eq!((error.is_lost(), error.key()), (true, "b"));
     eventually(SOON, || servers.iter().all(|server| server.keys().is_empty())).await;
 });
 

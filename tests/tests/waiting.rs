@@ -228,7 +228,12 @@ async fn who_waits_behind_a_lease_of_ours_that_expires_asks_when_it_has() {
     let manager = LockManager::memory();
     let _kept = manager.lock("k", TTL).acquire().await.unwrap();
     let start = Instant::now();
-    let _next = manager.lock("k", TTL).wait(4 * TTL).acquire().await.unwrap();
+    let _next = manager
+        .lock("k", TTL)
+        .wait(4 * TTL)
+        .acquire()
+        .await
+        .unwrap();
     assert_waited(TTL, start.elapsed());
 }
 

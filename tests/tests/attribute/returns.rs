@@ -1,3 +1,6 @@
+use lockguard::backend::ReleaseReply;
+use lockguard_tests::{Scripted, Step, Warnings};
+
 use super::*;
 
 type Answer<T> = std::result::Result<T, BookingError>;
@@ -188,4 +191,13 @@ async fn a_lost_lease_ends_the_body_and_is_the_error() {
         assert!(!is_held("slow").await);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_value_whose_lock_was_lost_before_its_release_is_returned_with_a_warning() {
+    let (node, warnings) = (Scripted::new(), Warnings::collect());
+    node.on_release([Step::reply(ReleaseReply::NotHeld)]);
+    let manager = LockManager::new(node);
+    assert_eq!(scope(manager, alias()).await.unwrap(), 1);
+    assert_eq!(warnings.containing("the body had ended").len(), 1);
 }
