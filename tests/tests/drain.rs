@@ -627,6 +627,32 @@ async fn a_release_that_fails_lists_its_key_until_the_ttl_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_that_finds_anothers_key_lists_nothing() {
+    let node = Scripted::new();
+    node.on_release([Step::reply(ReleaseReply::NotOwner)]);
+    let manager = LockManager::new(node);
+    drop(guard(&manager, "k").await);
+    assert!(manager.drain(TIMEOUT).await.is_clean());
+}
+
+#[test]
+fn a_release_that_ended_with_its_runtime_is_listed() {
+    let node = Scripted::new();
+    node.on_release([Step::never()]);
+    let runtime = Runtime::new().expect("a runtime");
+    let manager = runtime.block_on(async {
+        let manager = LockManager::new(node);
+        drop(guard(&manager, "k").await);
+        manager
+    });
+    drop(runtime);
+    let runtime = Runtime::new().expect("a runtime");
+    let drained = runtime.block_on(manager.drain(A_MOMENT));
+    let left: Vec<_> = drained.left().iter().map(LockKey::as_str).collect();
+    assert_eq!(left, ["k"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_that_failed_before_the_drain_is_listed_too() {
     let node = Scripted::new();
     node.on_every_release(Step::fail());

@@ -207,6 +207,13 @@ async fn a_renewed_lease_has_used_its_share_of_max_hold() {
     request.run(async |_| sleep(9 * TTL).await).await.unwrap();
     let used = measured.value(VALIDITY_USED_RATIO, [("point", "p")]);
     assert!((used - 0.9).abs() < MILLISECOND, "{used}");
+
+    // Renewed in advance.
+    let manager = LockManager::memory();
+    let request = manager.lock("k", TTL).named("q").max_hold(10 * TTL);
+    request.run(async |_| sleep(9 * TTL).await).await.unwrap();
+    let used = measured.value(VALIDITY_USED_RATIO, [("point", "q")]);
+    assert!((used - 0.9).abs() < MILLISECOND, "{used}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -298,6 +298,20 @@ async fn who_waited_here_in_vain_asks_without_a_place_in_line() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lock_whose_min_hold_has_passed_is_handed_on() {
+    let store = Untold::default();
+    let manager = LockManager::new(store.clone());
+    let request = manager.lock("k", TTL).min_hold(MOMENT);
+    let guard = request.acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    sleep(MOMENT).await;
+    guard.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    let last = store.acquires.lock().last().cloned().unwrap();
+    assert!(last.replaces.is_some(), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lock_that_is_lost_is_handed_on_to_nobody() {
     let store = Untold::default();
     let manager = LockManager::new(store.clone());
@@ -491,6 +505,50 @@ async fn a_lock_that_was_waited_for_is_left_open_now_and_then() {
         }
         assert!((1..100).contains(&opened), "{opened} of 100");
     }
+}
+
+/// How often of 100 times such a lock is left open that is held for so long.
+async fn opened(refused: usize, keys: &[&str], held: Duration) -> usize {
+    let mut opened = 0;
+    for _ in 0..100 {
+        let line = Line::that_refuses(refused);
+        let manager = LockManager::new(line.clone());
+        let guard = manager.lock_all(keys, TTL).acquire().await.unwrap();
+        let before = line.released().len();
+        sleep(held).await;
+        drop(guard);
+        opened += usize::from(line.released()[before].is_open);
+    }
+    opened
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_not_left_open_that_nobody_waited_for_or_is_lost_or_of_several_keys() {
+    assert_ne!(opened(1, &["k"], TTL / 2).await, 0);
+    assert_eq!(opened(0, &["k"], TTL / 2).await, 0);
+    assert_eq!(opened(1, &["k"], LIFETIME + MOMENT).await, 0);
+    assert_eq!(opened(1, &["a", "b"], TTL / 2).await, 0);
+}
+
+/// Those of other libraries ask now and then.
+#[tokio::test(start_paused = true)]
+async fn who_waits_here_asks_40_ms_after_the_lock_was_left_open() {
+    let mut opened = 0;
+    for _ in 0..100 {
+        let line = Line::that_refuses(1);
+        let manager = LockManager::new(line.clone());
+        let guard = manager.lock("k", TTL).acquire().await.unwrap();
+        let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+        sleep(TTL / 2).await;
+        let released = Instant::now();
+        guard.release().await.unwrap();
+        drop(waiting.await.unwrap().unwrap());
+        if line.released()[0].is_open {
+            opened += 1;
+            assert_eq!(released.elapsed(), Duration::from_millis(40));
+        }
+    }
+    assert_ne!(opened, 0);
 }
 
 /// It is free, and left to others for a moment: that is not busy.
