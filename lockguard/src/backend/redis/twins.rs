@@ -103,6 +103,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_node_that_led_to_anothers_server_for_a_while_keeps_its_own() {
+        let ((a, b), now) = (names(), Instant::now());
+        let twins = Twins::default();
+        twins.claim(&a, "x", now).unwrap();
+        twins.claim(&b, "y", now).unwrap();
+        twins.claim(&a, "y", now).unwrap_err();
+        twins.claim(&a, "x", now).unwrap();
+        let later = now + LONGEST_NODE_BUDGET;
+        assert_eq!(twins.claim(&b, "x", later).unwrap_err(), a);
+    }
+
     /// But not while a server may be asked by one name whose answer by the other
     /// still counts.
     #[test]
