@@ -290,6 +290,26 @@ mod tests {
         assert_eq!(holder.expires_in(), Some(Duration::from_millis(1500)));
     }
 
+    /// And not a value of another library, whose release would wake nobody.
+    #[test]
+    fn a_reserved_key_is_held_by_whom_it_is_reserved_for() {
+        let reserved = token().expose().to_owned() + " reserved";
+        let value = || Value::BulkString(reserved.as_bytes().to_vec());
+        let keys = LockKey::new("k").unwrap().into();
+        let several = Value::Array(vec![Value::Int(1), value(), Value::Int(5)]);
+        let waiting = Value::Array(vec![value(), Value::Int(5), Value::Int(0)]);
+        for reply in [
+            holder_reply(held(&reserved, 5), &token()),
+            claim_reply(waiting),
+            several_reply(several, &keys),
+        ] {
+            let Ok(AcquireReply::Busy(holder)) = reply else {
+                panic!("not busy");
+            };
+            assert_eq!(holder.label(), Some("me"));
+        }
+    }
+
     #[test]
     fn a_key_without_expiry_is_busy_without_end() {
         let Ok(AcquireReply::Busy(holder)) = holder_reply(held("them", -1), &token()) else {
