@@ -585,9 +585,9 @@ async fn who_comes_to_a_key_that_was_waited_for_stands_in_line_at_once() {
     }
 }
 
-/// The grant has taken it out; but one of several keys takes nobody out.
+/// Whoever was granted several keys leaves their lines itself.
 #[tokio::test(start_paused = true)]
-async fn who_is_granted_what_it_stood_in_line_for_leaves_the_lines_of_several_keys_alone() {
+async fn a_grant_takes_its_waiter_out_of_line_and_one_of_several_keys_does_not() {
     let line = Line::that_refuses(1);
     let manager = LockManager::new(line.clone());
     let _held = manager.lock("k", TTL).acquire().await.unwrap();
