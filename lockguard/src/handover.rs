@@ -13,8 +13,8 @@ use crate::{
 
 /// A lock that its holder has given away, and nobody has taken over yet.
 ///
-/// Made by [`LockGuard::into_handover`], taken over by
-/// [`LockManager::adopt`](crate::LockManager::adopt), in another task or
+/// Made by [`LockGuard::into_handover`](crate::LockGuard::into_handover), taken
+/// over by [`LockManager::adopt`](crate::LockManager::adopt), in another task or
 /// another process: [`expose`](Self::expose) is it as text, and
 /// [`FromStr`] reads that; with the feature `serde` it is serialized as that
 /// text.
