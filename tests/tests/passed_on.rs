@@ -571,6 +571,25 @@ async fn a_wait_that_ends_while_the_lock_is_left_open_asks_once_more() {
     }
 }
 
+/// Others may have taken it then.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_several_keys_that_ends_while_one_is_left_open_asks_twice_at_most() {
+    for _ in 0..100 {
+        let line = Line::that_refuses_after(Duration::from_millis(1), 1);
+        let manager = LockManager::new(line.clone());
+        let guard = manager.lock("k", TTL).acquire().await.unwrap();
+        let ends_soon_after = TTL / 2 + MOMENT;
+        let waiting = manager.lock_all(["k", "l"], TTL).wait(ends_soon_after);
+        let waiting = tokio::spawn(waiting.acquire());
+        sleep(TTL / 2).await;
+        line.0.refuses.store(usize::MAX, Ordering::SeqCst);
+        let before = line.questions();
+        guard.release().await.unwrap();
+        assert!(waiting.await.unwrap().unwrap_err().is_busy());
+        assert!(line.questions() - before <= 2);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_comes_to_a_key_that_was_waited_for_stands_in_line_at_once() {
     // Granted to a question, or by a message.

@@ -158,6 +158,10 @@ impl<'a> Contest<'a> {
     /// Waits until of those here who want several keys we ask first when the busy
     /// one is given back; whether it is time to look again.
     pub(super) async fn join_crowd(&mut self, holder: &Holder) -> Result<bool, LockError> {
+        let now = Instant::now();
+        if now >= self.deadline {
+            return Err(self.busy_error(holder));
+        }
         let place = self.places.of(self.key_of(holder));
         if self.is_in_crowd_of(place) {
             return Ok(self.is_behind_local_holders());
@@ -168,10 +172,6 @@ impl<'a> Contest<'a> {
         if let Poll::Ready(crowd) = first {
             self.crowd = Some(crowd);
             return Ok(self.is_behind_local_holders());
-        }
-        let now = Instant::now();
-        if now >= self.deadline {
-            return Err(self.busy_error(holder));
         }
         // Whoever waits in vain looks once by itself, as in the line: the holder
         // may be gone, and whoever is to ask first be told nothing.
