@@ -29,6 +29,7 @@ pub mod torture;
 
 // Backends that answer as told, and what every backend owes.
 pub mod contract;
+mod forward;
 mod quorums;
 mod redlock_over;
 mod scripted;

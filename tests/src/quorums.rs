@@ -12,10 +12,7 @@ use std::{
 
 use lockguard::{
     BoxFuture, FencingToken, LockKey, NodeError, OwnerToken,
-    backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest,
-    },
+    backend::{AcquireReply, AcquireRequest, Backend, BackendError, ReleaseReply, ReleaseRequest},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -98,6 +95,8 @@ impl Switch {
 }
 
 impl Backend for Switch {
+    crate::forward!(extend => |store| store.node);
+
     fn acquire(
         &self,
         request: AcquireRequest,
@@ -106,13 +105,6 @@ impl Backend for Switch {
             None => self.node.acquire(request),
             Some(error) => Box::pin(ready(Err(error))),
         }
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.node.extend(requests)
     }
 
     fn release(

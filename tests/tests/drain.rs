@@ -24,7 +24,7 @@ use lockguard::{
     },
 };
 use lockguard_tests::{
-    Fate, Operation, Scripted, Servers, Step, Worker, eventually, eventually_blocking,
+    Fate, Operation, Scripted, Servers, Step, Worker, eventually, eventually_blocking, forward,
     over_1_3_5_nodes, redlock_over,
 };
 use parking_lot::Mutex;
@@ -423,26 +423,7 @@ impl Closing {
 }
 
 impl Backend for Closing {
-    fn acquire(
-        &self,
-        request: AcquireRequest,
-    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        self.store.acquire(request)
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.store.extend(requests)
-    }
-
-    fn release(
-        &self,
-        request: ReleaseRequest,
-    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.store.release(request)
-    }
+    forward!(acquire, extend, release => |store| store.store);
 
     fn close(&self) -> BoxFuture<'static, Result<CloseReply, BackendError>> {
         let (takes, is_closed) = (self.takes, Arc::clone(&self.is_closed));

@@ -12,8 +12,8 @@ use lockguard::{
     BoxFuture, FencingToken, LockError, LockGuard, LockKey, LockManager, OwnerToken, backend::*,
 };
 use lockguard_tests::{
-    Fate, Operation, Scripted, Server, Servers, Step, eventually, over_1_3_5_nodes, redlock_over,
-    tokens_over_random_quorums,
+    Fate, Operation, Scripted, Server, Servers, Step, eventually, forward, over_1_3_5_nodes,
+    redlock_over, tokens_over_random_quorums,
 };
 use rand::Rng as _;
 use tokio::task::JoinSet;
@@ -383,26 +383,14 @@ async fn a_script_that_fails_half_way_leaves_no_lock() {
 struct WithoutFences(Memory);
 
 impl Backend for WithoutFences {
+    forward!(extend, release => |store| store.0);
+
     fn acquire(
         &self,
         mut request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         request.fence = None;
         self.0.acquire(request)
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.0.extend(requests)
-    }
-
-    fn release(
-        &self,
-        request: ReleaseRequest,
-    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.0.release(request)
     }
 
     fn is_immediate(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use lockguard::{LockError, LockManager, LostCause, NodeError, ReleaseError, backend::*};
-use lockguard_tests::{Operation, Scripted, Step, redlock_over};
+use lockguard_tests::{Operation, Scripted, Step, forward, redlock_over};
 use tokio::time::advance;
 
 const TTL: Duration = Duration::from_secs(2);
@@ -131,12 +131,7 @@ async fn extend_of_a_key_that_was_taken_away_ends_the_lease() {
 struct Emptied(Memory);
 
 impl Backend for Emptied {
-    fn acquire(
-        &self,
-        request: AcquireRequest,
-    ) -> lockguard::BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        self.0.acquire(request)
-    }
+    forward!(acquire => |store| store.0);
 
     fn extend(
         &self,

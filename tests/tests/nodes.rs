@@ -12,15 +12,12 @@ use std::{
 };
 
 use lockguard::{
-    BoxFuture, FencingToken, LockError, LockKey, LockManager, LockRequest, OwnerToken,
-    backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
-        ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
-    },
+    FencingToken, LockError, LockKey, LockManager, LockRequest, OwnerToken,
+    backend::{AcquireReply, AcquireRequest, Backend, ReleaseReply, Standing, Ticket, Waiter},
 };
 use lockguard_tests::{
-    Flow, Operation, Proxy, Scripted, Server, Servers, Step, eventually, eventually_locks, hear,
-    redlock_over,
+    Flow, Operation, Proxy, Scripted, Server, Servers, Step, eventually, eventually_locks, forward,
+    hear, redlock_over,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -191,26 +188,7 @@ async fn a_release_in_doubt_is_decided_within_its_budget() {
 struct Punctual(Scripted);
 
 impl Backend for Punctual {
-    fn acquire(
-        &self,
-        request: AcquireRequest,
-    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        self.0.acquire(request)
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.0.extend(requests)
-    }
-
-    fn release(
-        &self,
-        request: ReleaseRequest,
-    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.0.release(request)
-    }
+    forward!(acquire, extend, release => |store| store.0);
 
     fn keeps_time(&self) -> bool {
         true

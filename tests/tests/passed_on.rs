@@ -16,7 +16,7 @@ use lockguard::{
         Holder, Memory, Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Waiter,
     },
 };
-use lockguard_tests::redlock_over;
+use lockguard_tests::{forward, redlock_over};
 use parking_lot::Mutex;
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -159,6 +159,8 @@ enum HandsOn {
 }
 
 impl Backend for Untold {
+    forward!(extend => |store| store.store);
+
     fn acquire(
         &self,
         request: AcquireRequest,
@@ -190,13 +192,6 @@ impl Backend for Untold {
                 reply => reply,
             })
         })
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.store.extend(requests)
     }
 
     fn release(

@@ -17,13 +17,12 @@ use std::{
 use lockguard::{
     BoxFuture, Lease, LockError, LockKey, LockManager, LostCause,
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
-        ReleaseReply, ReleaseRequest,
+        Backend, BackendError, ExtendReply, ExtendRequest, Memory, ReleaseReply, ReleaseRequest,
     },
 };
 use lockguard_tests::{
-    Call, Fate, Operation, Scripted, Servers, Step, Warnings, eventually, over_1_3_5_nodes,
-    redlock_over,
+    Call, Fate, Operation, Scripted, Servers, Step, Warnings, eventually, forward,
+    over_1_3_5_nodes, redlock_over,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -520,12 +519,7 @@ struct Ponderous {
 }
 
 impl Backend for Ponderous {
-    fn acquire(
-        &self,
-        request: AcquireRequest,
-    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        self.memory.acquire(request)
-    }
+    forward!(acquire => |store| store.memory);
 
     fn extend(
         &self,
@@ -760,12 +754,7 @@ impl<F> Telling<F> {
 }
 
 impl<F: Fn(usize) + Send + Sync + 'static> Backend for Telling<F> {
-    fn acquire(
-        &self,
-        request: AcquireRequest,
-    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        self.memory.acquire(request)
-    }
+    forward!(acquire, release => |store| store.memory);
 
     fn extend(
         &self,
@@ -773,13 +762,6 @@ impl<F: Fn(usize) + Send + Sync + 'static> Backend for Telling<F> {
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
         (self.tell)(requests.len());
         self.memory.extend(requests)
-    }
-
-    fn release(
-        &self,
-        request: ReleaseRequest,
-    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.memory.release(request)
     }
 }
 

@@ -13,12 +13,9 @@ use std::{
 
 use lockguard::{
     BoxFuture, LockError, LockGuard, LockManager, LostCause,
-    backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, Epochs, ExtendReply, ExtendRequest,
-        Memory, ReleaseReply, ReleaseRequest,
-    },
+    backend::{AcquireReply, AcquireRequest, Backend, BackendError, Epochs, Memory},
 };
-use lockguard_tests::{Proxy, Server, Servers, eventually, eventually_locks};
+use lockguard_tests::{Proxy, Server, Servers, eventually, eventually_locks, forward};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -370,6 +367,8 @@ struct Forgetful {
 }
 
 impl Backend for Forgetful {
+    forward!(extend, release => |store| store.store);
+
     fn acquire(
         &self,
         request: AcquireRequest,
@@ -378,20 +377,6 @@ impl Backend for Forgetful {
             self.epochs.end();
         }
         self.store.acquire(request)
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.store.extend(requests)
-    }
-
-    fn release(
-        &self,
-        request: ReleaseRequest,
-    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.store.release(request)
     }
 
     fn epochs(&self) -> Option<Epochs> {

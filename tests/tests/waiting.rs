@@ -4,12 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use lockguard::{
     BoxFuture, LockError, LockKey, LockManager,
-    backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, Memory,
-        ReleaseReply, ReleaseRequest,
-    },
+    backend::{AcquireReply, Backend, BackendError, Memory},
 };
-use lockguard_tests::{Operation, Scripted, Step, redlock_over};
+use lockguard_tests::{Operation, Scripted, Step, forward, redlock_over};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep, timeout},
@@ -294,26 +291,7 @@ async fn a_thousand_tasks_are_never_inside_together() {
 struct Hasty(Memory);
 
 impl Backend for Hasty {
-    fn acquire(
-        &self,
-        request: AcquireRequest,
-    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        self.0.acquire(request)
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.0.extend(requests)
-    }
-
-    fn release(
-        &self,
-        request: ReleaseRequest,
-    ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.0.release(request)
-    }
+    forward!(acquire, extend, release => |store| store.0);
 
     fn freed(&self, _: &LockKey) -> Option<BoxFuture<'static, ()>> {
         Some(Box::pin(std::future::ready(())))

@@ -6,8 +6,8 @@ use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
 use lockguard::{
     BoxFuture, FencingToken, LockKey, LockManager, NodeError,
     backend::{
-        AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest, RedisNode,
-        Redlock, ReleaseReply, ReleaseRequest,
+        AcquireReply, AcquireRequest, Backend, BackendError, RedisNode, Redlock, ReleaseReply,
+        ReleaseRequest,
     },
 };
 use rand::{Rng as _, seq::SliceRandom as _};
@@ -110,6 +110,8 @@ struct Buggy {
 }
 
 impl Backend for Buggy {
+    crate::forward!(extend => |store| store.right);
+
     fn acquire(
         &self,
         request: AcquireRequest,
@@ -123,13 +125,6 @@ impl Backend for Buggy {
             Bug::FenceByIncr if request.fence.is_some() => self.acquire_by_incr(request),
             _ => self.right.acquire(request),
         }
-    }
-
-    fn extend(
-        &self,
-        requests: Vec<ExtendRequest>,
-    ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        self.right.extend(requests)
     }
 
     fn release(
