@@ -292,3 +292,14 @@ async fn turn_bad(server: &Server, node: &RedisNode) {
     })
     .await;
 }
+
+/// Waits until a node that was bad is not, and keeps nothing.
+async fn turn_good(node: &RedisNode) {
+    eventually("the node grants again", async || {
+        let (key, token) = (key("again"), token());
+        let outcome = take(node, &key, &token).await;
+        let _ = free(node, &key, &token).await;
+        is_granted(&outcome)
+    })
+    .await;
+}

@@ -101,13 +101,7 @@ async fn a_server_that_goes_on_is_good_again_and_keeps_nothing_of_ours() {
         assert!(is_unavailable(&free(&node, &key, &token).await));
     }
     server.go_on();
-    eventually("the node grants again", async || {
-        let (key, token) = (key("again"), token());
-        let outcome = take(&node, &key, &token).await;
-        let _ = free(&node, &key, &token).await;
-        is_granted(&outcome)
-    })
-    .await;
+    turn_good(&node).await;
     assert_eq!(server.keys(), 0);
 }
 
@@ -134,13 +128,7 @@ async fn what_was_on_its_way_to_a_stopped_server_is_given_back() {
             assert!(is_unavailable(&task.await.unwrap()));
         }
         server.go_on();
-        eventually("the node grants again", async || {
-            let (key, token) = (key("again"), token());
-            let outcome = take(&node, &key, &token).await;
-            let _ = free(&node, &key, &token).await;
-            is_granted(&outcome)
-        })
-        .await;
+        turn_good(&node).await;
         assert_eq!(server.keys(), 0, "round {round}");
     }
 }
