@@ -342,11 +342,7 @@ impl Place {
     ///
     /// Dropping the future leaves the line; whoever is next moves up.
     pub(crate) async fn turn(&self) -> Turn<'_> {
-        match self.line.turn.acquire().await {
-            Ok(permit) => self.line.turn_of(permit),
-            // Nothing closes the semaphore; to wait is the safe answer.
-            Err(_) => std::future::pending().await,
-        }
+        self.line.turn_of(permit_of(&self.line.turn).await)
     }
 
     /// As [`turn`](Self::turn), where nobody came earlier: a permit that
@@ -363,13 +359,9 @@ impl Place {
     ///
     /// As [`turn`](Self::turn).
     pub(crate) async fn crowd(&self) -> InCrowd<'_> {
-        match self.line.crowd.acquire().await {
-            Ok(permit) => InCrowd {
-                place: self,
-                _permit: permit,
-            },
-            // As for a turn.
-            Err(_) => std::future::pending().await,
+        InCrowd {
+            place: self,
+            _permit: permit_of(&self.line.crowd).await,
         }
     }
 
@@ -454,6 +446,15 @@ impl Place {
     /// head of the line and whoever waits without standing in it.
     pub(crate) fn free(&self, token: &OwnerToken) {
         self.line.free(|holder| forget(holder, token));
+    }
+}
+
+/// The next permit, in the order of arrival.
+async fn permit_of(semaphore: &Semaphore) -> SemaphorePermit<'_> {
+    match semaphore.acquire().await {
+        Ok(permit) => permit,
+        // Nothing closes the semaphore; to wait is the safe answer.
+        Err(_) => std::future::pending().await,
     }
 }
 
