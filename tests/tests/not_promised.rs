@@ -76,6 +76,17 @@ async fn a_spawned_task_goes_on_after_its_lease_is_lost() {
 }
 
 #[tokio::test]
+async fn what_is_returned_lazily_does_its_work_without_the_lock() {
+    let manager = LockManager::memory();
+    let rows = manager.lock("k", ms(60_000)).run(async |lease| {
+        assert!(lease.is_held());
+        (0..3).map(move |_| lease.is_held())
+    });
+    let rows: Vec<bool> = rows.await.unwrap().collect();
+    assert_eq!(rows, [false; 3]);
+}
+
+#[tokio::test]
 async fn a_key_deleted_by_hand_is_noticed_at_the_release_and_not_before() {
     let server = Server::start();
     let manager = LockManager::connect(server.url()).await.unwrap();
