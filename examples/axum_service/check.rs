@@ -19,9 +19,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{client, load::Load, shop::tickets_of};
+use crate::{GRACE, client, load::Load, shop::tickets_of};
 
-/// The first argument of a replica; the second is the server.
+/// The first argument of a replica; then come the server, and for how many
+/// seconds bookings may go on after a signal.
 pub(crate) const REPLICA: &str = "replica";
 
 /// Longer than this takes only a machine that cannot be helped.
@@ -38,6 +39,9 @@ const HELD: u64 = 100;
 
 /// Seats that are being booked when the signal comes.
 const LATE: Range<u64> = 200..208;
+
+/// Seats that are being booked when a replica has to stop at once.
+const HURRIED: Range<u64> = 220..228;
 
 /// Seats that all replicas are asked for before, while and after that.
 const HOT: Range<u64> = 400..430;
@@ -56,7 +60,7 @@ async fn tell() -> Result<ExitCode, Failure> {
     let mut redis = redis.get_multiplexed_async_connection().await?;
     let mut services = Vec::new();
     for _ in 0..REPLICAS {
-        services.push(Service::start(server.url()).await?);
+        services.push(Service::start(server.url(), GRACE).await?);
     }
     everybody_at_once(&mut story, &services, &mut redis).await?;
     a_held_seat(&mut story, &services, server.url()).await?;
@@ -67,6 +71,7 @@ async fn tell() -> Result<ExitCode, Failure> {
         a_signal_under_load(&mut story, leaving, server.url(), &mut redis).await?;
         all_sold_once(&mut story, load, &mut redis).await?;
     }
+    a_stop_at_once(&mut story, server.url(), &mut redis).await?;
     without_a_server(&mut story, services, server).await?;
     Ok(story.end())
 }
@@ -154,19 +159,7 @@ async fn a_signal_under_load(
         buyers.spawn(async move { client::book(address, seat, "bob").await });
     }
     let wanted = buyers.len();
-    eventually(
-        "all bookings but the one that queues hold their locks, or are done",
-        async || {
-            for seat in LATE {
-                let begun = [format!("seat:{seat}"), tickets_of(seat)];
-                if redis.exists::<_, u32>(&begun).await? == 0 {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        },
-    )
-    .await?;
+    begun(LATE, redis).await?;
     service.signal(Signal::INT)?;
     eventually("new connections are refused", async || {
         Ok(TcpStream::connect(address).await.is_err())
@@ -182,6 +175,60 @@ async fn a_signal_under_load(
     let status = service.replica.ended().await?;
     story.promise(status.success(), format!("it ends with {status}"));
     Ok(())
+}
+
+async fn a_stop_at_once(
+    story: &mut Story,
+    url: &str,
+    redis: &mut MultiplexedConnection,
+) -> Result<(), Failure> {
+    story.chapter("A replica that is told to stop, and has no time");
+    let service = Service::start(url, Duration::ZERO).await?;
+    let address = service.address;
+    let manager = LockManager::connect(url).await?;
+    let held = manager
+        .lock("seat:102", Duration::from_secs(30))
+        .acquire()
+        .await?;
+    let mut buyers = JoinSet::new();
+    buyers.spawn(async move { client::book(address, 102, "ann").await });
+    for seat in HURRIED {
+        buyers.spawn(async move { client::book(address, seat, "bob").await });
+    }
+    begun(HURRIED, redis).await?;
+    eventually("ann stands in line", async || {
+        Ok(redis.exists("{seat:102} line").await?)
+    })
+    .await?;
+    service.signal(Signal::TERM)?;
+    let answers = count(buyers).await?;
+    story.promise(
+        answers.get(&503) == Some(&1),
+        "the buyer that queues is told so (503)",
+    );
+    story.promise(
+        answers.get(&201) == Some(&HURRIED.count()),
+        format!("bookings that have begun are finished, and answered: {answers:?}"),
+    );
+    let status = service.replica.ended().await?;
+    story.promise(status.success(), format!("it ends with {status}"));
+    held.release().await?;
+    story.promise(locks(redis).await?.is_empty(), "no lock is left");
+    Ok(())
+}
+
+/// Waits until all of these bookings hold their locks, or are done.
+async fn begun(seats: Range<u64>, redis: &mut MultiplexedConnection) -> Result<(), Failure> {
+    eventually("all bookings have begun", async || {
+        for seat in seats.clone() {
+            let begun = [format!("seat:{seat}"), tickets_of(seat)];
+            if redis.exists::<_, u32>(&begun).await? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+    .await
 }
 
 /// Whoever was at the replica that left has gone on at another.
@@ -246,8 +293,9 @@ struct Service {
 }
 
 impl Service {
-    async fn start(url: &str) -> Result<Self, Failure> {
-        let mut replica = Replica::start([REPLICA, url])?;
+    async fn start(url: &str, grace: Duration) -> Result<Self, Failure> {
+        let grace = grace.as_secs().to_string();
+        let mut replica = Replica::start([REPLICA, url, &grace])?;
         let address = replica.hear("listening on ").await?.parse()?;
         Ok(Self { replica, address })
     }

@@ -24,13 +24,9 @@ use lockguard_examples::{
     Failure, failed,
     replica::{orders, say},
     server,
+    stop::told_to_stop,
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-    time::timeout,
-};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tracing::{Level, info, warn};
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -43,30 +39,37 @@ const ADDRESS: &str = "127.0.0.1:3000";
 const GRACE: Duration = Duration::from_secs(6);
 
 /// How long those that are cut short then, and the releases of their locks, may
-/// take; an orchestrator kills after ten seconds or later.
+/// take.
 const LAST: Duration = Duration::from_secs(2);
+
+/// How long it may take to answer them; an orchestrator kills after ten seconds
+/// or later.
+const ANSWERS: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let ended = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--check"] => check::run().await,
-        [check::REPLICA, url] => {
-            // Not read: it is their end that ends this process.
-            let _orders = orders();
-            log_from(Level::WARN);
-            serve(Some(url), "127.0.0.1:0").await
-        }
+        [check::REPLICA, url, grace] => replica(url, grace).await,
         [server::ROLE, ..] => server::keep(&arguments),
         _ => {
             log_from(Level::INFO);
-            serve(env::var("LOCKGUARD_URL").ok().as_deref(), ADDRESS).await
+            serve(env::var("LOCKGUARD_URL").ok().as_deref(), ADDRESS, GRACE).await
         }
     };
     ended.unwrap_or_else(failed)
 }
 
-async fn serve(url: Option<&str>, address: &str) -> Result<ExitCode, Failure> {
+async fn replica(url: &str, grace: &str) -> Result<ExitCode, Failure> {
+    // Not read: it is their end that ends this process.
+    let _orders = orders();
+    log_from(Level::WARN);
+    let grace = Duration::from_secs(grace.parse()?);
+    serve(Some(url), "127.0.0.1:0", grace).await
+}
+
+async fn serve(url: Option<&str>, address: &str, grace: Duration) -> Result<ExitCode, Failure> {
     let shop = if let Some(url) = url {
         lockguard::register(LockManager::connect(url).await?)?;
         Shop::on(url)?
@@ -82,15 +85,20 @@ async fn serve(url: Option<&str>, address: &str) -> Result<ExitCode, Failure> {
     let server = axum::serve(listener, api::router(shop)).with_graceful_shutdown(async {
         let _ = left.await;
     });
-    let server = tokio::spawn(server.into_future());
+    let mut server = tokio::spawn(server.into_future());
 
     told_to_stop().await?;
-    info!("no new bookings; those that run have {GRACE:?} to end");
+    info!("no new bookings; those that run have {grace:?} to end");
     drop(leave);
-    let ended = timeout(GRACE, server).await;
+    let in_time = timeout(grace, &mut server).await;
     // Ends what is still locked, and gives every lock back.
     let drained = lockguard::drain(LAST).await;
     info!("{drained}");
+    let ended = match in_time {
+        Ok(ended) => Ok(ended),
+        // The buyers have not heard yet what became of them.
+        Err(_) => timeout(ANSWERS, server).await,
+    };
     if let (Ok(ended), true) = (ended, drained.is_clean()) {
         ended??;
         Ok(ExitCode::SUCCESS)
@@ -107,15 +115,4 @@ fn log_from(level: Level) {
         .with_writer(std::io::stderr)
         .with_span_events(FmtSpan::CLOSE)
         .init();
-}
-
-/// Resolves at Ctrl-C, or when an orchestrator says so.
-async fn told_to_stop() -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }

@@ -12,6 +12,9 @@ use tokio::time::sleep;
 /// How long the bank takes.
 const BANK: Duration = Duration::from_millis(50);
 
+/// How long it takes to send a ticket.
+const MAIL: Duration = Duration::from_millis(20);
+
 /// One handle on the shop.
 #[derive(Clone)]
 pub(crate) enum Shop {
@@ -57,6 +60,10 @@ impl Shop {
                 connection.rpush(tickets_of(seat), buyer).await
             }
         }
+    }
+
+    pub(crate) async fn mail(&self) {
+        sleep(MAIL).await;
     }
 
     pub(crate) async fn take_back(&self, seat: u64) -> Result<(), RedisError> {

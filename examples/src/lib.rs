@@ -8,6 +8,8 @@ pub mod installed;
 pub mod replica;
 #[cfg(feature = "redis")]
 pub mod server;
+#[cfg(any(feature = "axum", feature = "tonic"))]
+pub mod stop;
 
 use std::{error::Error, fmt::Display, process::ExitCode};
 

@@ -10,21 +10,20 @@ use std::{
 
 use lockguard::{Drained, LockManager};
 use lockguard_examples::{Failure, Story, server::Server};
+use redis::AsyncCommands as _;
 use tokio::{
     net::TcpListener,
     sync::oneshot,
     task::{JoinHandle, JoinSet},
-    time::timeout,
+    time::{sleep, timeout},
 };
-use tonic::{
-    Code, Status,
-    transport::{self, Channel, server::TcpIncoming},
-};
+use tonic::{Code, Status, transport::Channel};
 
 use crate::{
-    LAST,
-    booking::{BookRequest, booking_client::BookingClient, booking_server::BookingServer},
+    GRACE,
+    booking::{BookRequest, booking_client::BookingClient},
     seats::{Seats, Tickets},
+    serve,
 };
 
 /// Longer than this takes only a machine that cannot be helped.
@@ -52,13 +51,15 @@ async fn tell() -> Result<ExitCode, Failure> {
     // In one process, but each with a manager of its own: to the locks they
     // are strangers.
     let services = [
-        Service::start(server.url(), &tickets).await?,
-        Service::start(server.url(), &tickets).await?,
+        Service::start(server.url(), &tickets, GRACE).await?,
+        Service::start(server.url(), &tickets, GRACE).await?,
     ];
     everybody_at_once(&mut story, &services, &tickets).await?;
     let [one, other] = services;
     a_held_seat(&mut story, &one, server.url()).await?;
     a_shutdown(&mut story, other, server.url()).await?;
+    let hurried = Service::start(server.url(), &tickets, Duration::ZERO).await?;
+    a_shutdown_at_once(&mut story, hurried, server.url()).await?;
 
     story.chapter("The Redis server is stopped");
     server.end().await?;
@@ -170,30 +171,49 @@ async fn a_shutdown(story: &mut Story, service: Service, url: &str) -> Result<()
     Ok(())
 }
 
+async fn a_shutdown_at_once(story: &mut Story, service: Service, url: &str) -> Result<(), Failure> {
+    story.chapter("A replica that stops, and has no time, while a caller waits");
+    let manager = LockManager::connect(url).await?;
+    let request = manager.lock(format!("seat:{}", HELD + 3), Duration::from_secs(30));
+    let held = request.acquire().await?;
+    let booking = tokio::spawn(book(service.client.clone(), HELD + 3));
+    let redis = redis::Client::open(url)?;
+    let mut redis = redis.get_multiplexed_async_connection().await?;
+    let line = format!("{{seat:{}}} line", HELD + 3);
+    while !redis.exists(&line).await? {
+        sleep(Duration::from_millis(5)).await;
+    }
+    service.stop().await?;
+    let code = booking.await?;
+    story.promise(
+        code == Code::Unavailable,
+        format!("it is told so: {code:?}"),
+    );
+    held.release().await?;
+    Ok(())
+}
+
 /// A replica, and a client of it.
 struct Service {
-    manager: LockManager,
     client: BookingClient<Channel>,
     leave: oneshot::Sender<()>,
-    server: JoinHandle<Result<(), transport::Error>>,
+    server: JoinHandle<Result<Drained, Failure>>,
 }
 
 impl Service {
-    async fn start(url: &str, tickets: &Tickets) -> Result<Self, Failure> {
+    async fn start(url: &str, tickets: &Tickets, grace: Duration) -> Result<Self, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address: SocketAddr = listener.local_addr()?;
         let manager = LockManager::connect(url).await?;
         let seats = Seats::new(manager.clone(), tickets.clone());
         let (leave, left) = oneshot::channel();
-        let server = transport::Server::builder()
-            .add_service(BookingServer::new(seats))
-            .serve_with_incoming_shutdown(TcpIncoming::from(listener), async {
-                let _ = left.await;
-            });
-        let server = tokio::spawn(server);
+        let told_to_stop = async {
+            let _ = left.await;
+            Ok(())
+        };
+        let server = tokio::spawn(serve(listener, seats, manager, told_to_stop, grace));
         let client = BookingClient::connect(format!("http://{address}")).await?;
         Ok(Self {
-            manager,
             client,
             leave,
             server,
@@ -207,8 +227,7 @@ impl Service {
     /// Lets the calls that run finish, and says what came of their locks.
     async fn stop(self) -> Result<Drained, Failure> {
         drop(self.leave);
-        self.server.await??;
-        Ok(self.manager.drain(LAST).await)
+        self.server.await?
     }
 }
 

@@ -18,9 +18,10 @@ mod booking;
 
 use std::{env, io, process::ExitCode, time::Duration};
 
-use lockguard::LockManager;
-use lockguard_examples::{Failure, failed, replica::say, server};
-use tonic::transport::Server;
+use lockguard::{Drained, LockManager};
+use lockguard_examples::{Failure, failed, replica::say, server, stop::told_to_stop};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
     booking::booking_server::BookingServer,
@@ -29,8 +30,16 @@ use crate::{
 
 const ADDRESS: &str = "127.0.0.1:50051";
 
-/// How long the locks that are left may take to be given back.
+/// How long calls may go on after the signal: `wait` and `ttl` of the slowest
+/// one, and a little.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// How long those that are cut short then, and the releases of their locks, may
+/// take.
 const LAST: Duration = Duration::from_secs(2);
+
+/// How long it may take to answer them.
+const ANSWERS: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -38,27 +47,50 @@ async fn main() -> ExitCode {
     let ended = match arguments.first().map(String::as_str) {
         Some("--check") => check::run().await,
         Some(server::ROLE) => server::keep(&arguments),
-        _ => serve().await,
+        _ => listen().await,
     };
     ended.unwrap_or_else(failed)
 }
 
-async fn serve() -> Result<ExitCode, Failure> {
+async fn listen() -> Result<ExitCode, Failure> {
     let url = env::var("LOCKGUARD_URL").or_else(|_| {
         say("LOCKGUARD_URL is not set: the locks are those of this process alone")?;
         io::Result::Ok(String::from("memory://"))
     })?;
     let manager = LockManager::connect(url).await?;
     let seats = Seats::new(manager.clone(), Tickets::default());
+    let listener = TcpListener::bind(ADDRESS).await?;
     say(format_args!("listening on {ADDRESS}"))?;
-    Server::builder()
-        .add_service(BookingServer::new(seats))
-        .serve_with_shutdown(ADDRESS.parse()?, async {
-            let _ = tokio::signal::ctrl_c().await;
-        })
-        .await?;
-    // Nothing is locked any more, unless a handler has left something behind.
-    let drained = manager.drain(LAST).await;
+    let drained = serve(listener, seats, manager, told_to_stop(), GRACE).await?;
     say(format_args!("{drained}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves until it is told to stop, and leaves no lock behind.
+async fn serve(
+    listener: TcpListener,
+    seats: Seats,
+    manager: LockManager,
+    told_to_stop: impl Future<Output = Result<(), Failure>>,
+    grace: Duration,
+) -> Result<Drained, Failure> {
+    let (leave, left) = oneshot::channel::<()>();
+    let server = Server::builder()
+        .add_service(BookingServer::new(seats))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), async {
+            let _ = left.await;
+        });
+    let mut server = tokio::spawn(server);
+    told_to_stop.await?;
+    drop(leave);
+    let in_time = timeout(grace, &mut server).await;
+    // Ends what is still locked, and gives every lock back.
+    let drained = manager.drain(LAST).await;
+    let ended = match in_time {
+        Ok(ended) => ended,
+        // Callers have not heard yet what became of them.
+        Err(_) => timeout(ANSWERS, server).await?,
+    };
+    ended??;
+    Ok(drained)
 }

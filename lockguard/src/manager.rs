@@ -287,6 +287,8 @@ impl LockManager {
     /// It returns as soon as all that is done, and within the timeout, whatever
     /// bodies and servers do, unless bodies block the runtime's threads, so
     /// that no timer rings.
+    /// Callers hear of all that when they are polled next: a server that has
+    /// to answer for them needs a moment more.
     /// A [`min_hold`](LockRequest::min_hold) is kept.
     /// Locks that were taken by key and token are their callers', and are left
     /// alone; release them before.
