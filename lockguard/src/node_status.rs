@@ -14,12 +14,13 @@ use crate::error::NodeError;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// # let manager = LockManager::memory();
-/// for node in manager.nodes().await {
-///     println!("{}: {}", node.address(), node.role());
-///     for warning in node.warnings() {
-///         println!("  {warning}");
-///     }
+/// let nodes = manager.nodes().await;
+/// for node in &nodes {
+///     println!("{node}");
 /// }
+/// // A health check asks whether locks can be had: a majority answers.
+/// let reachable = nodes.iter().filter(|node| node.is_reachable()).count();
+/// assert!(reachable > nodes.len() / 2);
 /// # }
 /// ```
 #[derive(Debug, Clone)]
@@ -112,6 +113,23 @@ impl NodeStatus {
     }
 }
 
+impl fmt::Display for NodeStatus {
+    /// For a log: `a:6379: primary, answered in 0.3ms`, or why it did not
+    /// answer, and then the warnings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (address, role) = (&self.address, self.role);
+        match (&self.error, self.round_trip) {
+            (Some(error), _) => fmt::Display::fmt(error, f)?,
+            (None, None) => write!(f, "{address}: {role}")?,
+            (None, Some(took)) => write!(f, "{address}: {role}, answered in {took:.1?}")?,
+        }
+        for warning in self.warnings() {
+            write!(f, "; {warning}")?;
+        }
+        Ok(())
+    }
+}
+
 /// What kind of node keeps locks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -141,5 +159,29 @@ impl fmt::Display for NodeRole {
             Self::ClusterNode => "cluster node",
             Self::Sentinel => "sentinel",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_told_on_one_line_with_its_warnings() {
+        let node = NodeStatus::new("a:6379", NodeRole::Primary)
+            .with_round_trip(Duration::from_micros(1500))
+            .with_warning("it evicts keys")
+            .with_warning("it has no RESP3");
+        assert_eq!(
+            node.to_string(),
+            "a:6379: primary, answered in 1.5ms; it evicts keys; it has no RESP3"
+        );
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_is_told_with_the_reason() {
+        let node = NodeStatus::new("a:6379", NodeRole::Primary)
+            .with_error(NodeError::new("a:6379", "connection refused"));
+        assert_eq!(node.to_string(), "a:6379: connection refused");
     }
 }
