@@ -30,6 +30,9 @@ pub enum LockError {
         holder: Option<Arc<str>>,
         /// When the key may be free at the latest, unless its holder extends
         /// it; [`Duration::MAX`] when the key has no expiry at all.
+        ///
+        /// Most holders give it back long before: cap it at a second or so
+        /// where it becomes a `Retry-After` header.
         retry_after: Option<Duration>,
     },
     /// Too few servers answered to know whether the key is free.
@@ -65,7 +68,7 @@ pub enum LockError {
     /// The key cannot be locked.
     #[non_exhaustive]
     InvalidKey {
-        /// The key, prefix included.
+        /// The key, prefix included; of one that is too long, its beginning.
         key: Arc<str>,
         /// What is wrong with it.
         reason: Arc<str>,

@@ -1,6 +1,6 @@
 //! The name of a protected resource.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::error::LockError;
 
@@ -38,7 +38,7 @@ impl LockKey {
         let key = key.as_ref();
         match problem(key) {
             None => Ok(Self(Arc::from(key))),
-            Some(reason) => Err(LockError::invalid_key(key, reason)),
+            Some(reason) => Err(LockError::invalid_key(shown(key), reason)),
         }
     }
 
@@ -82,16 +82,28 @@ fn problem(key: &str) -> Option<&'static str> {
     if key.is_empty() {
         Some("it is empty, and would be one lock for everybody")
     } else if key.len() > LockKey::MAX_BYTES {
-        Some("it is longer than 512 bytes")
+        Some(
+            "it is longer than 512 bytes, prefix included; put a hash of a value that may be long \
+             into the key, and not the value",
+        )
     } else if key.bytes().all(|byte| byte.is_ascii_graphic()) {
         None
     } else if key.chars().any(char::is_control) {
-        Some("it contains a control character")
+        Some("it contains a control character; escape it as key templates do, by `%0A`")
     } else if key.chars().any(char::is_whitespace) {
-        Some("it contains white space")
+        Some("it contains white space; escape it as key templates do, by `%20`")
     } else {
         None
     }
+}
+
+/// As much of a refused key as an error and a log should have of it: it may be
+/// whatever somebody has sent to a service.
+fn shown(key: &str) -> Cow<'_, str> {
+    if key.len() <= LockKey::MAX_BYTES {
+        return Cow::Borrowed(key);
+    }
+    key.chars().take(80).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -104,6 +116,23 @@ mod tests {
     fn a_key_of_512_bytes_is_accepted_and_one_more_is_refused() {
         assert!(LockKey::new("k".repeat(512)).is_ok());
         assert!(LockKey::new("k".repeat(513)).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_is_shown_by_its_beginning() {
+        let error = LockKey::new("ü".repeat(1_000_000)).unwrap_err();
+        let beginning = format!("{}…", "ü".repeat(80));
+        assert_eq!(error.key(), Some(&*beginning));
+        assert!(error.to_string().contains("a hash"), "{error}");
+        assert!(error.to_string().len() < LockKey::MAX_BYTES, "{error}");
+    }
+
+    #[test]
+    fn a_refused_character_is_answered_by_its_escape() {
+        for (key, escaped) in [("a b", "`%20`"), ("a\nb", "`%0A`")] {
+            let error = LockKey::new(key).unwrap_err();
+            assert!(error.to_string().contains(escaped), "{error}");
+        }
     }
 
     #[test]
