@@ -42,6 +42,9 @@ impl Address {
         if text.is_empty() {
             return Err(instead("an address is empty", TCP_EXAMPLE));
         }
+        if text.eq_ignore_ascii_case("memory") {
+            return Err(refused_scheme(text));
+        }
         let Some((scheme, _)) = text.split_once("://") else {
             return Err(instead("the address has no scheme", TCP_EXAMPLE));
         };
@@ -116,6 +119,14 @@ fn refused_scheme(scheme: &str) -> String {
 }
 
 fn parse_tcp(text: &str, has_tls: bool) -> Result<Address, String> {
+    let is_separator = |c: char| c.is_whitespace() || matches!(c, ';' | '|');
+    let several = text.split(is_separator).filter(|part| part.contains("://"));
+    if several.count() > 1 {
+        return Err(instead(
+            "several addresses are separated by commas",
+            "redis://one:6379,redis://other:6379",
+        ));
+    }
     no_slash_in_login(text)?;
     // The parser's own message is kept out: it says little.
     let url = Url::parse(text).map_err(|_| instead("the address does not parse", TCP_EXAMPLE))?;
@@ -346,6 +357,9 @@ mod tests {
             ("app:secret@redis://cache", "no scheme"),
             ("http://app:secret@cache", "`http` is unknown"),
             ("memory://?shared=secret", "write `memory://` alone"),
+            ("Memory", "write `memory://` alone"),
+            ("redis://:secret@one redis://:secret@two", "by commas"),
+            ("redis://one;redis://:secret@two", "by commas"),
             ("redis-cluster://app:secret@cache", "a cluster"),
             ("redis+cluster://cache", "a cluster"),
             ("redis-sentinel://cache/primary", "sentinels"),
