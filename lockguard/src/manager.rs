@@ -283,6 +283,8 @@ impl LockManager {
     /// - What goes on in the background is waited for, releases that a server
     ///   has missed are sent to it if it comes back in time, and connections
     ///   are closed.
+    ///   A minority of servers that hangs is waited for no longer than a moment:
+    ///   locks are free without it, and what it keeps goes with its ttl.
     ///
     /// It returns as soon as all that is done, and within the timeout, whatever
     /// bodies and servers do, unless bodies block the runtime's threads, so
