@@ -458,7 +458,9 @@ fn write_not_registered(f: &mut fmt::Formatter<'_>, name: Option<&str>) -> fmt::
             f,
             "find a lock manager (lockguard {version}): none is registered; call \
              `lockguard::register(LockManager::connect(\"redis://…\").await?)?` once at \
-             start-up, before the first locked function runs"
+             start-up, before the first locked function runs; in tests, run each in \
+             `lockguard::scope(manager, async {{ … }})`, which tasks that are spawned there do \
+             not inherit"
         ),
         Some(name) => write!(
             f,
@@ -584,6 +586,8 @@ mod tests {
         let default = LockError::not_registered(None).to_string();
         assert!(default.contains("lockguard::register("), "{default}");
         assert!(default.contains(env!("CARGO_PKG_VERSION")), "{default}");
+        assert!(default.contains("`lockguard::scope("), "{default}");
+        assert!(default.contains("spawned"), "{default}");
         let named = LockError::not_registered(Some("payments")).to_string();
         assert!(named.contains("register_named(\"payments\""), "{named}");
     }

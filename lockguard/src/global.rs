@@ -100,6 +100,9 @@ pub fn named(name: &str) -> Result<LockManager, LockError> {
 /// overridden.
 /// Spawned tasks do not inherit it; hand it on:
 /// `tokio::spawn(lockguard::scope(lockguard::manager()?, task))`.
+/// A server that is under test spawns its handlers; in axum a layer hands it on:
+/// `from_fn(move |request, next: Next| lockguard::scope(manager.clone(),
+/// next.run(request)))`.
 ///
 /// # Cancel safety
 ///

@@ -102,6 +102,17 @@ async fn axum_middleware_is_locked() {
     .await;
 }
 
+#[tokio::test]
+async fn a_layer_gives_the_handlers_of_a_spawned_server_their_manager() {
+    let manager = LockManager::memory();
+    let scoped = middleware::from_fn(move |request: Request, next: Next| {
+        scope(manager.clone(), next.run(request))
+    });
+    let answer = tokio::spawn(ask(service().layer(scoped), "ann"));
+    let (status, body) = answer.await.unwrap();
+    assert_eq!((status, &*body), (StatusCode::CREATED, "ann true"));
+}
+
 /// As tonic writes the trait of a service.
 #[tonic::async_trait]
 trait Booking: Send + Sync + 'static {
