@@ -198,14 +198,15 @@ impl std::error::Error for AlreadyRegistered {}
 /// Logs a lock error and returns nothing: `on_error = lockguard::log`, for
 /// jobs that return `()`.
 ///
-/// Busy is told at the level `info`, everything else as an error.
+/// Busy and draining, which are no mistakes, are told at the level `info`,
+/// everything else as an error.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "it is a handler that takes the error"
 )]
 pub fn log(error: LockError) {
     let key = error.key().unwrap_or_default();
-    if error.is_busy() {
+    if matches!(error, LockError::Busy { .. } | LockError::Draining { .. }) {
         tracing::info!(%key, "failed to {error}");
     } else {
         tracing::error!(%key, "failed to {error}");

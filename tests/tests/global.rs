@@ -107,9 +107,11 @@ async fn a_memory_store_that_the_program_chose_is_not_warned_of() {
 }
 
 #[test]
-fn what_is_logged_of_a_busy_lock_is_no_warning_and_of_any_other_it_is() {
+fn what_is_logged_of_a_busy_lock_or_a_drain_is_no_warning_and_of_any_other_it_is() {
     let warnings = Warnings::collect();
     log(LockError::busy("k", TTL));
+    // Each job that begins while a replica is told to stop.
+    log(LockError::draining("k"));
     assert!(warnings.containing("").is_empty(), "{warnings:?}");
     log(LockError::unavailable("k", []));
     assert_eq!(warnings.containing("too few servers answered").len(), 1);
