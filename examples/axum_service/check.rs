@@ -160,6 +160,7 @@ async fn a_signal_under_load(
     }
     let wanted = buyers.len();
     begun(LATE, redis).await?;
+    queues(101, redis).await?;
     service.signal(Signal::INT)?;
     eventually("new connections are refused", async || {
         Ok(TcpStream::connect(address).await.is_err())
@@ -196,10 +197,7 @@ async fn a_stop_at_once(
         buyers.spawn(async move { client::book(address, seat, "bob").await });
     }
     begun(HURRIED, redis).await?;
-    eventually("ann stands in line", async || {
-        Ok(redis.exists("{seat:102} line").await?)
-    })
-    .await?;
+    queues(102, redis).await?;
     service.signal(Signal::TERM)?;
     let answers = count(buyers).await?;
     story.promise(
@@ -229,6 +227,12 @@ async fn begun(seats: Range<u64>, redis: &mut MultiplexedConnection) -> Result<(
         Ok(true)
     })
     .await
+}
+
+/// Waits until somebody stands in line for the seat.
+async fn queues(seat: u64, redis: &mut MultiplexedConnection) -> Result<(), Failure> {
+    let line = format!("{{seat:{seat}}} line");
+    eventually("a buyer queues", async || Ok(redis.exists(&line).await?)).await
 }
 
 /// Whoever was at the replica that left has gone on at another.
