@@ -209,6 +209,19 @@ async fn a_store_that_keeps_time_is_waited_for_without_a_timer() {
     guard.release().await.unwrap();
 }
 
+/// Killed servers were said to give no answer: that timer rang before the nodes
+/// said that they refuse.
+#[tokio::test(start_paused = true)]
+async fn an_extend_over_nodes_that_keep_time_needs_no_timer() {
+    let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
+    for node in &nodes {
+        node.on_extend([Step::pass().answering_after(TTL / 2)]);
+    }
+    let manager = LockManager::new(redlock_over(nodes.map(Punctual)));
+    let guard = manager.lock("k", 2 * TTL).acquire().await.unwrap();
+    guard.extend(TTL).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_is_served_leaves_the_lines_of_silent_nodes() {
     leaves_the_line_of_a_silent_node(|request| request).await;

@@ -330,14 +330,16 @@ impl Backend for Redlock {
         &self,
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
-        let budget = requests.iter().map(|request| node_budget(request.ttl));
-        let (budget, count) = (budget.min(), requests.len());
-        let round = Round::ask(&self.nodes, |node| {
+        let budgets = || requests.iter().map(|request| node_budget(request.ttl));
+        let (budget, count) = (budgets().min(), requests.len());
+        let mut round = Round::ask(&self.nodes, |node| {
             let replies = node.extend(requests.clone());
             Box::pin(async move { Ok(replies.await) })
         });
-        // A node waits for the longest of them.
-        let round = round.with_timer();
+        if budgets().max() > budget {
+            // A node waits for the longest of them.
+            round = round.with_timer();
+        }
         Box::pin(Self::extend_round(round, budget, count))
     }
 
