@@ -11,17 +11,19 @@ use std::{ops::RangeInclusive, time::Duration};
 const BUSY_PAUSE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(700);
 
 /// The pauses between two looks of the first in line at a key that another
-/// library holds, whose release wakes nobody: at no more than 4 a second, once
-/// they have grown.
+/// library holds, whose release wakes nobody, for each command that a look
+/// takes: at no more than 4 a second, once they have grown.
 const FOREIGN_PAUSE: RangeInclusive<Duration> =
     Duration::from_millis(20)..=Duration::from_millis(334);
 
-/// The longest pause between two looks of a waiter in line whom nobody can tell.
+/// The longest pause between two looks of a waiter in line for one key whom
+/// nobody can tell.
 #[cfg(feature = "redis")]
 pub(crate) const LONGEST_UNTOLD_PAUSE: Duration = *UNTOLD_PAUSE.end();
 
-/// The pauses between two looks of a waiter in line whom nobody can tell, one
-/// command each: at no more than 4 a second, once they have grown.
+/// The pauses between two looks of a waiter in line whom nobody can tell, for
+/// each command that a look takes: at no more than 4 a second, once they have
+/// grown.
 const UNTOLD_PAUSE: RangeInclusive<Duration> =
     Duration::from_millis(5)..=Duration::from_millis(350);
 
@@ -94,15 +96,16 @@ pub(crate) fn unheard_pause(
     pause.max(soonest).saturating_add(parting)
 }
 
-/// The pause before look `met + 1` of a waiter in line whom nobody can tell.
-pub(crate) fn untold_pause(met: u32, draw: f64) -> Duration {
-    jittered(&UNTOLD_PAUSE, met, draw, 0.5)
+/// The pause before look `met + 1` of a waiter in line whom nobody can tell, for
+/// each of the `commands` that a look takes.
+pub(crate) fn untold_pause(met: u32, commands: u32, draw: f64) -> Duration {
+    jittered(&UNTOLD_PAUSE, met, draw, 0.5).saturating_mul(commands)
 }
 
 /// The pause before look `met + 1` of the first in line at a key that another
-/// library holds.
-pub(crate) fn foreign_pause(met: u32, draw: f64) -> Duration {
-    jittered(&FOREIGN_PAUSE, met, draw, 0.25)
+/// library holds, for each of the `commands` that a look takes.
+pub(crate) fn foreign_pause(met: u32, commands: u32, draw: f64) -> Duration {
+    jittered(&FOREIGN_PAUSE, met, draw, 0.25).saturating_mul(commands)
 }
 
 /// The pause before another round after `rounds` split ones.
@@ -176,11 +179,22 @@ mod tests {
         #[test]
         fn a_foreign_holder_is_looked_at_soon_and_then_four_times_a_second(
             met: u32,
+            commands in 1_u32..=2,
             draw in 0.0..=1.0_f64,
         ) {
-            let pause = foreign_pause(met, draw);
+            let pause = foreign_pause(met, commands, draw) / commands;
             prop_assert!((Duration::from_millis(15)..=Duration::from_millis(334)).contains(&pause));
             prop_assert!(met < 5 || pause >= Duration::from_millis(250));
+        }
+
+        #[test]
+        fn who_cannot_be_told_looks_soon_and_then_four_times_a_second_on_average(
+            commands in 1_u32..=2,
+            draw in 0.0..=1.0_f64,
+        ) {
+            let pause = |met, draw| untold_pause(met, commands, draw) / commands;
+            prop_assert!(pause(0, draw) <= Duration::from_millis(5));
+            prop_assert!(pause(9, draw) + pause(9, 1.0 - draw) >= Duration::from_millis(500));
         }
 
         #[test]

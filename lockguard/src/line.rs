@@ -83,14 +83,15 @@ impl InLine {
     ///
     /// `met` is how often another holder was met, `draw` uniform in 0…1.
     pub(crate) fn pause(&self, holder: &Holder, met: u32, draw: f64) -> Duration {
+        let looks @ (_, commands) = self.looks();
         if self.passed.is_none() {
-            return untold_pause(met, draw);
+            return untold_pause(met, commands, draw);
         }
         let place = holder.place().unwrap_or_default();
-        let unheard = unheard_pause(self.ttl, holder.expires_in(), place, self.looks(), draw);
+        let unheard = unheard_pause(self.ttl, holder.expires_in(), place, looks, draw);
         // Another library's release wakes nobody.
         if holder.label().is_none() && place == 0 {
-            unheard.min(foreign_pause(met, draw))
+            unheard.min(foreign_pause(met, commands, draw))
         } else {
             unheard
         }
@@ -99,10 +100,11 @@ impl InLine {
     /// The same where nobody holds the key, and others may have parts of it
     /// reserved.
     pub(crate) fn pause_split(&self, reserved: Duration, met: u32, draw: f64) -> Duration {
+        let looks @ (_, commands) = self.looks();
         if self.passed.is_none() {
-            return untold_pause(met, draw);
+            return untold_pause(met, commands, draw);
         }
-        unheard_pause(self.ttl, Some(reserved), 0, self.looks(), draw)
+        unheard_pause(self.ttl, Some(reserved), 0, looks, draw)
     }
 
     /// How often in a row nobody told us anything, and how many commands a look
