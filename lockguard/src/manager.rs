@@ -85,7 +85,8 @@ impl LockManager {
     ///
     /// Addresses are separated by commas, and spaces are ignored:
     /// `redis://[user:password@]host[:6379][/db]`, `rediss://…` (with the
-    /// feature `tls`), `redis+unix:///path/to/socket`; or `memory://` alone.
+    /// feature `tls`), `redis+unix:///path/to/socket[?db=0&user=…&password=…]`;
+    /// or `memory://` alone.
     /// What is special in a password is percent-encoded: `%2F` for `/`.
     ///
     /// # Errors

@@ -192,6 +192,20 @@ async fn a_password_is_used_and_a_wrong_one_is_named_as_the_reason() {
 }
 
 #[tokio::test]
+async fn a_socket_that_wants_a_password_says_where_its_address_has_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("redis.sock").display().to_string();
+    let server = Server::start_with(&["--unixsocket", &socket]);
+    server.cli::<()>(&["CONFIG", "SET", "requirepass", "hunter2"]);
+    let with = |query: &str| format!("redis+unix://{socket}{query}");
+    let error = LockManager::connect(with("")).await.unwrap_err();
+    assert!(error.to_string().contains("&password=password`"), "{error}");
+    LockManager::connect(with("?user=default&password=hunter2"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn zero_timeouts_are_refused() {
     let builder = LockManager::builder()
         .node("redis://a")

@@ -83,6 +83,7 @@ impl fmt::Debug for Address {
 const TCP_EXAMPLE: &str = "redis://host:6379";
 const LOGIN_EXAMPLE: &str = "redis://user:password@host:6379";
 const UNIX_EXAMPLE: &str = "redis+unix:///run/redis.sock";
+const UNIX_LOGIN_EXAMPLE: &str = "redis+unix:///run/redis.sock?db=0&user=user&password=password";
 
 fn instead(problem: &str, example: &str) -> String {
     format!("{problem}; write `{example}`")
@@ -194,12 +195,12 @@ fn parse_unix(text: &str) -> Result<Address, String> {
             "db" => address.database = database(&value, "redis+unix:///run/redis.sock?db=0")?,
             "user" => address.user = Some(value.into_owned()),
             "password" => address.password = Some(value.into_owned()),
-            _ => return Err(unknown_query(&name, "redis+unix:///run/redis.sock?db=0")),
+            _ => return Err(unknown_query(&name, UNIX_LOGIN_EXAMPLE)),
         }
     }
     if address.user.is_some() && address.password.is_none() {
-        let example = "redis+unix:///run/redis.sock?user=user&password=password";
-        return Err(instead("a user comes without a password", example));
+        let problem = "a user comes without a password";
+        return Err(instead(problem, UNIX_LOGIN_EXAMPLE));
     }
     Ok(address)
 }
@@ -383,6 +384,10 @@ mod tests {
             ("redis+unix://run/redis.sock", "three slashes"),
             ("redis+unix:///", "three slashes"),
             ("redis+unix:///run/redis.sock?base=1", "query `base`"),
+            (
+                "redis+unix:///run/redis.sock?pass=secret",
+                "&password=password`",
+            ),
             ("redis+unix:///run/redis.sock?db=x", "not a number"),
             ("redis+unix:///run/redis.sock#secret", "contains a `#`"),
             (

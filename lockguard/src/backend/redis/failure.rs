@@ -125,7 +125,8 @@ fn explained(code: &str, detail: &str) -> String {
         "READONLY" => "this is a replica; give the primary's address",
         "OOM" => "the server is out of memory; raise maxmemory or free some",
         "NOAUTH" => {
-            "the server wants a password; write the address as `redis://user:password@host:6379`"
+            "the server wants a password; write the address as `redis://user:password@host:6379`, \
+             or that of a socket as `redis+unix:///run/redis.sock?user=user&password=password`"
         }
         "WRONGPASS" => "the server refuses the user or the password",
         "LOADING" => return LOADING.to_owned(),
