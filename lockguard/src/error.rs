@@ -489,8 +489,7 @@ fn write_busy(
     match retry_after {
         None => Ok(()),
         Some(Duration::MAX) => f.write_str(
-            "; the key has no expiry and will never be free by itself: whoever set it must \
-             delete it",
+            "; the key has no expiry and never expires by itself: whoever set it must delete it",
         ),
         Some(left) => write!(f, ", free in {left:.1?} at the latest"),
     }
@@ -539,7 +538,7 @@ mod tests {
             holder: None,
             retry_after: Some(Duration::MAX),
         };
-        assert!(error.to_string().contains("no expiry"), "{error}");
+        assert!(error.to_string().contains("never expires"), "{error}");
     }
 
     #[test]

@@ -56,7 +56,7 @@ over_1_3_5_nodes!(a_key_without_expiry_is_busy_and_the_error_says_so(servers) {
     }
     let error = manager.lock("x", TTL).try_acquire().await.unwrap_err();
     assert!(error.is_busy(), "{error}");
-    assert!(error.to_string().contains("no expiry"), "{error}");
+    assert!(error.to_string().contains("never expires"), "{error}");
 });
 
 over_1_3_5_nodes!(a_key_that_holds_a_hash_is_no_lock(servers) {
