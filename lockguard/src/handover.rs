@@ -94,6 +94,12 @@ impl Handover {
         self.fencing_token
     }
 
+    /// As [`fencing_token`](Self::fencing_token), by the name that the attribute
+    /// has for it.
+    pub fn fence(&self) -> Option<FencingToken> {
+        self.fencing_token
+    }
+
     /// It as text, without white space: a secret, since whoever knows it can
     /// take the lock.
     ///

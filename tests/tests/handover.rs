@@ -190,10 +190,8 @@ async fn several_keys_and_their_fencing_token_go_on_as_they_are() {
     let guard = guard.unwrap();
     let (keys, fence) = (guard.keys().to_vec(), guard.fencing_token());
     let handover = guard.into_handover();
-    assert_eq!(
-        (handover.keys(), handover.fencing_token()),
-        (&keys[..], fence)
-    );
+    assert_eq!((handover.keys(), handover.fence()), (&keys[..], fence));
+    assert_eq!(handover.fencing_token(), fence);
     let guard = manager.adopt(handover).await.unwrap();
     assert_eq!(guard.keys(), keys);
     assert_eq!(guard.keys()[0].as_str(), "shop:a");
