@@ -160,8 +160,12 @@ impl LockManager {
     /// # Cancel safety
     ///
     /// See [`TokenLock::acquire`].
-    pub async fn acquire(&self, key: &str, ttl: Duration) -> Result<OwnerToken, LockError> {
-        self.acquire_as(key, ttl, "").await
+    pub fn acquire(
+        &self,
+        key: &str,
+        ttl: Duration,
+    ) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
+        self.acquire_as(key, ttl, "")
     }
 
     /// See [`TokenLock::acquire_as`].
@@ -173,7 +177,35 @@ impl LockManager {
     /// # Cancel safety
     ///
     /// See [`TokenLock::acquire_as`].
-    pub async fn acquire_as(
+    pub fn acquire_as(
+        &self,
+        key: &str,
+        ttl: Duration,
+        label: &str,
+    ) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
+        let (key, label) = (key.to_owned(), label.to_owned());
+        Box::pin(async move { self.take_by_token(&key, ttl, &label).await })
+    }
+
+    /// See [`TokenLock::release`].
+    ///
+    /// # Errors
+    ///
+    /// See [`TokenLock::release`].
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`TokenLock::release`].
+    pub fn release(
+        &self,
+        key: &str,
+        token: &OwnerToken,
+    ) -> BoxFuture<'_, Result<Released, ReleaseError>> {
+        let (key, token) = (key.to_owned(), token.clone());
+        Box::pin(async move { self.give_back_by_token(&key, &token).await })
+    }
+
+    async fn take_by_token(
         &self,
         key: &str,
         ttl: Duration,
@@ -215,16 +247,11 @@ impl LockManager {
         Ok(grant.into_token())
     }
 
-    /// See [`TokenLock::release`].
-    ///
-    /// # Errors
-    ///
-    /// See [`TokenLock::release`].
-    ///
-    /// # Cancel safety
-    ///
-    /// See [`TokenLock::release`].
-    pub async fn release(&self, key: &str, token: &OwnerToken) -> Result<Released, ReleaseError> {
+    async fn give_back_by_token(
+        &self,
+        key: &str,
+        token: &OwnerToken,
+    ) -> Result<Released, ReleaseError> {
         let core = self.core();
         // What is no key was never held.
         let Ok(key) = core.key(key) else {
@@ -250,8 +277,7 @@ impl LockManager {
 
 impl TokenLock for LockManager {
     fn acquire(&self, key: &str, ttl: Duration) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
-        let key = key.to_owned();
-        Box::pin(async move { self.acquire(&key, ttl).await })
+        self.acquire(key, ttl)
     }
 
     fn acquire_as(
@@ -260,8 +286,7 @@ impl TokenLock for LockManager {
         ttl: Duration,
         label: &str,
     ) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
-        let (key, label) = (key.to_owned(), label.to_owned());
-        Box::pin(async move { self.acquire_as(&key, ttl, &label).await })
+        self.acquire_as(key, ttl, label)
     }
 
     fn release(
@@ -269,7 +294,6 @@ impl TokenLock for LockManager {
         key: &str,
         token: &OwnerToken,
     ) -> BoxFuture<'_, Result<Released, ReleaseError>> {
-        let (key, token) = (key.to_owned(), token.clone());
-        Box::pin(async move { self.release(&key, &token).await })
+        self.release(key, token)
     }
 }

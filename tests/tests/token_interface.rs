@@ -462,13 +462,21 @@ fn of_a_key_that_is_dropped(locks: &dyn TokenLock) -> BoxFuture<'_, Result<Owner
     locks.acquire(&key, TTL)
 }
 
+/// The same without the trait.
+fn of_a_key_of_the_managers(manager: &LockManager) -> BoxFuture<'_, Result<OwnerToken, LockError>> {
+    let key = format!("{KEY}:{}", 18);
+    manager.acquire(&key, TTL)
+}
+
 #[tokio::test]
-async fn a_future_of_the_trait_owns_its_key() {
+async fn a_future_of_the_trait_and_of_a_manager_owns_its_key() {
     let manager = LockManager::memory();
     let token = of_a_key_that_is_dropped(&manager).await.unwrap();
-    let key = format!("{KEY}:17");
-    let released = TokenLock::release(&manager, &key, &token).await;
-    assert_eq!(released.unwrap(), Released::Freed);
+    let released = TokenLock::release(&manager, &format!("{KEY}:17"), &token);
+    assert_eq!(released.await.unwrap(), Released::Freed);
+    let token = of_a_key_of_the_managers(&manager).await.unwrap();
+    let released = manager.release(&format!("{KEY}:18"), &token);
+    assert_eq!(released.await.unwrap(), Released::Freed);
 }
 
 /// A mock: a user's test of what happens when the lock is taken.
