@@ -96,7 +96,8 @@ impl FromStr for OwnerToken {
 
 impl fmt::Display for OwnerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{MARK}{}:…", self.label())
+        // It is whatever its maker has written.
+        write!(f, "{MARK}{}:…", self.label().escape_debug())
     }
 }
 
@@ -162,6 +163,13 @@ mod tests {
             assert!(!shown.contains(random), "{shown}");
             assert!(shown.contains("host-1"), "{shown}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_label_is_one_line() {
+        let token = OwnerToken::with_label("a\nb\u{1b}[31m");
+        assert_eq!(token.to_string(), r"lg1:a\nb\u{1b}[31m:…");
+        assert_eq!(token.label(), "a\nb\u{1b}[31m");
     }
 
     #[test]
