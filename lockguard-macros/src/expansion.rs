@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, LitStr, Token, Type, spanned::Spanned};
+use syn::{
+    Block, Expr, LitStr, Pat, Stmt, Token, Type, ext::IdentExt as _, parse::Parser as _,
+    spanned::Spanned,
+};
 
 use crate::{
     choice::{OnBusy, OnLost},
@@ -19,7 +22,7 @@ use crate::{
     keys::Keys,
     model::Model,
     refusal::is_item,
-    target::{Body, Braced, Target, Wrapper},
+    target::{Body, Braced, Target, Wrapper, mentions},
 };
 
 // Input:  async fn f(a: A) -> R { body }
@@ -44,7 +47,7 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
             block,
             wrappers,
         } => {
-            let locked = locked(model, block);
+            let locked = locked(model, &using_arguments(model, block));
             // At the user's brace, whose scope `#[instrument]` below us looks for.
             let braces = Span::call_site().located_at(block.brace);
             let block = quote_spanned!(braces=> { #locked });
@@ -65,6 +68,43 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
         #(#attributes)*
         #visibility #signature #body
     }
+}
+
+// Input:  { let id = id; body }
+// Output: { let id = id; let _ = &id; body }
+//
+// `#[async_trait]` binds every argument anew inside the block: one that the
+// options name is used, also where the body does without it.
+fn using_arguments(model: &Model, block: &Braced) -> Braced {
+    let request = request(model);
+    let use_of = |name: &Ident| {
+        mentions(&request, &name.unraw().to_string())
+            .then(|| quote_spanned!(Span::mixed_site()=> let _ = &#name;))
+    };
+    let statements = Block::parse_within.parse2(block.tokens.clone());
+    let tokens = statements.map(|statements| {
+        let used = statements.iter().map(|statement| {
+            let used = bound_anew(statement).and_then(use_of);
+            quote!(#statement #used)
+        });
+        used.collect()
+    });
+    Braced {
+        brace: block.brace,
+        tokens: tokens.unwrap_or_else(|_| block.tokens.clone()),
+    }
+}
+
+/// The name in `let name = name;`.
+fn bound_anew(statement: &Stmt) -> Option<&Ident> {
+    let Stmt::Local(local) = statement else {
+        return None;
+    };
+    let (Pat::Ident(pattern), Some(init)) = (&local.pat, &local.init) else {
+        return None;
+    };
+    let is_itself = matches!(&*init.expr, Expr::Path(path) if path.path.is_ident(&pattern.ident));
+    is_itself.then_some(&pattern.ident)
 }
 
 // Input:  the mistakes, and the item that the attribute stands on

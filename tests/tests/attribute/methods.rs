@@ -238,6 +238,28 @@ async fn async_trait_methods_take_any_self_and_arguments() {
     .await;
 }
 
+/// The compiler called it unused.
+#[tokio::test]
+async fn an_argument_that_the_options_alone_name_is_used() {
+    #![deny(unused_variables)]
+    #[async_trait::async_trait]
+    trait Sweep {
+        async fn sweep(&self, id: u8, r#type: u8, ttl: Duration) -> Result<u8, LockError>;
+    }
+    #[async_trait::async_trait]
+    impl Sweep for Shop {
+        #[distributed_lock(keys = ["sweep:{id}", format!("{type}", type = r#type)], ttl = ttl)]
+        async fn sweep(&self, id: u8, r#type: u8, ttl: Duration) -> Result<u8, LockError> {
+            Ok(self.id)
+        }
+    }
+    alone(async {
+        let swept = Shop { id: 1 }.sweep(2, 3, Duration::from_secs(2));
+        assert_eq!(swept.await.unwrap(), 1);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn async_trait_methods_work_behind_a_trait_object() {
     #[async_trait::async_trait]
