@@ -70,8 +70,8 @@ pub(crate) struct Since {
     /// When it was held, as far as anybody here knew; later than the question
     /// where the answer was to wait, and the grant a message.
     pub(crate) start: Instant,
-    /// With what every lease on its lock store ends, as it was when this one was
-    /// asked for.
+    /// The lock store's epoch when the lease was asked for; the lease ends with
+    /// it.
     pub(crate) epoch: Option<Epoch>,
 }
 
@@ -99,9 +99,9 @@ struct Inner {
     /// Where `max_hold` ends the lease, renewed or not.
     limit: Option<Instant>,
     state: Mutex<State>,
-    /// With what every lease on its lock store ends.
+    /// See [`Since`].
     epoch: Option<Epoch>,
-    /// Told when the lease is lost.
+    /// Told when the lease has been lost or given back.
     changed: Bell,
 }
 
@@ -180,11 +180,9 @@ impl Lease {
 
     /// What is left until the deadline; zero once the lease has ended.
     pub fn remaining(&self) -> Duration {
-        let (state, now) = (*self.0.state(), Instant::now());
-        match state.phase {
-            Phase::Held => self.0.deadline(&state, now).saturating_duration_since(now),
-            Phase::Released | Phase::Lost(_) => Duration::ZERO,
-        }
+        let now = Instant::now();
+        let deadline = self.deadline_if_held(now);
+        deadline.map_or(Duration::ZERO, |deadline| deadline - now)
     }
 
     /// Whether the lease can be trusted now: not released, not known to be
@@ -228,7 +226,7 @@ impl Lease {
                 return cause;
             }
             // A deadline that was moved meanwhile is waited for again.
-            let end = self.0.end(&self.0.state());
+            let end = self.0.ends_at(&self.0.state());
             match &self.0.epoch {
                 None => {
                     until(end, changed).await;
@@ -258,19 +256,13 @@ impl Lease {
     /// What ended the lease before `now`, if anything has; a released lease
     /// counts as expired.
     pub(crate) fn ended(&self, now: Instant) -> Option<LostCause> {
-        let state = *self.0.state();
-        match state.phase {
-            Phase::Lost(cause) => Some(cause),
-            Phase::Held if now < self.0.end(&state) => None,
-            Phase::Held => Some(self.0.cause(&state)),
-            Phase::Released => Some(LostCause::Expired),
-        }
+        self.0.ended(&self.0.state(), now)
     }
 
     /// When the lease ends unless it is extended; `None` once it has ended.
     pub(crate) fn deadline_if_held(&self, now: Instant) -> Option<Instant> {
-        let state = *self.0.state();
-        let is_held = state.phase == Phase::Held && now < self.0.end(&state);
+        let state = self.0.state();
+        let is_held = self.0.ended(&state, now).is_none();
         is_held.then(|| self.0.deadline(&state, now))
     }
 
@@ -281,22 +273,20 @@ impl Lease {
     /// What had ended the lease before.
     pub(crate) fn end(&self) -> Result<(), LostCause> {
         let mut state = self.0.state();
-        let before = *state;
-        if before.phase == Phase::Held {
-            state.phase = Phase::Released;
+        let ended = self.0.ended(&state, Instant::now());
+        let is_first = state.phase == Phase::Held;
+        if is_first {
+            state.phase = ended.map_or(Phase::Released, Phase::Lost);
         }
         drop(state);
         self.0.changed.ring();
-        match before.phase {
-            Phase::Lost(cause) => Err(cause),
-            Phase::Held if Instant::now() < self.0.end(&before) => Ok(()),
-            Phase::Held => {
-                let cause = self.0.cause(&before);
-                metrics::lost(&self.0.point, cause);
-                Err(cause)
-            }
-            Phase::Released => Err(LostCause::Expired),
+        let Some(cause) = ended else {
+            return Ok(());
+        };
+        if is_first {
+            metrics::lost(&self.0.point, cause);
         }
+        Err(cause)
     }
 
     /// Notes that the lease is lost.
@@ -327,21 +317,17 @@ impl Lease {
     pub(crate) fn extended(&self, asked: Instant, ttl: Duration) -> Result<Instant, LostCause> {
         let mut state = self.0.state();
         let now = Instant::now();
-        match state.phase {
-            Phase::Lost(cause) => Err(cause),
-            Phase::Held if now < self.0.end(&state) => {
-                let deadline = asked + lifetime(ttl);
-                let deadline = self.0.limit.map_or(deadline, |limit| deadline.min(limit));
-                if state.deadline < deadline {
-                    state.deadline = deadline;
-                    state.counts_from = asked;
-                }
-                state.kept_until = state.kept_until.max(asked + ttl);
-                Ok(self.0.deadline(&state, now))
-            }
-            Phase::Held => Err(self.0.cause(&state)),
-            Phase::Released => Err(LostCause::Expired),
+        if let Some(cause) = self.0.ended(&state, now) {
+            return Err(cause);
         }
+        let deadline = asked + lifetime(ttl);
+        let deadline = self.0.limit.map_or(deadline, |limit| deadline.min(limit));
+        if state.deadline < deadline {
+            state.deadline = deadline;
+            state.counts_from = asked;
+        }
+        state.kept_until = state.kept_until.max(asked + ttl);
+        Ok(self.0.deadline(&state, now))
     }
 
     /// Notes that the keys are kept up to the limit: renewals that cannot fail
@@ -380,7 +366,7 @@ impl Lease {
     /// Whether the lease was given back, and would not have ended by `now`.
     pub(crate) fn is_given_back_early(&self, now: Instant) -> bool {
         let state = *self.0.state.lock();
-        state.phase == Phase::Released && now < self.0.end(&state)
+        state.phase == Phase::Released && now < self.0.ends_at(&state)
     }
 
     /// Since when it is held.
@@ -404,7 +390,7 @@ impl Lease {
     pub(crate) fn rest_of(&self, min_hold: Duration, now: Instant) -> Rest {
         let state = *self.0.state();
         let until = self.0.start + min_hold.min(FAR);
-        let is_ours = !matches!(state.phase, Phase::Lost(_)) && now < self.0.end(&state);
+        let is_ours = !matches!(state.phase, Phase::Lost(_)) && now < self.0.ends_at(&state);
         Rest {
             left: until.saturating_duration_since(now),
             until,
@@ -457,8 +443,19 @@ impl Inner {
         state.deadline.max(limit.min(self.start + lasts))
     }
 
+    /// What ended the lease before `now`, if anything has; a released lease
+    /// counts as expired.
+    fn ended(&self, state: &State, now: Instant) -> Option<LostCause> {
+        match state.phase {
+            Phase::Held if now < self.ends_at(state) => None,
+            Phase::Held => Some(self.cause(state)),
+            Phase::Released => Some(LostCause::Expired),
+            Phase::Lost(cause) => Some(cause),
+        }
+    }
+
     /// When the lease ends by itself if nobody does anything more about it.
-    fn end(&self, state: &State) -> Instant {
+    fn ends_at(&self, state: &State) -> Instant {
         match (state.ahead, self.limit) {
             (Some(_), Some(limit)) => limit,
             _ => state.deadline,
@@ -468,7 +465,7 @@ impl Inner {
     /// What ends the lease at its end.
     fn cause(&self, state: &State) -> LostCause {
         match self.limit {
-            Some(limit) if limit <= self.end(state) => LostCause::MaxHold,
+            Some(limit) if limit <= self.ends_at(state) => LostCause::MaxHold,
             _ => LostCause::Expired,
         }
     }

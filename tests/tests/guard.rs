@@ -210,6 +210,22 @@ async fn whoever_waits_for_the_end_of_a_lease_is_told_of_its_release() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ended_a_lease_is_still_told_after_its_release() {
+    let manager = LockManager::memory();
+    let request = manager.lock("k", TTL).max_hold(2 * TTL);
+    let guard = request.acquire().await.unwrap();
+    let lease = guard.lease().clone();
+    advance(2 * TTL).await;
+    let error = guard.release().await.unwrap_err();
+    let expected = LostCause::MaxHold;
+    assert!(
+        matches!(error, ReleaseError::Lost { cause, .. } if cause == expected),
+        "{error}"
+    );
+    assert_eq!(lease.lost().await, expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_extend_that_is_answered_after_the_deadline_is_lost() {
     let node = Scripted::new();
     node.on_extend([Step::fail().after(TTL / 2)]);
