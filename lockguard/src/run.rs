@@ -124,9 +124,9 @@ impl Watch {
     }
 }
 
+/// The loss, where the body is to be dropped: its guard ends the lease then.
 fn lose(guard: &LockGuard, cause: LostCause) -> LockError {
     let lease = guard.lease();
-    lease.lose(cause);
     if cause == LostCause::Drained {
         guard.core().live.cancelled();
     }
