@@ -87,7 +87,8 @@ pub(crate) async fn adopt(
             Ok(guard)
         }
         Err(refused) => {
-            refused.forget();
+            // It goes back to the handover, and is not released.
+            refused.holding().leave();
             Err(draining())
         }
     }

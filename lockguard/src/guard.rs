@@ -191,14 +191,6 @@ impl LockGuard {
         Handover::new(&self.holding)
     }
 
-    /// Leaves the lease to somebody else, who gives it back.
-    pub(crate) fn forget(self) {
-        if self.holding.leave() {
-            let _ = self.end();
-            self.holding.forget();
-        }
-    }
-
     /// The release on every normal way out of a body.
     ///
     /// A failure never replaces the body's value: it is a warning, and delays

@@ -154,7 +154,13 @@ impl Holding {
     /// [left](Self::leave) the lease does once.
     pub(crate) fn hand_over(&self) {
         let core = &self.core;
-        self.forget();
+        if let Some(renewed) = self.renewed() {
+            renewed.leave();
+            core.renewal.stop(renewed);
+        }
+        core.live.handed_over(self);
+        // Whoever waits here asks the servers from now on.
+        self.places.free(&self.token);
         if self.renewed().is_some() && core.backend.is_immediate() {
             // Renewed up to the limit in advance, and kept for no longer now
             // than on servers.
@@ -164,19 +170,6 @@ impl Holding {
                 drop(core.background.uncancelled(shortened));
             }
         }
-    }
-
-    /// As [`hand_over`](Self::hand_over), whatever somebody else does about
-    /// the keys.
-    pub(crate) fn forget(&self) {
-        let core = &self.core;
-        if let Some(renewed) = self.renewed() {
-            renewed.leave();
-            core.renewal.stop(renewed);
-        }
-        core.live.handed_over(self);
-        // Whoever waits here asks the servers from now on.
-        self.places.free(&self.token);
     }
 
     /// Sends the release, which whoever has [left](Self::leave) the lease does

@@ -409,6 +409,22 @@ async fn a_drain_neither_waits_for_it_nor_lets_it_be_adopted() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_adoption_that_a_drain_overtakes_leaves_it_to_be_adopted() {
+    let node = Scripted::new();
+    let [manager, other] = [node.clone(), node.clone()].map(LockManager::new);
+    let handover = handed_over(&manager, "k", LONG).await;
+    node.on_extend([Step::pass().answering_after(TTL / 8)]);
+    let adopting = manager.adopt(handover.clone());
+    let (refused, drained) = tokio::join!(adopting, manager.drain(PATIENCE));
+    assert!(matches!(refused, Err(LockError::Draining { .. })));
+    assert!(drained.is_clean());
+    assert_eq!(drained.released(), 0);
+    let guard = other.adopt(handover).await.unwrap();
+    assert!(node.calls_of(Operation::Release).is_empty());
+    guard.release().await.unwrap();
+}
+
 #[tokio::test]
 async fn the_owner_token_is_in_no_debug_and_in_no_error() {
     let manager = LockManager::memory();
