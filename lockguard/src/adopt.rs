@@ -32,9 +32,10 @@ pub(crate) async fn adopt(
     handover: Handover,
     point: Point,
 ) -> Result<LockGuard, LockError> {
-    let draining = || LockError::draining(handover.all_keys().first());
+    let keys = handover.all_keys();
+    let draining = || LockError::draining(keys.first());
     let _candidate = core.live.candidate().ok_or_else(draining)?;
-    let places = core.queue.places(handover.all_keys());
+    let places = core.queue.places(keys);
     let token = OwnerToken::with_label(&core.settings.label);
     let epoch = core.epoch();
     // The lease counts from here, before the first byte is sent.
@@ -47,20 +48,16 @@ pub(crate) async fn adopt(
     };
     let requests = undo.requests(handover.token(), &token);
     let ttl = handover.ttl();
-    let key = |nth| {
-        let key = handover.keys().get(nth);
-        key.unwrap_or(handover.all_keys().first())
-    };
     match extend_all(core, requests, ttl).await {
         Ok(()) => {}
         Err(NotExtended::Taken(nth)) => {
             undo.release_what_is_ours();
-            return Err(LockError::lost(key(nth), LostCause::Taken));
+            return Err(LockError::lost(keys.nth(nth), LostCause::Taken));
         }
-        Err(NotExtended::Failed(nth, error)) => return Err(lock_error(key(nth), error)),
+        Err(NotExtended::Failed(nth, error)) => return Err(lock_error(keys.nth(nth), error)),
     }
     let lease = Lease::new(
-        handover.all_keys().clone(),
+        keys.clone(),
         handover.fencing_token(),
         point,
         Since::asked(asked, epoch),
@@ -71,7 +68,7 @@ pub(crate) async fn adopt(
     lease.check()?;
     places.hold(&token, asked, ttl);
     if let Some(fence) = handover.fencing_token() {
-        core.fences.saw(handover.all_keys(), fence);
+        core.fences.saw(keys, fence);
     }
     let holding = Holding::new(
         Arc::clone(core),

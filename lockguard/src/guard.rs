@@ -119,17 +119,13 @@ impl LockGuard {
                 return Err(lease.lost_error(LostCause::Taken));
             }
             Err(NotExtended::Failed(nth, error)) => {
-                let key = lease.keys().get(nth).unwrap_or(lease.key());
-                return Err(lock_error(key, error));
+                return Err(lock_error(lease.all_keys().nth(nth), error));
             }
         }
-        match lease.extended(asked, ttl) {
-            Ok(_) => {
-                places.hold(token, asked, ttl);
-                Ok(())
-            }
-            Err(cause) => Err(lease.lost_error(cause)),
-        }
+        let extended = lease.extended(asked, ttl);
+        extended.map_err(|cause| lease.lost_error(cause))?;
+        places.renew(token, asked + ttl);
+        Ok(())
     }
 
     /// Gives the lock back and waits until the servers have said so.
@@ -276,7 +272,7 @@ impl LockGuard {
     fn outcome(&self, reply: Option<(usize, Reply)>) -> Result<(), ReleaseError> {
         let no_answer = || self.core().no_answer(self.holding.budget());
         let (nth, reply) = reply.unwrap_or_else(|| (0, Err(no_answer())));
-        let key = self.keys().get(nth).unwrap_or(self.key());
+        let key = self.all_keys().nth(nth);
         match reply {
             Ok(ReleaseReply::Freed) => Ok(()),
             Ok(ReleaseReply::NotHeld) => Err(ReleaseError::lost(key, self.why_not_held())),

@@ -67,6 +67,11 @@ impl LockKeys {
         }
     }
 
+    /// The nth key, which an answer is about; the first where there are fewer.
+    pub(crate) fn nth(&self, nth: usize) -> &LockKey {
+        self.as_slice().get(nth).unwrap_or(self.first())
+    }
+
     /// The keys, one after another.
     pub fn iter(&self) -> slice::Iter<'_, LockKey> {
         self.as_slice().iter()

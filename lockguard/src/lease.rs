@@ -400,8 +400,7 @@ impl Lease {
 
     /// The key that was lost, where one of several was; else the first.
     pub(crate) fn lost_key(&self) -> &LockKey {
-        let lost_key = self.0.state().lost_key;
-        self.keys().get(lost_key).unwrap_or(self.key())
+        self.0.keys.nth(self.0.state().lost_key)
     }
 
     /// The loss as the caller sees it.

@@ -130,7 +130,7 @@ impl Ending {
         let Some(lease) = &self.0 else {
             return;
         };
-        let key = lease.keys().get(*nth).unwrap_or(lease.key());
+        let key = lease.all_keys().nth(*nth);
         debug!(%key, point = %lease.point(), ?reply, "released");
         // After its deadline the servers may rightly have forgotten it.
         if matches!(reply, Ok(ReleaseReply::NotHeld | ReleaseReply::NotOwner))

@@ -97,7 +97,7 @@ impl Command {
                 }
             }
             Question::LetMeWait(nth, _) => {
-                let key = request.keys.as_slice().get(nth).unwrap_or(key);
+                let key = request.keys.nth(nth);
                 self.script(packed, &CLAIM, 2);
                 packed.arg(key.as_str()).joined(&line_key(key));
                 packed.arg(token.expose()).number(0);
