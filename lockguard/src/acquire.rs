@@ -18,6 +18,8 @@ use crate::{
     terms::{Terms, check_ttl},
 };
 
+pub(crate) use crate::retry::Patience;
+
 /// What is asked for.
 pub(crate) struct Want {
     pub(crate) keys: LockKeys,
@@ -39,19 +41,6 @@ impl Want {
             Patience::Tries { tries, .. } => tries > 1,
         }
     }
-}
-
-/// How long to try.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Patience {
-    /// In line for so long; zero: not for another holder.
-    Wait(Duration),
-    /// So many attempts, so far apart.
-    Tries {
-        tries: u32,
-        delay: Duration,
-        jitter: f64,
-    },
 }
 
 /// Takes the lock, or says why not.

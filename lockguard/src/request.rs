@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, pin::pin, sync::Arc, time::Duration};
 
 use crate::{
-    acquire::{self, Patience, Want},
+    acquire::{self, Want},
     core::Core,
     error::LockError,
     guard::LockGuard,
@@ -11,6 +11,7 @@ use crate::{
     lease::Lease,
     observe,
     point::Point,
+    retry::Patience,
     run::run,
     terms::{OnLost, Terms},
 };

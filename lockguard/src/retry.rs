@@ -1,4 +1,4 @@
-//! How often the token interface tries.
+//! How long, or how often, to try for a busy key.
 
 use std::time::Duration;
 
@@ -24,16 +24,19 @@ use std::time::Duration;
 /// # let _ = (tries, time);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RetryPolicy(Retry);
+pub struct RetryPolicy(Patience);
 
+/// How long to try.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Retry {
+pub(crate) enum Patience {
+    /// In line for so long; zero: not for another holder.
+    Wait(Duration),
+    /// So many attempts, so far apart.
     Tries {
         tries: u32,
         delay: Duration,
         jitter: f64,
     },
-    Within(Duration),
 }
 
 impl RetryPolicy {
@@ -48,7 +51,7 @@ impl RetryPolicy {
     ///
     /// 100 ms between two tries, without jitter.
     pub fn tries(tries: u32) -> Self {
-        Self(Retry::Tries {
+        Self(Patience::Tries {
             tries: tries.max(1),
             delay: Duration::from_millis(100),
             jitter: 0.0,
@@ -57,14 +60,14 @@ impl RetryPolicy {
 
     /// Waits for the key at most so long, first come, first served.
     pub fn within(limit: Duration) -> Self {
-        Self(Retry::Within(limit))
+        Self(Patience::Wait(limit))
     }
 
     /// Sets the time between two tries; nothing for a policy with a time
     /// limit.
     #[must_use]
     pub fn delay(mut self, pause: Duration) -> Self {
-        if let Retry::Tries { delay, .. } = &mut self.0 {
+        if let Patience::Tries { delay, .. } = &mut self.0 {
             *delay = pause;
         }
         self
@@ -75,7 +78,7 @@ impl RetryPolicy {
     /// nothing for a policy with a time limit.
     #[must_use]
     pub fn jitter(mut self, fraction: f64) -> Self {
-        if let Retry::Tries { jitter, .. } = &mut self.0 {
+        if let Patience::Tries { jitter, .. } = &mut self.0 {
             *jitter = if fraction.is_nan() {
                 0.0
             } else {
@@ -85,7 +88,7 @@ impl RetryPolicy {
         self
     }
 
-    pub(crate) fn retry(self) -> Retry {
+    pub(crate) fn patience(self) -> Patience {
         self.0
     }
 }

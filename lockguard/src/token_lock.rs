@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    acquire::{Patience, Want, take},
+    acquire::{Want, take},
     backend::{BoxFuture, ReleaseReply},
     backend_error::release_error,
     clock::until_unless,
@@ -13,7 +13,7 @@ use crate::{
     manager::LockManager,
     observe,
     point::Point,
-    retry::Retry,
+    retry::{Patience, RetryPolicy},
     terms::Terms,
     token::OwnerToken,
     validity::LONGEST_NODE_BUDGET,
@@ -218,19 +218,8 @@ impl LockManager {
             Some(generate) => Some(generate(key)),
             None => None,
         };
-        let patience = match settings.retry.map(crate::RetryPolicy::retry) {
-            None => Patience::Wait(core.default_wait(ttl)),
-            Some(Retry::Within(limit)) => Patience::Wait(limit),
-            Some(Retry::Tries {
-                tries,
-                delay,
-                jitter,
-            }) => Patience::Tries {
-                tries,
-                delay,
-                jitter,
-            },
-        };
+        let policy = settings.retry.map(RetryPolicy::patience);
+        let patience = policy.unwrap_or_else(|| Patience::Wait(core.default_wait(ttl)));
         let point = Point::Named("LockManager::acquire".into());
         let refused = |error: &LockError| observe::refused(&point, error);
         let want = Want {
