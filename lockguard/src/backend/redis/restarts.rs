@@ -93,14 +93,13 @@ impl Restarts {
 
     /// Why the node gives no vote for an acquire now, if it does not.
     pub(super) fn refusal_now(&self, is_fenced: bool) -> Option<String> {
-        // Most nodes never restart, and a look at the clock costs more.
-        self.state.lock().noticed?;
-        self.refusal(is_fenced, Instant::now())
+        // Most nodes never restart, and need no look at the clock.
+        let noticed = self.state.lock().noticed?;
+        self.refusal(is_fenced, noticed.elapsed())
     }
 
-    fn refusal(&self, is_fenced: bool, now: Instant) -> Option<String> {
-        let noticed = self.state.lock().noticed?;
-        let ago = now.saturating_duration_since(noticed);
+    /// The same, so long after the restart was noticed.
+    fn refusal(&self, is_fenced: bool, ago: Duration) -> Option<String> {
         let left = self.delay(is_fenced)?.checked_sub(ago)?;
         if left.is_zero() {
             return None;
@@ -119,13 +118,14 @@ impl Restarts {
 
     /// What there is to say of a restart that was noticed lately.
     pub(super) fn warning(&self, now: Instant) -> Option<String> {
+        let noticed = self.state.lock().noticed?;
+        let ago = now.saturating_duration_since(noticed);
         let kept_out = self
-            .refusal(false, now)
-            .or_else(|| Some(format!("for fenced locks: {}", self.refusal(true, now)?)));
+            .refusal(false, ago)
+            .or_else(|| Some(format!("for fenced locks: {}", self.refusal(true, ago)?)));
         if kept_out.is_some() {
             return kept_out;
         }
-        let ago = now.saturating_duration_since(self.state.lock().noticed?);
         let so_what = match self.rule {
             OnRestart::EndLeases => "the leases of before have ended",
             OnRestart::KeepOut(_) => "its vote counts all the same",
@@ -177,9 +177,9 @@ mod tests {
     }
 
     /// For how long the node is kept out, in whole seconds.
-    fn kept_out(restarts: &Restarts, is_fenced: bool, since: Instant) -> usize {
+    fn kept_out(restarts: &Restarts, is_fenced: bool) -> usize {
         (0..200)
-            .take_while(|&n| restarts.refusal(is_fenced, since + n * SECOND).is_some())
+            .take_while(|&n| restarts.refusal(is_fenced, n * SECOND).is_some())
             .count()
     }
 
@@ -188,7 +188,7 @@ mod tests {
         let restarts = Restarts::new(OnRestart::KeepOut(Some(SECOND)));
         assert!(!restarts.connected(Some("one"), Instant::now()));
         assert!(!restarts.connected(Some("one"), Instant::now()));
-        assert_eq!(restarts.refusal(false, Instant::now()), None);
+        assert_eq!(restarts.refusal_now(false), None);
     }
 
     #[test]
@@ -201,32 +201,32 @@ mod tests {
 
     #[test]
     fn a_restarted_node_is_kept_out_for_the_delay() {
-        let (restarts, since) = restarted(OnRestart::KeepOut(Some(3 * SECOND)));
-        assert_eq!(kept_out(&restarts, false, since), 3);
+        let (restarts, _) = restarted(OnRestart::KeepOut(Some(3 * SECOND)));
+        assert_eq!(kept_out(&restarts, false), 3);
     }
 
     #[test]
     fn fenced_acquires_wait_for_twice_the_clock_skew_longer() {
-        let (restarts, since) = restarted(OnRestart::KeepOut(Some(3 * SECOND)));
-        assert_eq!(kept_out(&restarts, true, since), 23);
+        let (restarts, _) = restarted(OnRestart::KeepOut(Some(3 * SECOND)));
+        assert_eq!(kept_out(&restarts, true), 23);
     }
 
     #[test]
     fn a_delay_of_zero_keeps_nobody_out() {
-        let (restarts, since) = restarted(OnRestart::KeepOut(Some(Duration::ZERO)));
-        assert_eq!(kept_out(&restarts, false, since), 0);
-        assert_eq!(kept_out(&restarts, true, since), 0);
+        let (restarts, _) = restarted(OnRestart::KeepOut(Some(Duration::ZERO)));
+        assert_eq!(kept_out(&restarts, false), 0);
+        assert_eq!(kept_out(&restarts, true), 0);
     }
 
     #[test]
     fn without_a_delay_it_is_the_longest_ttl_at_most_a_minute() {
-        let (restarts, since) = restarted(OnRestart::KeepOut(None));
-        assert_eq!(kept_out(&restarts, false, since), 0);
+        let (restarts, _) = restarted(OnRestart::KeepOut(None));
+        assert_eq!(kept_out(&restarts, false), 0);
         restarts.used(5 * SECOND);
         restarts.used(2 * SECOND);
-        assert_eq!(kept_out(&restarts, false, since), 5);
+        assert_eq!(kept_out(&restarts, false), 5);
         restarts.used(3600 * SECOND);
-        assert_eq!(kept_out(&restarts, false, since), 60);
+        assert_eq!(kept_out(&restarts, false), 60);
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         let epoch = restarts.epochs().unwrap().current();
         restarts.connected(Some("two"), now);
         assert!(epoch.is_over());
-        assert_eq!(restarts.refusal(true, now), None);
+        assert_eq!(restarts.refusal_now(true), None);
     }
 
     #[test]
@@ -267,8 +267,8 @@ mod tests {
 
     #[test]
     fn the_reason_says_how_long_ago_and_for_how_long() {
-        let (restarts, since) = restarted(OnRestart::KeepOut(Some(5 * SECOND)));
-        let reason = restarts.refusal(false, since + 3 * SECOND).unwrap();
+        let (restarts, _) = restarted(OnRestart::KeepOut(Some(5 * SECOND)));
+        let reason = restarts.refusal(false, 3 * SECOND).unwrap();
         assert_eq!(
             reason,
             "restarted 3.0s ago, and kept out for another 2.0s, until its old locks have expired"
