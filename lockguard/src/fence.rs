@@ -22,13 +22,12 @@ const CLOCK_LIMIT: u64 = 1 << 52;
 /// The shortest time that a server remembers a key's fence.
 const SHORTEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How a key stands when a fenced acquire is granted.
+/// Who holds a key when a fenced acquire is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Nobody holds it.
-    Free,
-    /// The attempt's own owner token holds it: a raise, or a repeat.
-    Mine,
+pub(crate) enum HeldBy {
+    Nobody,
+    /// The attempt's own owner token: a raise, or a repeat.
+    Itself,
 }
 
 /// The fence after a grant, one key of several; over all keys the greatest is
@@ -38,13 +37,13 @@ pub(crate) enum Standing {
 /// The proposal makes nodes agree, and is not trusted far beyond the server's
 /// own clock.
 /// A raise takes the proposal as it is, since another node has stored it.
-pub(crate) fn granted(standing: Standing, fence: u64, proposal: u64, clock: u64) -> u64 {
-    match standing {
-        Standing::Free => {
+pub(crate) fn granted(held_by: HeldBy, fence: u64, proposal: u64, clock: u64) -> u64 {
+    match held_by {
+        HeldBy::Nobody => {
             let cap = clock.saturating_add(LEAD);
             fence.saturating_add(1).max(proposal.min(cap))
         }
-        Standing::Mine => fence.max(proposal),
+        HeldBy::Itself => fence.max(proposal),
     }
 }
 
@@ -72,17 +71,17 @@ mod tests {
 
     #[test]
     fn a_lagging_client_gets_one_more_than_the_fence() {
-        assert_eq!(granted(Standing::Free, NOW, 5, NOW), NOW + 1);
+        assert_eq!(granted(HeldBy::Nobody, NOW, 5, NOW), NOW + 1);
     }
 
     #[test]
     fn a_leading_client_is_cut_an_hour_ahead_of_the_server() {
-        assert_eq!(granted(Standing::Free, 7, 1 << 52, NOW), NOW + LEAD);
+        assert_eq!(granted(HeldBy::Nobody, 7, 1 << 52, NOW), NOW + LEAD);
     }
 
     #[test]
     fn a_raise_is_not_cut() {
-        assert_eq!(granted(Standing::Mine, 7, 1 << 52, NOW), 1 << 52);
+        assert_eq!(granted(HeldBy::Itself, 7, 1 << 52, NOW), 1 << 52);
     }
 
     #[test]
@@ -97,13 +96,13 @@ mod tests {
         fn a_new_owner_gets_more_than_anybody_before(
             fence in 0..LIMIT, proposal: u64, clock: u64
         ) {
-            prop_assert!(granted(Standing::Free, fence, proposal, clock) > fence);
+            prop_assert!(granted(HeldBy::Nobody, fence, proposal, clock) > fence);
         }
 
         #[test]
         fn a_raise_never_lowers_a_fence(fence in 0..LIMIT, proposal: u64, clock: u64) {
-            prop_assert!(granted(Standing::Mine, fence, proposal, clock) >= fence);
-            prop_assert!(granted(Standing::Mine, fence, proposal, clock) >= proposal);
+            prop_assert!(granted(HeldBy::Itself, fence, proposal, clock) >= fence);
+            prop_assert!(granted(HeldBy::Itself, fence, proposal, clock) >= proposal);
         }
 
         #[test]

@@ -46,7 +46,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     background: Background,
     /// Where the raster of due times begins.
-    epoch: Instant,
+    origin: Instant,
     schedule: Mutex<Schedule>,
     /// Held while a batch is put on its way: no lease is given back between
     /// the look whether it is held and the call that renews it.
@@ -177,7 +177,7 @@ impl Renewal {
         Self(Arc::new(Shared {
             backend,
             background,
-            epoch: Instant::now(),
+            origin: Instant::now(),
             schedule: Mutex::default(),
             sending: Mutex::default(),
             changed: Notify::new(),
@@ -280,8 +280,8 @@ impl Shared {
     }
 
     fn on_the_raster(&self, at: Instant, renewed: &Renewed) -> Instant {
-        let since = at.saturating_duration_since(self.epoch);
-        self.epoch + on_the_raster(since, renewal_tick(renewed.ttl))
+        let since = at.saturating_duration_since(self.origin);
+        self.origin + on_the_raster(since, renewal_tick(renewed.ttl))
     }
 
     /// What the task does next.

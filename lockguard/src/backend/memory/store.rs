@@ -11,7 +11,7 @@ use crate::{
         Holder, ReleaseReply, ReleaseRequest,
     },
     clock::wall_clock,
-    fence::{self, Standing},
+    fence::{self, HeldBy},
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
@@ -194,12 +194,12 @@ impl Shards<'_> {
         let mut reached = 0;
         for key in keys {
             let shard = self.of(key);
-            let standing = match shard.live(key, now) {
-                None => Standing::Free,
-                Some(_) => Standing::Mine,
+            let held_by = match shard.live(key, now) {
+                None => HeldBy::Nobody,
+                Some(_) => HeldBy::Itself,
             };
             let fence = shard.fence(key, now).map_or(0, FencingToken::get);
-            let next = fence::granted(standing, fence, request.proposal.get(), clock);
+            let next = fence::granted(held_by, fence, request.proposal.get(), clock);
             if next > fence::LIMIT {
                 let reason = "has a spoilt fence: no fencing token is left beyond it";
                 return Err(BackendError::invalid_key_of(key.clone(), reason));
