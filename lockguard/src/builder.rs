@@ -227,8 +227,8 @@ impl LockManagerBuilder {
     pub async fn build(mut self) -> Result<LockManager, ConnectError> {
         self.check()?;
         let addresses = mem::take(&mut self.addresses);
-        let memory: Vec<bool> = addresses.iter().map(|item| is_memory(item)).collect();
-        if !memory.contains(&true) && !self.is_memory {
+        let is_memory_by_address = addresses.iter().any(|address| is_memory(address));
+        if !is_memory_by_address && !self.is_memory {
             let backend = self.connect(&addresses).await?;
             return Ok(LockManager::with_settings(backend, self.settings));
         }
@@ -237,7 +237,7 @@ impl LockManagerBuilder {
                 "a memory store stands alone: give `memory://`, or only addresses of servers",
             ));
         }
-        self.settings.is_memory_by_address = !self.is_memory;
+        self.settings.is_memory_by_address = is_memory_by_address;
         let backend = Arc::new(Memory::new());
         Ok(LockManager::with_settings(backend, self.settings))
     }

@@ -93,11 +93,10 @@ impl Nodes {
 
     /// The lock store that these servers make.
     pub(crate) fn into_backend(self) -> Arc<dyn Backend> {
-        let mut nodes = self.0;
-        match (nodes.pop(), nodes.is_empty()) {
-            (Some(only), true) => Arc::new(only),
-            (last, _) => {
-                let nodes = nodes.into_iter().chain(last);
+        match <[RedisNode; 1]>::try_from(self.0) {
+            Ok([only]) => Arc::new(only),
+            Err(nodes) => {
+                let nodes = nodes.into_iter();
                 Arc::new(Redlock::new(
                     nodes.map(|node| Arc::new(node) as Arc<dyn Backend>),
                 ))
