@@ -88,42 +88,49 @@ pub mod metrics;
 #[path = "no_metrics.rs"]
 mod metrics;
 
-// Mechanism: from a request to a release.
+// Mechanism. From addresses to a manager, and what is asked of one.
+mod builder;
+#[cfg(feature = "redis")]
+mod connect;
+mod core;
+mod manager;
+mod request;
+mod token_lock;
+
+// From a request to a grant.
 mod acquire;
+mod contended;
+mod contest;
+mod fences;
+mod grant;
+mod line;
+mod queue;
+
+// While a lock is held, and how it is given back.
+mod current;
+mod extend;
+mod guard;
+mod holding;
+mod lease;
+mod renewal;
+mod run;
+mod successor;
+
+// How leases end with their process, or outlive it.
 mod adopt;
+mod drain;
+mod handover;
+mod live;
+#[cfg(feature = "serde")]
+mod serialized;
+
+// What all of these use.
 mod backend_error;
 mod background;
 mod bell;
-mod builder;
 mod clock;
-#[cfg(feature = "redis")]
-mod connect;
-mod contended;
-mod contest;
-mod core;
-mod current;
-mod drain;
-mod extend;
-mod fences;
-mod grant;
-mod guard;
-mod handover;
-mod holding;
-mod lease;
-mod line;
-mod live;
-mod manager;
 mod observe;
-mod queue;
-mod renewal;
-mod request;
-mod run;
 mod sharded;
-mod successor;
-mod token_lock;
-
-#[cfg(feature = "serde")]
-mod serialized;
 
 // Entry: what programs and expansions call.
 #[doc(hidden)]

@@ -1,28 +1,34 @@
 //! Locks on one Redis or Valkey server.
 
+// The connection, and the task that owns it.
 mod address;
-mod command;
 mod connection;
 mod dial;
 mod failure;
-mod helper_key;
 mod link;
 mod lookup;
-mod owed;
-mod packed;
-mod probe;
-mod push;
-mod reply;
-mod restarts;
-mod rights;
-mod script;
 mod session;
-#[cfg(test)]
-mod tests;
 #[cfg(feature = "tls")]
 mod tls;
-mod twins;
 mod wire;
+
+// Questions and answers.
+mod command;
+mod helper_key;
+mod packed;
+mod push;
+mod reply;
+mod script;
+
+// What is known of the server.
+mod owed;
+mod probe;
+mod restarts;
+mod rights;
+mod twins;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     borrow::Cow,
