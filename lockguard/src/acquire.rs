@@ -62,7 +62,7 @@ pub(crate) fn acquire(
             mut undo,
             since,
             fencing_token,
-            is_awaited,
+            had_to_wait,
             // Until the guard has been entered.
             candidate: _candidate,
         } = take(&core, &want, &places).await?;
@@ -77,7 +77,7 @@ pub(crate) fn acquire(
             want.terms.max_hold,
         );
         let mut holding = Holding::new(core, lease, token, want.ttl, want.terms, places);
-        holding.is_awaited = is_awaited;
+        holding.had_to_wait = had_to_wait;
         // From here on the guard gives the keys back.
         undo.disarm();
         // One that is refused gives them back at once.

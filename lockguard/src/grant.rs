@@ -17,8 +17,8 @@ pub(crate) struct Grant {
     pub(crate) undo: Undo,
     pub(crate) since: Since,
     pub(crate) fencing_token: Option<FencingToken>,
-    /// Whether the keys were waited for.
-    pub(crate) is_awaited: bool,
+    /// Whether its owner met another one first.
+    pub(crate) had_to_wait: bool,
     /// Dropped last.
     pub(crate) candidate: Option<Candidate>,
 }
@@ -28,13 +28,13 @@ impl Grant {
         undo: Undo,
         since: Since,
         fencing_token: Option<FencingToken>,
-        is_awaited: bool,
+        had_to_wait: bool,
     ) -> Self {
         Self {
             undo,
             since,
             fencing_token,
-            is_awaited,
+            had_to_wait,
             candidate: None,
         }
     }
@@ -54,7 +54,7 @@ pub(crate) struct Undo {
     keys: LockKeys,
     pub(crate) token: OwnerToken,
     ttl: Duration,
-    /// Who goes on, and stays in line.
+    /// Who made the attempt and goes on: its ticket stays in line.
     pub(crate) waiter: Option<Waiter>,
     is_armed: bool,
 }

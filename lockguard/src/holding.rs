@@ -43,8 +43,8 @@ pub(crate) struct Holding {
     pub(crate) ttl: Duration,
     pub(crate) terms: Terms,
     pub(crate) places: Places,
-    /// Whether somebody stood in line for it.
-    pub(crate) is_awaited: bool,
+    /// Whether its owner met another one first.
+    pub(crate) had_to_wait: bool,
     /// While the lease is renewed.
     renewed: OnceLock<Arc<Renewed>>,
     stage: AtomicU8,
@@ -83,7 +83,7 @@ impl Holding {
             ttl,
             terms,
             places,
-            is_awaited: false,
+            had_to_wait: false,
             renewed: OnceLock::new(),
             stage: AtomicU8::new(BARE),
             slot: AtomicUsize::new(Slot::NONE),
@@ -186,7 +186,7 @@ impl Holding {
         let rest = (!min_hold.is_zero()).then(|| self.lease.rest_of(min_hold, Instant::now()));
         let lengthened = rest.as_ref().filter(|rest| rest.is_to_be_lengthened);
         let lengthened = lengthened.map(|rest| self.lengthen(rest));
-        if self.is_awaited && backend.has_line() {
+        if self.had_to_wait {
             self.core.contended.note(self.lease.key());
         }
         let leaves = match rest {
@@ -265,7 +265,7 @@ impl Holding {
 
     /// Whether the key is to be left to clients that stand in no line.
     fn is_to_be_open(&self) -> bool {
-        if !self.is_awaited || self.lease.all_keys().are_several() {
+        if !self.had_to_wait || self.lease.all_keys().are_several() {
             return false;
         }
         let now = Instant::now();
@@ -333,7 +333,7 @@ enum Leaves {
     Nothing,
     /// `min_hold` keeps it that long.
     Rest(Rest),
-    /// It is free, and others are let in first for so long.
+    /// It is free, and whoever waits here lets others in first until then.
     Open(Instant),
 }
 
