@@ -73,9 +73,9 @@ pub(crate) fn busy_pause(attempt: u32, holder_expires_in: Option<Duration>, draw
 /// When the holder's ttl has passed (`None`: unknown or endless), later by
 /// chance and by the waiter's `place`, so that not all look at once; at the
 /// latest as [`LONGEST_UNHEARD`] says.
-/// `unheard` is how many looks in a row nobody has asked for: only the first
-/// may come sooner than the shortest of that range, for each of the `commands`
-/// that a look takes.
+/// `unheard` is how many such looks in a row were made, and `commands` what one
+/// costs: only the first look may come sooner than the shortest of that range,
+/// times the commands.
 pub(crate) fn unheard_pause(
     ttl: Duration,
     holder_expires_in: Option<Duration>,

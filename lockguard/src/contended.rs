@@ -12,12 +12,13 @@ use crate::{
     sharded::{KeyMap, Sharded},
 };
 
-/// The keys that a lease of this manager was waited for a moment ago.
+/// The keys that a lease of this manager had to wait for, and gave back a
+/// moment ago.
 ///
 /// Whoever wants such a key stands in its line at once: a try without a place
-/// would most often be refused, and has cost a round trip then.
-/// Where it is wrong, a lock is taken by a script that could have been taken by
-/// a plain command.
+/// would most often be refused, and would have cost a round trip.
+/// Where this is wrong, a lock is taken by a script that could have been taken
+/// by a plain command.
 #[derive(Default)]
 pub(crate) struct Contended {
     keys: Sharded<KeyMap<Instant>>,
@@ -33,8 +34,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 const MOST: usize = 64;
 
 impl Contended {
-    /// Notes that a lease of this key was waited for, unless there are too many
-    /// such keys.
+    /// Notes that a lease of this key, which is being given back, had to wait for
+    /// it; not where there are too many such keys.
     pub(crate) fn note(&self, key: &LockKey) {
         let now = Instant::now();
         let mut keys = self.keys.of(key).lock();
@@ -51,7 +52,7 @@ impl Contended {
         }
     }
 
-    /// Whether a lease of this key was waited for a moment ago.
+    /// Whether this is such a key.
     pub(crate) fn has(&self, key: &LockKey) -> bool {
         if !self.are_any.load(Ordering::Relaxed) {
             return false;

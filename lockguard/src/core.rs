@@ -93,7 +93,8 @@ impl Core {
         }
     }
 
-    /// With what leases end that are asked for from now on.
+    /// The lock store's epoch of now: a lease ends with the one that it was asked
+    /// for in; `None` where all leases never end at once.
     pub(crate) fn epoch(&self) -> Option<Epoch> {
         self.epochs.as_ref().map(Epochs::current)
     }

@@ -13,8 +13,10 @@ use crate::error::NodeError;
 /// stake when a connection breaks.
 pub(super) const MOST_UNDER_WAY: usize = 2048;
 
-/// So many commands are worth a system call, where few others are on their way:
-/// as many as a poll takes in would put us and the server into step.
+/// So many commands are worth a system call, where few others are on their way.
+///
+/// Not as many as a poll takes in: we and the server would work in turns then,
+/// and each wait for the other.
 const ENOUGH: usize = 7;
 
 /// How many replies a poll of the link takes in at least and at most: a

@@ -337,7 +337,7 @@ impl Backend for Redlock {
             Box::pin(async move { Ok(replies.await) })
         });
         if budgets().max() > budget {
-            // A node waits for the longest of them.
+            // Each node keeps the longest budget of these requests, and not this one.
             round = round.with_timer();
         }
         Box::pin(Self::extend_round(round, budget, count))

@@ -98,7 +98,7 @@ impl<R: Send + 'static> Round<R> {
         self.decide(budget, is_answered).await;
         match decide(&self.votes) {
             Decision::Open => {
-                // No node keeps so little time.
+                // Nodes keep the budget, and not this shorter time.
                 self.keeps_time = false;
                 let left = end.saturating_duration_since(Instant::now());
                 self.decide(STRAGGLERS_HAVE.min(left), decide).await

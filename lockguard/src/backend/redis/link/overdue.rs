@@ -14,8 +14,8 @@ use crate::{backend::redis::command::Command, error::NodeError};
 pub(super) const SECOND_LOOK: Duration = Duration::from_millis(20);
 
 impl Link {
-    /// Whether the alarm is set to when this command may have to be told of, or
-    /// the node be overdue with it, or to before.
+    /// Whether the alarm rings before this command's caller has to be told that
+    /// there is no answer, and before the node can be overdue with it.
     pub(super) fn rings_in_time_for(&self, command: &Command) -> bool {
         let (Some(alarm), Some(limit)) = (&self.alarm, command.limit) else {
             return false;
