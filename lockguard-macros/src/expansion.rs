@@ -18,11 +18,13 @@ use crate::{
     choice::{OnBusy, OnLost},
     duration::Length,
     error::Errors,
-    key::{Key, Template, Value},
+    key::Key,
     keys::Keys,
     model::Model,
+    placeholder::Value,
     refusal::is_item,
     target::{Body, Braced, Target, Wrapper, mentions},
+    template::Template,
 };
 
 // Input:  async fn f(a: A) -> R { body }

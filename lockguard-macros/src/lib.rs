@@ -11,7 +11,9 @@ mod key;
 mod keys;
 mod option;
 mod output;
+mod placeholder;
 mod target;
+mod template;
 
 // What it means, and what it becomes.
 mod expansion;

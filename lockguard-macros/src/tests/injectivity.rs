@@ -15,8 +15,9 @@ use syn::{Expr, ExprLit, Lit, LitStr};
 use super::dice::{Dice, asked};
 use crate::{
     error::Errors,
-    key::{Key, Place, Template},
+    key::{Key, Place},
     target::Target,
+    template::Template,
 };
 
 const ITEM: &str = "async fn f(a: &str, b: &str, c: &str, n: u64, m: u64) -> Result<(), E> {}";
