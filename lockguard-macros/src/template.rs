@@ -299,8 +299,15 @@ mod tests {
         }
 
         #[test]
-        fn any_template_is_answered(key in "[a-b{}:.>0?\\PC]{0,40}") {
-            let _answer = split(&key);
+        fn what_is_split_is_the_whole_template(key in "[a-b{}:.>0?\\PC]{0,40}") {
+            if let Ok(pieces) = split(&key) {
+                let written = |piece: &Piece| match piece {
+                    Piece::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+                    Piece::Placeholder(source) => format!("{{{source}}}"),
+                };
+                let whole: String = pieces.iter().map(written).collect();
+                prop_assert_eq!(whole, key);
+            }
         }
     }
 }
