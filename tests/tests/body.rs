@@ -359,7 +359,7 @@ async fn two_bodies_joined_in_one_task_do_not_see_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_holds_a_guard_of_the_same_key_of_another_task_waits_for_it() {
+async fn a_guard_that_another_task_holds_is_waited_for_and_not_reentrant() {
     let manager = LockManager::memory();
     let guard = manager.lock("k", TTL).acquire().await.unwrap();
     let waiting = tokio::spawn(manager.lock("k", TTL).wait(TTL).run(async |_| ()));

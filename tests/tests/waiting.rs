@@ -317,6 +317,7 @@ async fn a_backend_that_cries_wolf_does_not_make_a_waiter_spin() {
     assert_waited(wait, start.elapsed());
 }
 
+/// The paused clock stands still for as long as somebody spins.
 #[tokio::test(start_paused = true)]
 async fn waiters_over_a_quorum_of_which_one_node_forgot_the_key_do_not_spin() {
     let nodes = [Memory::new(), Memory::new(), Memory::new()];

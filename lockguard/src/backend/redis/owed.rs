@@ -216,6 +216,7 @@ mod tests {
         owed.push(first);
         assert_eq!(owed.take().len(), 1);
     }
+
     #[test]
     fn nothing_is_reserved_for_who_wants_several_keys() {
         let mut owed = Owed::default();

@@ -341,13 +341,27 @@ mod tests {
         assert!(pushes.passed(&token()).is_none());
     }
 
-    #[test]
-    fn other_messages_are_ignored() {
-        let pushes = Pushes::new();
-        for payload in ["", "+", "no number", "\u{fffd}", "fffffffffffffffff"] {
+    #[tokio::test]
+    async fn other_messages_are_ignored() {
+        let pushes = Arc::new(Pushes::new());
+        let next = token();
+        let mut passed = pushes.passed(&next).unwrap();
+        let tail = tail(&next);
+        let (longer, marked) = (format!("0{tail}"), format!("{tail}-"));
+        for payload in [
+            "",
+            "+",
+            "no number",
+            "\u{fffd}",
+            &tail[1..],
+            &longer,
+            &marked,
+        ] {
             receive(&pushes, payload);
         }
+        let meant = Value::BulkString(tail.into());
         pushes.receive(&PushKind::Message, &[]);
-        pushes.receive(&PushKind::Invalidate, &[]);
+        pushes.receive(&PushKind::Invalidate, &[meant.clone(), meant]);
+        assert!(!is_told(&mut passed).await);
     }
 }
