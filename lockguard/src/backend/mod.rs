@@ -10,19 +10,20 @@ mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod redlock;
+mod replies;
+mod requests;
 mod ticket;
 
 pub(crate) use self::epochs::Epoch;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisNode;
 pub use self::{
-    contract::{
-        AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
-        ExtendRequest, FenceRequest, ReleaseReply, ReleaseRequest,
-    },
+    contract::{Backend, BoxFuture},
     epochs::Epochs,
     holder::Holder,
     memory::Memory,
     redlock::Redlock,
+    replies::{AcquireReply, BackendError, CloseReply, ExtendReply, ReleaseReply},
+    requests::{AcquireRequest, ExtendRequest, FenceRequest, ReleaseRequest},
     ticket::{Pass, Standing, Ticket, Waiter},
 };
