@@ -2,10 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use crate::{
-    packages::{Installer, Wanted},
-    step::Steps,
-};
+use crate::{packages::Wanted, step::Steps};
 
 /// Where the tests look for the library.
 pub(crate) const VARIABLE: &str = "LOCKGUARD_FAKETIME";
@@ -24,18 +21,10 @@ const FAKETIME: Wanted = Wanted {
 
 /// The library, or `None` where it is not to be had, which is said.
 pub(crate) fn find_or_install(steps: &mut Steps) -> Option<PathBuf> {
-    try_to_find_or_install(steps)
+    FAKETIME
+        .find_or_install(steps)
         .inspect_err(|problem| eprintln!("==> without faults of clocks: {problem}"))
         .ok()
-}
-
-fn try_to_find_or_install(steps: &mut Steps) -> Result<PathBuf, String> {
-    if let Some(library) = find()? {
-        return Ok(library);
-    }
-    let installer = Installer::of(&FAKETIME)?;
-    installer.refresh(steps);
-    installer.install(&FAKETIME, steps)
 }
 
 /// The library that the user named, or one where systems put it.

@@ -20,6 +20,22 @@ pub(crate) struct Wanted {
     pub(crate) find: fn() -> Result<Option<PathBuf>, String>,
 }
 
+impl Wanted {
+    /// What is there, or has been installed for want of it.
+    ///
+    /// # Errors
+    ///
+    /// Says what to type, where there is none and it may not be installed.
+    pub(crate) fn find_or_install(&self, steps: &mut Steps) -> Result<PathBuf, String> {
+        if let Some(found) = (self.find)()? {
+            return Ok(found);
+        }
+        let installer = Installer::of(self)?;
+        installer.refresh(steps);
+        installer.install(self, steps)
+    }
+}
+
 /// How a system installs packages.
 struct Manager {
     program: &'static str,

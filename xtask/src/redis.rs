@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    packages::{Installer, Wanted, is_program, on_path},
+    packages::{Wanted, is_program, on_path},
     step::Steps,
 };
 
@@ -38,12 +38,7 @@ const REDIS: Wanted = Wanted {
 ///
 /// Says what to type, where there is none and it may not be installed.
 pub(crate) fn find_or_install(steps: &mut Steps) -> Result<PathBuf, String> {
-    if let Some(server) = find()? {
-        return Ok(server);
-    }
-    let installer = Installer::of(&REDIS)?;
-    installer.refresh(steps);
-    installer.install(&REDIS, steps)
+    REDIS.find_or_install(steps)
 }
 
 /// The version that some tests need: servers before it give no right to read a
