@@ -80,25 +80,7 @@ impl Model {
             .as_ref()
             .and_then(|name| literal_name(name, errors));
         let target = target?;
-        let bind = arguments
-            .bind
-            .as_ref()
-            .and_then(|name| binding::parse("bind", "bind = lease", name, &target, errors));
-        let fence = arguments
-            .fence
-            .as_ref()
-            .and_then(|name| binding::parse("fence", "fence = token", name, &target, errors));
-        if let Some(name) = &fence
-            && bind.as_ref() == Some(name)
-        {
-            errors.at(
-                name,
-                format!(
-                    "`bind` and `fence` are two things, and `{name}` names one: write `fence = \
-                     {name}_token`"
-                ),
-            );
-        }
+        let (bind, fence) = names(&arguments, &target, errors);
         let on_busy = match &arguments.on_busy {
             Some(value) => OnBusy::parse(value, &target, errors),
             None => Some(OnBusy::Error),
@@ -151,6 +133,32 @@ fn require(arguments: &Arguments, target: &Target, errors: &mut Errors) {
              stays taken, such as `ttl = \"2s\"`",
         ),
     }
+}
+
+/// What the body calls its lease and its fencing token.
+fn names(
+    arguments: &Arguments,
+    target: &Target,
+    errors: &mut Errors,
+) -> (Option<Ident>, Option<Ident>) {
+    let mut name = |option, example, value: &Option<Expr>| {
+        let value = value.as_ref()?;
+        binding::parse(option, example, value, target, errors)
+    };
+    let bind = name("bind", "bind = lease", &arguments.bind);
+    let fence = name("fence", "fence = token", &arguments.fence);
+    if let Some(name) = &fence
+        && bind.as_ref() == Some(name)
+    {
+        errors.at(
+            name,
+            format!(
+                "`bind` and `fence` are two things, and `{name}` names one: write `fence = \
+                 {name}_token`"
+            ),
+        );
+    }
+    (bind, fence)
 }
 
 /// `key` or `keys`; never both.
