@@ -9,19 +9,19 @@ use crate::node_status::NodeRole;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct NodeFacts {
     /// Identifies one run of the server: a restart changes it.
-    pub(crate) run_id: Option<String>,
+    pub(super) run_id: Option<String>,
     /// What kind of server it is.
-    pub(crate) role: NodeRole,
+    pub(super) role: NodeRole,
     /// Whether it is still reading its data from disk, and refuses commands.
-    pub(crate) is_loading: bool,
+    pub(super) is_loading: bool,
     /// What is evicted when the memory is used up: `noeviction` is right.
-    pub(crate) eviction_policy: Option<String>,
+    pub(super) eviction_policy: Option<String>,
     /// How many bytes it may use; zero: without a limit.
-    pub(crate) memory_limit: Option<u64>,
+    pub(super) memory_limit: Option<u64>,
     /// Why waiters cannot be told anything there, if they cannot.
-    pub(crate) push_refusal: Option<String>,
+    pub(super) push_refusal: Option<String>,
     /// What we may not do there and should.
-    pub(crate) missing_rights: Vec<String>,
+    pub(super) missing_rights: Vec<String>,
 }
 
 impl NodeFacts {
