@@ -118,7 +118,7 @@ impl Background {
     }
 
     /// How many futures are still running.
-    pub(crate) fn unfinished(&self) -> usize {
+    fn unfinished(&self) -> usize {
         self.shared.unfinished.load(Ordering::Acquire)
     }
 

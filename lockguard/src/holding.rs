@@ -109,7 +109,7 @@ impl Holding {
     }
 
     /// What is being renewed, if the lease is.
-    pub(crate) fn renewed(&self) -> Option<&Arc<Renewed>> {
+    fn renewed(&self) -> Option<&Arc<Renewed>> {
         self.renewed.get()
     }
 

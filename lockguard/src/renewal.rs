@@ -81,13 +81,13 @@ const IDLE: Duration = Duration::from_secs(60 * 60);
 
 /// A lease that is renewed until it is given back.
 pub(crate) struct Renewed {
-    pub(crate) lease: Lease,
-    pub(crate) token: OwnerToken,
-    pub(crate) ttl: Duration,
-    pub(crate) min_hold: Duration,
+    lease: Lease,
+    token: OwnerToken,
+    ttl: Duration,
+    min_hold: Duration,
     class: Class,
     /// One for each key.
-    pub(crate) places: Vec<Place>,
+    places: Vec<Place>,
     /// No renewal is sent from here on.
     is_given_back: AtomicBool,
     /// Somebody else gives it back.

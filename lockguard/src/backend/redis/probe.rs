@@ -17,7 +17,7 @@ pub(crate) struct NodeFacts {
     /// What is evicted when the memory is used up: `noeviction` is right.
     pub(super) eviction_policy: Option<String>,
     /// How many bytes it may use; zero: without a limit.
-    pub(super) memory_limit: Option<u64>,
+    memory_limit: Option<u64>,
     /// Why waiters cannot be told anything there, if they cannot.
     pub(super) push_refusal: Option<String>,
     /// What we may not do there and should.
