@@ -1,9 +1,10 @@
 //! Runs a body for as long as its lease lasts.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::time::Instant;
@@ -29,29 +30,12 @@ use crate::{
 /// # Errors
 ///
 /// [`LockError::Lost`]; the caller drops the body then.
-pub(crate) fn run<'a, F: Future>(guard: &'a LockGuard, body: Pin<&'a mut F>) -> Run<'a, F> {
-    Run {
-        guard,
-        body,
-        watch: Watch::default(),
-    }
-}
-
-/// See [`run`].
-#[must_use = "a body does nothing until it is awaited"]
-pub(crate) struct Run<'a, F> {
-    guard: &'a LockGuard,
-    body: Pin<&'a mut F>,
-    watch: Watch,
-}
-
-impl<F: Future> Future for Run<'_, F> {
-    type Output = Result<F::Output, LockError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        this.watch.poll(this.guard, this.body.as_mut(), cx)
-    }
+pub(crate) fn run<F: Future>(
+    guard: &LockGuard,
+    mut body: Pin<&mut F>,
+) -> impl Future<Output = Result<F::Output, LockError>> {
+    let mut watch = Watch::default();
+    poll_fn(move |cx| watch.poll(guard, body.as_mut(), cx))
 }
 
 /// What is known of a body that runs.
@@ -60,7 +44,7 @@ pub(crate) struct Watch {
     /// Made at the first poll, in the task that runs the body.
     chain: Option<Arc<Body>>,
     /// Made when the body first has to wait.
-    lost: Option<BoxFuture<'static, LostCause>>,
+    loss: Option<BoxFuture<'static, LostCause>>,
     /// The lease is lost, and the body goes on all the same.
     goes_on: bool,
 }
@@ -77,19 +61,16 @@ impl Watch {
         let now = Instant::now();
         if !self.goes_on
             && let Some(cause) = lease.ended(now)
+            && let Some(error) = self.lost(guard, cause)
         {
-            if guard.on_lost() == OnLost::Cancel {
-                return Poll::Ready(Err(lose(guard, cause)));
-            }
-            self.goes_on = true;
-            go_on(lease, cause);
+            return Poll::Ready(Err(error));
         }
         let chain = match &mut self.chain {
             Some(chain) => chain,
             // A drain has given the lock back since: whatever `on_lost` says,
             // no body begins without it.
             None if !guard.begin_body() => {
-                return Poll::Ready(Err(lose(guard, LostCause::Drained)));
+                return Poll::Ready(Err(stop(guard, LostCause::Drained)));
             }
             begins => begins.insert(Body::new(Arc::clone(guard.holding()))),
         };
@@ -106,26 +87,32 @@ impl Watch {
         if self.goes_on {
             return Poll::Pending;
         }
-        let lost = self.lost.get_or_insert_with(|| {
+        let loss = self.loss.get_or_insert_with(|| {
             let lease = lease.clone();
             Box::pin(async move { lease.lost().await })
         });
-        match lost.as_mut().poll(cx) {
-            Poll::Ready(cause) if guard.on_lost() == OnLost::Cancel => {
-                Poll::Ready(Err(lose(guard, cause)))
-            }
-            Poll::Ready(cause) => {
+        let cause = ready!(loss.as_mut().poll(cx));
+        match self.lost(guard, cause) {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The error, or `None` where the body goes on all the same.
+    fn lost(&mut self, guard: &LockGuard, cause: LostCause) -> Option<LockError> {
+        match guard.on_lost() {
+            OnLost::Cancel => Some(stop(guard, cause)),
+            OnLost::Finish => {
                 self.goes_on = true;
-                go_on(lease, cause);
-                Poll::Pending
+                go_on(guard.lease(), cause);
+                None
             }
-            Poll::Pending => Poll::Pending,
         }
     }
 }
 
 /// The loss, where the body is to be dropped: its guard ends the lease then.
-fn lose(guard: &LockGuard, cause: LostCause) -> LockError {
+fn stop(guard: &LockGuard, cause: LostCause) -> LockError {
     let lease = guard.lease();
     if cause == LostCause::Drained {
         guard.core().live.cancelled();
