@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
-    backend::BoxFuture, error::LockError, fencing_token::FencingToken, lease::Lease,
-    manager::LockManager, point::Point, request::LockRequest, scratch::with_text, template::render,
+    error::LockError, fencing_token::FencingToken, lease::Lease, manager::LockManager,
+    point::Point, request::LockRequest, scratch::with_text, template::render,
 };
 
 pub use core::{
@@ -19,7 +19,7 @@ pub use core::{
 
 pub use crate::{
     OnLost,
-    locked::{Acquired, Locked, Tried, locked, locked_since, try_locked},
+    locked::{Acquired, Locked, Tried, acquire, locked, locked_since, try_locked},
 };
 
 /// A key, or why there is none.
@@ -208,14 +208,6 @@ pub fn request_all_of(
         Ok((manager.into_core(), keys))
     });
     LockRequest::new(target, ttl, point)
-}
-
-/// Takes the lock, where the function itself has to know whether it is busy.
-///
-/// Boxed, so that it is compiled once and takes sixteen bytes of the
-/// function's future.
-pub fn acquire(request: LockRequest) -> BoxFuture<'static, Acquired> {
-    Box::pin(request.acquire())
 }
 
 /// Tells a busy key, `Err`, from what `on_busy` is not asked about, `Ok`.
