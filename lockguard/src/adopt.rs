@@ -13,6 +13,7 @@ use crate::{
     guard::LockGuard,
     handover::Handover,
     holding::Holding,
+    key::LockKey,
     lease::{Lease, Since},
     point::Point,
     terms::Terms,
@@ -46,8 +47,12 @@ pub(crate) async fn adopt(
         token: &token,
         is_armed: true,
     };
-    let requests = undo.requests(handover.token(), &token);
     let ttl = handover.ttl();
+    let request = |key: &LockKey| {
+        let held = ExtendRequest::new(key.clone(), handover.token().clone(), ttl);
+        held.to(token.clone())
+    };
+    let requests = keys.iter().map(request);
     match extend_all(core, requests, ttl).await {
         Ok(()) => {}
         Err(NotExtended::Taken(nth)) => {
@@ -100,18 +105,7 @@ struct HandBack<'a> {
     is_armed: bool,
 }
 
-impl<'a> HandBack<'a> {
-    /// What hands the keys from one owner token to another.
-    fn requests(
-        &self,
-        from: &'a OwnerToken,
-        to: &'a OwnerToken,
-    ) -> impl Iterator<Item = ExtendRequest> + use<'a> {
-        let ttl = self.handover.ttl();
-        let keys = self.handover.all_keys().iter();
-        keys.map(move |key| ExtendRequest::new(key.clone(), from.clone(), ttl).to(to.clone()))
-    }
-
+impl HandBack<'_> {
     /// The handover is worth nothing any more: one of its keys is another's.
     fn release_what_is_ours(mut self) {
         self.is_armed = false;
@@ -125,8 +119,13 @@ impl<'a> HandBack<'a> {
 impl Drop for HandBack<'_> {
     fn drop(&mut self) {
         if self.is_armed {
-            let requests = self.requests(self.token, self.handover.token());
-            let handed_back = self.core.backend.extend(requests.collect());
+            let ttl = self.handover.ttl();
+            let request = |key: &LockKey| {
+                let taken = ExtendRequest::new(key.clone(), self.token.clone(), ttl);
+                taken.back_to(self.handover.token().clone())
+            };
+            let requests = self.handover.keys().iter().map(request).collect();
+            let handed_back = self.core.backend.extend(requests);
             drop(self.core.background.uncancelled(handed_back));
         }
     }

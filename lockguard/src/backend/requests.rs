@@ -124,6 +124,9 @@ pub struct ExtendRequest {
     pub ttl: Duration,
     /// Who holds the key from now on, in place of `token`.
     pub successor: Option<OwnerToken>,
+    /// Whether it takes back a change of owners that nobody may stand by: as a
+    /// release it is to reach a store that does not answer now.
+    pub is_hand_back: bool,
 }
 
 impl ExtendRequest {
@@ -134,6 +137,7 @@ impl ExtendRequest {
             token,
             ttl,
             successor: None,
+            is_hand_back: false,
         }
     }
 
@@ -142,6 +146,15 @@ impl ExtendRequest {
     pub fn to(mut self, successor: OwnerToken) -> Self {
         self.successor = Some(successor);
         self
+    }
+
+    /// The same, and hands the key back to an owner token that it may have been
+    /// taken from by a request of this kind before.
+    #[must_use]
+    pub fn back_to(self, former: OwnerToken) -> Self {
+        let mut request = self.to(former);
+        request.is_hand_back = true;
+        request
     }
 }
 

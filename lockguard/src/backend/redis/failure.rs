@@ -16,8 +16,8 @@ pub(super) fn of_reply(error: &ServerError) -> String {
 /// A replica is one for every command: after a fail-over the address leads
 /// elsewhere.
 /// Other states refuse everything alike, but only what must not be forgotten,
-/// a release, is worth a new connection.
-pub(super) fn unfit(reply: &Value, is_release: bool) -> Option<String> {
+/// such as a release, is worth a new connection.
+pub(super) fn unfit(reply: &Value, is_debt: bool) -> Option<String> {
     const REPLICA: [&str; 2] = ["READONLY", "MASTERDOWN"];
     const FOR_NOW: [&str; 4] = ["BUSY", "LOADING", "MISCONF", "NOREPLICAS"];
     let Value::ServerError(error) = reply else {
@@ -25,7 +25,7 @@ pub(super) fn unfit(reply: &Value, is_release: bool) -> Option<String> {
     };
     let reason = of_reply(error);
     let code = reason.split(':').next().unwrap_or_default();
-    let is_unfit = REPLICA.contains(&code) || is_release && FOR_NOW.contains(&code);
+    let is_unfit = REPLICA.contains(&code) || is_debt && FOR_NOW.contains(&code);
     is_unfit.then_some(reason)
 }
 

@@ -1,4 +1,4 @@
-//! Releases that a node has not confirmed.
+//! Releases and hand-backs that a node has not confirmed.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    backend::{AcquireRequest, ReleaseRequest},
+    backend::{AcquireRequest, ExtendRequest, ReleaseRequest},
     key::LockKey,
     metrics::OwedRelease,
     token::OwnerToken,
@@ -22,15 +22,27 @@ pub(super) const MOST_OWED: usize = 1 << 15;
 /// forgets its waiters by itself, and reserves nothing for long.
 const MOST_WITH_DEPARTURES: usize = MOST_OWED / 2;
 
-/// The releases that a node is sent first when it is back.
+/// What a node must not miss.
+pub(super) enum Debt {
+    Release(ReleaseRequest),
+    HandBack(Vec<ExtendRequest>),
+}
+
+impl From<ReleaseRequest> for Debt {
+    fn from(release: ReleaseRequest) -> Self {
+        Self::Release(release)
+    }
+}
+
+/// The releases and hand-backs that a node is sent first when it is back.
 ///
 /// Bounded: the oldest is forgotten, and its key free by its ttl.
 #[derive(Default)]
 pub(super) struct Owed {
     node: Arc<str>,
-    releases: VecDeque<(ReleaseRequest, OwedRelease)>,
-    /// What acquires were refused here unsent, and by whom: the node has taken
-    /// nothing for them.
+    debts: VecDeque<(Debt, OwedRelease)>,
+    /// What acquires and adoptions were refused here unsent, and by whom: the node
+    /// has taken nothing for them.
     /// Without these, a busy program would fill the bound with give-backs of what
     /// it never took, and push out the releases that matter.
     unsent: HashMap<(LockKey, OwnerToken), Asker>,
@@ -70,32 +82,62 @@ impl Owed {
         }
     }
 
-    /// Remembers a release, unless the node has nothing that it could free.
-    pub(super) fn push(&mut self, release: ReleaseRequest) {
+    /// Notes that the extends, which may hand keys to others, never left this
+    /// process.
+    pub(super) fn extend_unsent(&mut self, requests: &[ExtendRequest]) {
+        if self.unsent.len() < MOST_OWED {
+            let of = |request: &ExtendRequest| {
+                let of = (request.key.clone(), request.successor.clone()?);
+                Some((of, Asker::Anybody))
+            };
+            self.unsent.extend(requests.iter().filter_map(of));
+        }
+    }
+
+    /// Remembers it, but for what the node has nothing of.
+    pub(super) fn push(&mut self, debt: impl Into<Debt>) {
+        match debt.into() {
+            Debt::Release(release) => self.push_release(release),
+            Debt::HandBack(mut requests) => {
+                requests.retain(|request| {
+                    let of = (request.key.clone(), request.token.clone());
+                    self.unsent.remove(&of).is_none()
+                });
+                if !requests.is_empty() {
+                    self.remember(Debt::HandBack(requests));
+                }
+            }
+        }
+    }
+
+    fn push_release(&mut self, release: ReleaseRequest) {
         let of = (release.key.clone(), release.token.clone());
         let is_departure = match self.unsent.remove(&of) {
             Some(Asker::Anybody) => return,
             Some(Asker::Waiter) => true,
             None => release.standing.is_some(),
         };
-        if is_departure && self.releases.len() >= MOST_WITH_DEPARTURES {
+        if is_departure && self.debts.len() >= MOST_WITH_DEPARTURES {
             return;
         }
-        if self.releases.len() >= MOST_OWED {
-            self.releases.pop_front();
-            self.has_forgotten = true;
-        }
-        self.releases
-            .push_back((release, OwedRelease::to(&self.node)));
+        self.remember(Debt::Release(release));
     }
 
-    /// Forgets which acquires were unsent: from now on they are sent again.
+    fn remember(&mut self, debt: Debt) {
+        if self.debts.len() >= MOST_OWED {
+            self.debts.pop_front();
+            self.has_forgotten = true;
+        }
+        self.debts.push_back((debt, OwedRelease::to(&self.node)));
+    }
+
+    /// Forgets what was unsent: from now on all is sent again.
     pub(super) fn forget_unsent(&mut self) {
         self.unsent = HashMap::new();
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.releases.is_empty()
+        self.debts.is_empty()
     }
 
     /// Whether one has ever been forgotten, which the node may have missed.
@@ -104,9 +146,9 @@ impl Owed {
     }
 
     /// Takes what is owed, oldest first.
-    pub(super) fn take(&mut self) -> VecDeque<ReleaseRequest> {
-        let releases = std::mem::take(&mut self.releases);
-        releases.into_iter().map(|(release, _)| release).collect()
+    pub(super) fn take(&mut self) -> VecDeque<Debt> {
+        let debts = std::mem::take(&mut self.debts);
+        debts.into_iter().map(|(debt, _)| debt).collect()
     }
 }
 
@@ -117,6 +159,14 @@ mod tests {
         backend::{Ticket, Waiter},
         keys::LockKeys,
     };
+
+    fn releases(owed: &mut Owed) -> VecDeque<ReleaseRequest> {
+        let release = |debt| match debt {
+            Debt::Release(release) => release,
+            Debt::HandBack(_) => panic!("nothing was handed back"),
+        };
+        owed.take().into_iter().map(release).collect()
+    }
 
     fn release(n: usize) -> ReleaseRequest {
         let key = LockKey::new(format!("k:{n}")).unwrap();
@@ -129,9 +179,12 @@ mod tests {
         for n in 0..3 {
             owed.push(release(n));
         }
-        let keys: Vec<_> = owed.take().iter().map(|r| r.key.to_string()).collect();
+        let keys: Vec<_> = releases(&mut owed)
+            .iter()
+            .map(|r| r.key.to_string())
+            .collect();
         assert_eq!(keys, ["k:0", "k:1", "k:2"]);
-        assert!(owed.take().is_empty());
+        assert!(releases(&mut owed).is_empty());
     }
 
     #[test]
@@ -140,7 +193,7 @@ mod tests {
         for n in 0..=MOST_OWED {
             owed.push(release(n));
         }
-        let kept = owed.take();
+        let kept = releases(&mut owed);
         assert_eq!(kept.len(), MOST_OWED);
         assert_eq!(kept.front().unwrap().key.as_str(), "k:1");
     }
@@ -152,7 +205,7 @@ mod tests {
         for n in 1..=MOST_OWED {
             owed.push(release(n).leaving(Ticket::draw()));
         }
-        let kept = owed.take();
+        let kept = releases(&mut owed);
         assert_eq!(kept.len(), MOST_WITH_DEPARTURES);
         assert_eq!(kept.front().unwrap().key.as_str(), "k:0");
     }
@@ -168,13 +221,13 @@ mod tests {
         let give_back = release(1);
         owed.acquire_unsent(&acquire_of(&give_back));
         owed.push(give_back.clone());
-        assert!(owed.take().is_empty());
+        assert!(releases(&mut owed).is_empty());
 
         // Sent in the meantime, as far as anybody knows.
         owed.acquire_unsent(&acquire_of(&give_back));
         owed.forget_unsent();
         owed.push(give_back);
-        assert_eq!(owed.take().len(), 1);
+        assert_eq!(releases(&mut owed).len(), 1);
     }
 
     fn waiters_acquire_of(release: &ReleaseRequest) -> AcquireRequest {
@@ -190,7 +243,7 @@ mod tests {
         let give_back = release(1);
         owed.acquire_unsent(&waiters_acquire_of(&give_back));
         owed.push(give_back);
-        assert_eq!(owed.take().len(), 1);
+        assert_eq!(releases(&mut owed).len(), 1);
     }
 
     #[test]
@@ -202,7 +255,7 @@ mod tests {
             owed.acquire_unsent(&waiters_acquire_of(&give_back));
             owed.push(give_back);
         }
-        let kept = owed.take();
+        let kept = releases(&mut owed);
         assert_eq!(kept.len(), MOST_WITH_DEPARTURES);
         assert_eq!(kept.front().unwrap().key.as_str(), "k:0");
     }
@@ -214,7 +267,29 @@ mod tests {
         second.token = first.token.clone();
         owed.acquire_unsent(&acquire_of(&second));
         owed.push(first);
-        assert_eq!(owed.take().len(), 1);
+        assert_eq!(releases(&mut owed).len(), 1);
+    }
+
+    #[test]
+    fn the_hand_back_of_what_was_never_handed_on_is_not_owed() {
+        let mut owed = Owed::default();
+        let (sent, unsent) = (release(1), release(2));
+        let former = OwnerToken::with_label("");
+        let ttl = std::time::Duration::from_secs(1);
+        let adopted = |by: &ReleaseRequest| {
+            ExtendRequest::new(by.key.clone(), former.clone(), ttl).to(by.token.clone())
+        };
+        let handed_back = |by: &ReleaseRequest| {
+            ExtendRequest::new(by.key.clone(), by.token.clone(), ttl).back_to(former.clone())
+        };
+        owed.extend_unsent(&[adopted(&unsent)]);
+        owed.push(Debt::HandBack(vec![handed_back(&unsent)]));
+        assert!(owed.is_empty());
+        owed.push(Debt::HandBack(vec![handed_back(&sent)]));
+        let Some(Debt::HandBack(requests)) = owed.take().pop_front() else {
+            panic!("it is not owed");
+        };
+        assert_eq!(requests[0].key, sent.key);
     }
 
     #[test]
@@ -226,6 +301,6 @@ mod tests {
         acquire.keys = keys;
         owed.acquire_unsent(&acquire);
         owed.push(give_back);
-        assert!(owed.take().is_empty());
+        assert!(releases(&mut owed).is_empty());
     }
 }

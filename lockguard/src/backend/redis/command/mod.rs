@@ -10,6 +10,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use self::question::Question;
 use super::{
+    owed::Debt,
     probe::NodeFacts,
     reply::{Verdict, extend_reply, is_denied, is_noscript, script_reply},
 };
@@ -155,11 +156,17 @@ impl Command {
         }
     }
 
-    /// A release that is owed, and that nobody waits for.
-    pub(super) fn owed(request: ReleaseRequest) -> Self {
-        let task = Task::Release {
-            request,
-            answer: Answer::to_nobody(),
+    /// What is owed, and nobody waits for.
+    pub(super) fn owed(debt: impl Into<Debt>) -> Self {
+        let task = match debt.into() {
+            Debt::Release(request) => Task::Release {
+                request,
+                answer: Answer::to_nobody(),
+            },
+            Debt::HandBack(requests) => Task::Extend {
+                requests,
+                answer: Answer::to_nobody(),
+            },
         };
         Self::new(task, None)
     }
@@ -182,15 +189,16 @@ impl Command {
         Some(release.leaving(waiter.ticket.clone()))
     }
 
-    /// Whether its caller has gone, and it is no release: it need not be sent
+    /// Whether its caller has gone, and the node may miss it: it need not be sent
     /// again.
     pub(super) fn is_abandoned(&self) -> bool {
-        match &self.task {
-            Task::Acquire { answer, .. } => !answer.is_awaited(),
-            Task::Extend { answer, .. } => !answer.is_awaited(),
-            Task::Look { answer } => !answer.is_awaited(),
-            Task::Release { .. } => false,
-        }
+        let is_awaited = match &self.task {
+            Task::Acquire { answer, .. } => answer.is_awaited(),
+            Task::Extend { answer, .. } => answer.is_awaited(),
+            Task::Look { answer } => answer.is_awaited(),
+            Task::Release { answer, .. } => answer.is_awaited(),
+        };
+        !is_awaited && !self.is_debt()
     }
 
     /// What is to be sent on another connection: what was asked, or, where its
@@ -244,20 +252,25 @@ impl Command {
         }
     }
 
-    pub(super) fn is_release(&self) -> bool {
-        matches!(self.task, Task::Release { .. })
+    /// Whether the node must not miss it: a release, or a hand-back, that it has
+    /// not executed leaves a key behind.
+    pub(super) fn is_debt(&self) -> bool {
+        match &self.task {
+            Task::Release { .. } => true,
+            Task::Extend { requests, .. } => requests.iter().any(|request| request.is_hand_back),
+            Task::Acquire { .. } | Task::Look { .. } => false,
+        }
     }
 
-    /// Whether it is refused where many are waiting: a release that is refused
-    /// leaves a key behind.
+    /// Whether it is refused where many are waiting.
     pub(super) fn is_refusable(&self) -> bool {
-        matches!(self.task, Task::Acquire { .. } | Task::Extend { .. })
+        !self.is_debt() && !matches!(self.task, Task::Look { .. })
     }
 
     /// Whether it has been tried on so many connections that it may be what
     /// breaks them.
     pub(super) fn is_worn_out(&self) -> bool {
-        self.repeats >= MOST_REPEATS && !self.is_release()
+        self.repeats >= MOST_REPEATS && !self.is_debt()
     }
 
     /// Makes it ready for another connection.
@@ -364,15 +377,16 @@ impl Command {
         }
     }
 
-    /// Answers the caller that the node gave no answer; a release is given
-    /// back, since it is owed then, and so is what takes a waiter out of a line
-    /// that the node may have entered it into.
-    pub(super) fn fail(mut self, error: &NodeError) -> Option<ReleaseRequest> {
+    /// Answers the caller that the node gave no answer; what is owed then is given
+    /// back, and so is what takes a waiter out of a line that the node may have
+    /// entered it into.
+    pub(super) fn fail(mut self, error: &NodeError) -> Option<Debt> {
         self.tell(BackendError::unavailable(error.clone()));
-        let departure = self.departure();
+        let (departure, is_debt) = (self.departure(), self.is_debt());
         match self.task {
-            Task::Release { request, .. } => Some(without_staying(request)),
-            _ => departure,
+            Task::Release { request, .. } => Some(without_staying(request).into()),
+            Task::Extend { requests, .. } if is_debt => Some(Debt::HandBack(requests)),
+            _ => departure.map(Debt::Release),
         }
     }
 }

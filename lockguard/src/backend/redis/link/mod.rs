@@ -292,7 +292,7 @@ impl Link {
 
     fn admit(&mut self, command: Command) {
         // The first answer of a node that is back is still out.
-        let is_back = matches!(self.connection, Connection::Up(_)) && command.is_release();
+        let is_back = matches!(self.connection, Connection::Up(_)) && command.is_debt();
         match &self.bad {
             Some(reason) if !is_back => refuse(command, reason, &mut self.owed),
             _ => self.take_in(command),
@@ -390,7 +390,7 @@ impl Link {
         {
             self.lacks(missing);
         }
-        if let Some(reason) = failure::unfit(&reply, command.is_release()) {
+        if let Some(reason) = failure::unfit(&reply, command.is_debt()) {
             // Connected anew, it says what it is, and is sent what it is owed.
             let error = NodeError::new(Arc::clone(&self.node), reason);
             refuse(command, &error, &mut self.owed);
@@ -436,8 +436,8 @@ impl Link {
         let unsent = self.queue.split_off(under_way);
         for command in mem::replace(&mut self.queue, unsent).into_iter().rev() {
             if command.is_worn_out() && !command.is_abandoned() {
-                if let Some(owed) = command.fail(error) {
-                    self.queue.push_front(Command::owed(owed));
+                if let Some(debt) = command.fail(error) {
+                    self.queue.push_front(Command::owed(debt));
                 }
                 continue;
             }
@@ -507,13 +507,13 @@ impl Link {
 fn refuse(command: Command, error: &NodeError, owed: &mut Owed) {
     // The node has granted what it is asked to raise.
     let is_raise = |request: &AcquireRequest| request.fence.is_some_and(|fence| fence.is_raise);
-    if let Task::Acquire { request, .. } = &command.task
-        && command.sent.is_none()
-        && !is_raise(request)
-    {
-        owed.acquire_unsent(request);
+    match &command.task {
+        _ if command.sent.is_some() => {}
+        Task::Acquire { request, .. } if !is_raise(request) => owed.acquire_unsent(request),
+        Task::Extend { requests, .. } if !command.is_debt() => owed.extend_unsent(requests),
+        _ => {}
     }
-    if let Some(release) = command.fail(error) {
-        owed.push(release);
+    if let Some(debt) = command.fail(error) {
+        owed.push(debt);
     }
 }

@@ -217,7 +217,7 @@ async fn a_command_that_six_connections_broke_with_is_given_up_and_a_release_is_
     let answer = reply.try_recv().unwrap();
     assert!(matches!(answer, Err(BackendError::Unavailable { .. })));
     break_often(&mut link, 1, 10);
-    assert!(link.queue.iter().all(Command::is_release));
+    assert!(link.queue.iter().all(Command::is_debt));
     assert_eq!(link.queue.len(), 1);
 }
 
@@ -263,7 +263,7 @@ async fn a_waiter_that_did_not_wait_for_an_answer_keeps_its_place_in_line() {
     break_often(&mut link, 1, 5);
     drop(reply);
     break_often(&mut link, 1, 1);
-    assert!(!link.queue.iter().any(Command::is_release));
+    assert!(!link.queue.iter().any(Command::is_debt));
 }
 
 /// It lets nobody write, and tells no reader.

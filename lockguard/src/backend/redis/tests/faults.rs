@@ -134,6 +134,24 @@ async fn what_was_on_its_way_to_a_stopped_server_is_given_back() {
 }
 
 #[tokio::test]
+async fn a_hand_back_that_a_hung_server_misses_is_what_it_is_sent_first() {
+    let server = Server::start();
+    let node = server.impatient().await;
+    let (key, former, next) = (key("seat:1"), token(), token());
+    assert!(is_granted(&take(&node, &key, &former).await));
+    server.stop();
+    let handed = ExtendRequest::new(key.clone(), former.clone(), TTL).to(next.clone());
+    assert!(node.extend(vec![handed]).await[0].is_err());
+    turn_bad(&server, &node).await;
+    let handed_back = ExtendRequest::new(key.clone(), next, TTL).back_to(former.clone());
+    assert!(node.extend(vec![handed_back]).await[0].is_err());
+    // What it was sent before is in its socket, and is executed.
+    server.go_on();
+    turn_good(&node).await;
+    assert_eq!(server.value(&key), Some(former.expose().to_owned()));
+}
+
+#[tokio::test]
 async fn what_a_network_delivers_late_takes_no_lock() {
     let server = Server::start();
     let (port, is_held, first) = slow_road(server.port);
