@@ -128,8 +128,9 @@ impl Session {
             && let Some(command) = queue.get_mut(self.under_way)
         {
             if let Some(reason) = is_kept_out(command) {
-                if let Some(command) = queue.remove(self.under_way) {
-                    command.fail(&reason);
+                let command = queue.remove(self.under_way);
+                if let Some(departure) = command.and_then(|command| command.fail(&reason)) {
+                    queue.insert(self.under_way, Command::owed(departure));
                 }
                 continue;
             }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, Holder,
-        ReleaseReply, ReleaseRequest, Standing,
+        ReleaseReply, ReleaseRequest, Standing, Ticket,
     },
     error::NodeError,
     validity::FAR,
@@ -183,7 +183,10 @@ impl Command {
         else {
             return None;
         };
-        let waiter = request.waiter.as_ref().filter(|_| self.sent.is_some())?;
+        // Where this was not sent, a release of an attempt before may have.
+        let may_be_in_line = |ticket: &Ticket| self.sent.is_some() || ticket.is_closed();
+        let waiter = request.waiter.as_ref();
+        let waiter = waiter.filter(|waiter| may_be_in_line(&waiter.ticket))?;
         let key = question.line_of(request)?.clone();
         let release = ReleaseRequest::new(key, waiter.next.reserved());
         Some(release.leaving(waiter.ticket.clone()))
@@ -403,11 +406,7 @@ fn without_staying(mut release: ReleaseRequest) -> ReleaseRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        backend::{Ticket, Waiter},
-        key::LockKey,
-        token::OwnerToken,
-    };
+    use crate::{backend::Waiter, key::LockKey, token::OwnerToken};
 
     fn token() -> OwnerToken {
         OwnerToken::with_label("me")

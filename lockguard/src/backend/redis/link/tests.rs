@@ -266,6 +266,26 @@ async fn a_waiter_that_did_not_wait_for_an_answer_keeps_its_place_in_line() {
     assert!(!link.queue.iter().any(Command::is_debt));
 }
 
+/// A node that is kept out takes in releases, and one of them may have entered it.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_has_gone_leaves_the_line_of_a_node_that_is_not_to_be_asked() {
+    let (mut link, ticket, reply) = asked_by_a_waiter();
+    drop(reply);
+    ticket.close();
+    let (ours, _theirs) = duplex(1 << 10);
+    let mut session = Session::new(Wire::new(ours), None, None, false);
+    session.send(&mut link.queue, |command| {
+        command.as_acquire()?;
+        Some(NodeError::new("a:6379", "restarted"))
+    });
+    let sent = link.queue.pop_front().map(|command| command.task);
+    let Some(Task::Release { request, .. }) = sent else {
+        panic!("nothing is sent");
+    };
+    assert!(matches!(request.standing, Some(Standing::Leaves(left)) if left == ticket));
+    assert!(link.queue.is_empty());
+}
+
 /// It lets nobody write, and tells no reader.
 struct Broken;
 

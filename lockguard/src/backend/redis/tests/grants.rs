@@ -269,6 +269,32 @@ async fn a_ticket_that_a_hung_server_enters_late_is_taken_out() {
     assert_eq!(in_line, 0);
 }
 
+/// While there is no connection, by a give-back of the attempt before.
+#[tokio::test]
+async fn a_waiter_whose_question_was_never_sent_is_out_of_the_line_that_it_was_left_in() {
+    let mut server = Server::start();
+    server.down();
+    let node = server.node(Timeouts {
+        response: PATIENCE,
+        ..Timeouts::default()
+    });
+    let (key, waiter) = (key("k"), Waiter::new(Ticket::draw(), token(), TTL));
+    let given_back = ReleaseRequest::new(key.clone(), token()).staying(waiter.clone());
+    let given_back = node.release(given_back.within(PATIENCE));
+    let next = Waiter::new(waiter.ticket.clone(), token(), TTL);
+    let request = AcquireRequest::new(key.clone(), waiter.next, TTL).waiting(next);
+    drop(node.acquire(request));
+    waiter.ticket.close();
+    server.up();
+    assert_eq!(given_back.await.unwrap(), ReleaseReply::NotHeld);
+    // What was asked before has been answered then.
+    assert!(is_granted(
+        &take(&node, &LockKey::new("other").unwrap(), &token()).await
+    ));
+    let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
+    assert_eq!(in_line, 0);
+}
+
 #[tokio::test]
 async fn who_asks_for_what_it_was_granted_has_it_for_a_whole_ttl() {
     let server = Server::start();
