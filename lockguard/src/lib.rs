@@ -101,6 +101,7 @@ mod token_lock;
 mod acquire;
 mod contended;
 mod contest;
+mod crowd;
 mod fences;
 mod grant;
 mod line;

@@ -21,6 +21,8 @@ use tokio::{
 
 use crate::{
     bell::Bell,
+    clock::until,
+    crowd::{self, Crowd, Tell},
     key::LockKey,
     keys::LockKeys,
     sharded::{KeyMap, Sharded},
@@ -50,9 +52,6 @@ pub(crate) struct Line {
     /// One permit: the right to contend on the servers. Fair, and given on
     /// when its holder's future is dropped.
     turn: Semaphore,
-    /// One permit: to ask for several keys when this one is given back, before
-    /// others of this process who wait for it and want several.
-    crowd: Semaphore,
     state: Mutex<State>,
     /// How often a lease of ours has been given back here; counted while the
     /// state is locked.
@@ -72,6 +71,8 @@ struct State {
     holder: Option<LocalHolder>,
     /// Who waits here to be handed the key by a lease of ours, in order.
     successors: VecDeque<Successor>,
+    /// Who wants several keys and waits for this one.
+    crowd: Crowd,
 }
 
 /// How often in a row a lease is handed on inside this process, while others
@@ -127,16 +128,52 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// The right to ask for several keys when this one is given back, passed on when
-/// it is dropped: nobody who has it waits for another key.
+/// A place among those who want several keys and wait for this one; leaving is
+/// dropping it, before another is waited for.
 pub(crate) struct InCrowd<'a> {
     place: &'a Place,
-    _permit: SemaphorePermit<'a>,
+    me: Tell,
+    /// When it began to want its keys.
+    came: Instant,
 }
 
 impl InCrowd<'_> {
     pub(crate) fn is_at(&self, place: &Place) -> bool {
         ptr::eq(self.place, place)
+    }
+
+    /// Whether it is the first, who asks when the key is given back.
+    pub(crate) fn is_first(&self) -> bool {
+        self.look().is_ok()
+    }
+
+    /// Waits until it is the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it where it stands.
+    pub(crate) async fn first(&self) {
+        while let Err(due) = self.look() {
+            if until(due, self.me.notified()).await.is_none() {
+                let passed_over = self.crowd(|crowd| crowd.pass_over(Instant::now()));
+                crowd::tell(passed_over);
+            }
+        }
+    }
+
+    fn look(&self) -> Result<(), Instant> {
+        self.crowd(|crowd| crowd.is_first(&self.me, self.came, Instant::now()))
+    }
+
+    fn crowd<T>(&self, with: impl FnOnce(&mut Crowd) -> T) -> T {
+        with(&mut self.place.line.state.lock().crowd)
+    }
+}
+
+impl Drop for InCrowd<'_> {
+    fn drop(&mut self) {
+        let left = self.crowd(|crowd| crowd.leave(&self.me, Instant::now()));
+        crowd::tell(left);
     }
 }
 
@@ -176,7 +213,6 @@ impl Line {
         Self {
             key,
             turn: Semaphore::new(1),
-            crowd: Semaphore::new(1),
             state: Mutex::default(),
             frees: AtomicU64::new(0),
             freed: Bell::default(),
@@ -199,8 +235,10 @@ impl Line {
         change(&mut state.holder);
         let frees = self.frees.load(Ordering::Relaxed);
         self.frees.store(frees.wrapping_add(1), Ordering::Release);
+        let foremost = state.crowd.freed();
         drop(state);
         self.freed.ring();
+        crowd::tell(foremost);
     }
 }
 
@@ -292,6 +330,12 @@ impl Places {
             .find_map(|place| Some((place, place.local_holder()?)))
     }
 
+    /// The first of the keys that others here wait for who want several.
+    pub(crate) fn crowded(&self) -> Option<&Place> {
+        let is_crowded = |place: &&Place| !place.line.state.lock().crowd.is_empty();
+        self.iter().find(is_crowded)
+    }
+
     /// Notes what has been freed so far: [`Place::freed`] waits for more.
     pub(crate) fn look(&self) {
         self.iter().for_each(Place::look);
@@ -352,17 +396,17 @@ impl Place {
         Some(self.line.turn_of(permit))
     }
 
-    /// Waits until nobody else who wants several keys is to ask for them when this
-    /// one is given back: all at once would only be in each other's way.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`turn`](Self::turn).
-    pub(crate) async fn crowd(&self) -> InCrowd<'_> {
-        InCrowd {
+    /// Steps up to those who want several keys and wait for this one, by when each
+    /// came: one of them asks when it is given back, since all at once would only
+    /// be in each other's way.
+    pub(crate) fn crowd(&self, came: Instant) -> InCrowd<'_> {
+        let crowd = InCrowd {
             place: self,
-            _permit: permit_of(&self.line.crowd).await,
-        }
+            me: Tell::default(),
+            came,
+        };
+        crowd.is_first();
+        crowd
     }
 
     /// The lease of ours that holds the key, if its ttl has not passed.

@@ -62,7 +62,8 @@ impl LockRequest {
     /// Who waits is served in the order of arrival.
     /// A future that waits and is not polled any more, such as an arm of a
     /// `select!` that is kept and never returned to, keeps its place, and those
-    /// behind it wait for as long as they may: spawn it, or drop it.
+    /// behind it wait for as long as they may, or some seconds where it wants
+    /// several keys: spawn it, or drop it.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = Some(wait);
         self

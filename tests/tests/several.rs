@@ -21,6 +21,7 @@ use lockguard::{
 use lockguard_tests::{
     Fate, Operation, Scripted, Server, Servers, Step, eventually, over_1_3_5_nodes,
 };
+use parking_lot::Mutex;
 use rand::Rng as _;
 use tokio::{
     task::{JoinSet, yield_now},
@@ -332,6 +333,79 @@ async fn the_next_of_a_crowd_looks_by_itself_where_the_first_never_does() {
     let start = Instant::now();
     next.await.unwrap().unwrap().release().await.unwrap();
     assert!(start.elapsed() <= TTL, "{:?}", start.elapsed());
+}
+
+/// It costs the others a moment, once; where the next is not polled either, those
+/// behind look by themselves.
+#[tokio::test(start_paused = true)]
+async fn those_of_a_crowd_that_are_not_polled_are_passed_over() {
+    let moment = Duration::from_millis(100);
+    for (count, longest) in [(1, moment), (3, TTL)] {
+        let manager = LockManager::new(Scripted::without_wakes());
+        let wait = || Box::pin(manager.lock_all(["a", "b"], LONG).wait(LONG).acquire());
+        let mut held = manager.lock("b", LONG).acquire().await.unwrap();
+        let mut unpolled: Vec<_> = (0..count).map(|_| wait()).collect();
+        for one in &mut unpolled {
+            timeout(moment, one).await.unwrap_err();
+        }
+        for longest in [longest, Duration::ZERO] {
+            let next = tokio::spawn(wait());
+            sleep(moment).await;
+            let start = Instant::now();
+            held.release().await.unwrap();
+            held = next.await.unwrap().unwrap();
+            assert!(start.elapsed() <= longest, "{:?}", start.elapsed());
+        }
+        held.release().await.unwrap();
+        for one in unpolled {
+            one.await.unwrap().release().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_does_not_overtake_those_who_wait_for_the_same_keys() {
+    let node = Scripted::new();
+    node.on_every_acquire(Step::pass().answering_after(Duration::from_millis(1)));
+    let (ours, theirs) = (
+        LockManager::new(node.clone()),
+        LockManager::new(node.clone()),
+    );
+    let held = theirs.lock("b", LONG).acquire().await.unwrap();
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = JoinSet::new();
+    for nth in 0..3 {
+        let (ours, served) = (ours.clone(), Arc::clone(&served));
+        tasks.spawn(async move {
+            for _ in 0..4 {
+                let both = ours.lock_all(["a", "b"], LONG).wait(LONG);
+                both.run(async |_| served.lock().push(nth)).await.unwrap();
+            }
+        });
+        sleep(Duration::from_millis(10)).await;
+    }
+    held.release().await.unwrap();
+    tasks.join_all().await;
+    assert_eq!(*served.lock(), [0, 1, 2].repeat(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_behind_the_first_of_a_crowd_ask_nothing_meanwhile() {
+    let node = Scripted::new();
+    let (ours, theirs) = (
+        LockManager::new(node.clone()),
+        LockManager::new(node.clone()),
+    );
+    let _held = theirs.lock("b", LONG).acquire().await.unwrap();
+    let before = node.calls_of(Operation::Acquire).len();
+    let mut crowd = JoinSet::new();
+    for _ in 0..50 {
+        crowd.spawn(ours.lock_all(["a", "b"], LONG).wait(LONG).acquire());
+    }
+    sleep(Duration::from_secs(101)).await;
+    // The first looks every five seconds.
+    let asked = node.calls_of(Operation::Acquire).len() - before;
+    assert_eq!(asked, 1 + 100 / 5);
 }
 
 #[tokio::test(start_paused = true)]

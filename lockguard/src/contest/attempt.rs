@@ -75,6 +75,10 @@ impl Contest<'_> {
         } else {
             self.begun
         };
+        if let Some(crowd) = &self.crowd {
+            // Shows itself, if it is.
+            crowd.is_first();
+        }
         if let (Some(_), Some(turn)) = (&request.waiter, &self.turn) {
             turn.stands_in_line();
         }

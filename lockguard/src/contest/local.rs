@@ -33,17 +33,27 @@ impl<'a> Contest<'a> {
     /// The turn that [`line_up`](Self::line_up) waits for, where there is nobody
     /// to wait for.
     pub(super) fn line_up_at_once(&self) -> Poll<Option<Turn<'a>>> {
-        if self.queues_here() {
-            self.places.turn_at_once()
-        } else {
-            Poll::Ready(None)
+        if !self.queues_here() {
+            return Poll::Ready(None);
         }
+        if self.is_in_crowds() && self.places.crowded().is_some() {
+            return Poll::Pending;
+        }
+        self.places.turn_at_once()
     }
 
     /// Waits for the turn, or until a lease of ours hands the key on; a caller
     /// whose time is over before either asks the servers all the same.
     pub(super) async fn line_up(&mut self) -> Lined<'a> {
         let places = self.places;
+        if self.is_in_crowds() {
+            if let Some(place) = places.crowded() {
+                self.has_waited = true;
+                self.enter_crowd(place);
+                self.comes_first().await;
+            }
+            return Lined::Turn(None);
+        }
         let mut turn = pin!(places.turn());
         let first = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await;
         if let Poll::Ready(turn) = first {
@@ -97,12 +107,12 @@ impl<'a> Contest<'a> {
     /// See [`is_behind_local_holders`](Self::is_behind_local_holders).
     pub(super) async fn wait_for_local_holders(&mut self) -> Result<Option<Grant>, LockError> {
         let places = self.places;
-        let unseen = Instant::now() + LONGEST_UNSEEN;
+        let mut unseen = Instant::now() + LONGEST_UNSEEN;
         // Asked again after each wait: the holder may have been renewed, or be
         // given back but for a rest.
         while let Some((place, holder)) = places.local_holder() {
             self.has_waited = true;
-            let is_told = if self.is_in_crowd_of(place) {
+            let is_told = if self.is_first_of(place) {
                 if self.granted.is_none()
                     && let Some(successor) = self.successor()
                 {
@@ -115,9 +125,10 @@ impl<'a> Contest<'a> {
                 }
                 told.is_some()
             } else {
-                self.leave_crowd();
-                self.crowd = until(unseen.min(self.deadline), place.crowd()).await;
-                self.crowd.is_some()
+                self.enter_crowd(place);
+                let is_first = self.comes_first().await;
+                unseen = Instant::now() + LONGEST_UNSEEN;
+                is_first
             };
             let now = Instant::now();
             if now >= self.deadline {
@@ -143,40 +154,45 @@ impl<'a> Contest<'a> {
         self.queues_here() && self.want.keys.are_several()
     }
 
-    /// Comes before waiting for another one: nobody waits while others wait for it.
-    fn leave_crowd(&mut self) {
-        self.crowd = None;
-    }
-
     /// Whether of those here who want several keys we ask first when this one is
     /// given back.
-    fn is_in_crowd_of(&self, place: &Place) -> bool {
-        let is_there = |crowd: &InCrowd<'_>| crowd.is_at(place);
-        !self.is_in_crowds() || self.crowd.as_ref().is_some_and(is_there)
+    fn is_first_of(&self, place: &Place) -> bool {
+        let is_first = |crowd: &InCrowd<'_>| crowd.is_at(place) && crowd.is_first();
+        !self.is_in_crowds() || self.crowd.as_ref().is_some_and(is_first)
+    }
+
+    /// Steps up to those here who want several keys and wait for this one.
+    fn enter_crowd(&mut self, place: &'a Place) {
+        if !self.crowd.as_ref().is_some_and(|crowd| crowd.is_at(place)) {
+            // In this order: nobody waits for one key while others wait for it.
+            self.crowd = None;
+            self.crowd = Some(place.crowd(self.begun));
+        }
+    }
+
+    /// Waits until we are the first of the crowd; whether that came before the wait
+    /// ended.
+    async fn comes_first(&mut self) -> bool {
+        match &self.crowd {
+            Some(crowd) => until(self.deadline, crowd.first()).await.is_some(),
+            None => true,
+        }
     }
 
     /// Waits until of those here who want several keys we ask first when the busy
     /// one is given back; whether it is time to look again.
     pub(super) async fn join_crowd(&mut self, holder: &Holder) -> Result<bool, LockError> {
-        let now = Instant::now();
-        if now >= self.deadline {
+        if Instant::now() >= self.deadline {
             return Err(self.busy_error(holder));
         }
         let place = self.places.of(self.key_of(holder));
-        if self.is_in_crowd_of(place) {
+        self.enter_crowd(place);
+        if self.is_first_of(place) {
             return Ok(self.is_behind_local_holders());
         }
-        self.leave_crowd();
-        let mut crowd = pin!(place.crowd());
-        let first = poll_fn(|cx| Poll::Ready(crowd.as_mut().poll(cx))).await;
-        if let Poll::Ready(crowd) = first {
-            self.crowd = Some(crowd);
-            return Ok(self.is_behind_local_holders());
-        }
-        // Whoever waits in vain looks once by itself, as in the line: the holder
-        // may be gone, and whoever is to ask first be told nothing.
-        let look = self.deadline.min(now + LONGEST_UNSEEN);
-        self.crowd = until(look, crowd).await;
+        // One that waits in vain looks once by itself, as in the line: the first may
+        // have been told nothing.
+        self.comes_first().await;
         Ok(true)
     }
 
