@@ -7,15 +7,17 @@
 )]
 
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Wake, Waker},
     time::Duration,
 };
 
 use lockguard::{
-    LockError, LockKey, LockManager, LostCause, ReleaseError,
+    BoxFuture, LockError, LockGuard, LockKey, LockManager, LostCause, ReleaseError,
     backend::{Backend, ReleaseReply, ReleaseRequest},
 };
 use lockguard_tests::{
@@ -387,6 +389,34 @@ async fn whoever_comes_does_not_overtake_those_who_wait_for_the_same_keys() {
     held.release().await.unwrap();
     tasks.join_all().await;
     assert_eq!(*served.lock(), [0, 1, 2].repeat(4));
+}
+
+/// Some executors poll what they run as soon as it is woken.
+struct PolledAtOnce(Mutex<BoxFuture<'static, Result<LockGuard, LockError>>>);
+
+impl Wake for PolledAtOnce {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        if let Some(mut future) = self.0.try_lock() {
+            let _ = future.as_mut().poll(&mut Context::from_waker(&waker));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_of_a_crowd_asks_nothing_when_the_first_has_the_keys() {
+    let node = Scripted::new();
+    let manager = LockManager::new(node.clone());
+    let wait = || Box::pin(manager.lock_all(["a", "b"], LONG).wait(LONG).acquire());
+    let held = manager.lock("b", LONG).acquire().await.unwrap();
+    let first = tokio::spawn(wait());
+    yield_now().await;
+    let next = Arc::new(PolledAtOnce(Mutex::new(wait())));
+    Arc::clone(&next).wake();
+    held.release().await.unwrap();
+    let _held = first.await.unwrap().unwrap();
+    assert_eq!(node.calls_of(Operation::Acquire).len(), 2);
+    *next.0.lock() = Box::pin(pending());
 }
 
 #[tokio::test(start_paused = true)]

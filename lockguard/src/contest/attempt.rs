@@ -192,6 +192,12 @@ impl Contest<'_> {
     ) -> Attempt {
         self.close_line();
         self.places.was_in_order();
+        if self.crowd.is_some() {
+            // The next of the crowd looks as soon as we leave it, and would ask in
+            // vain.
+            let start = since.asked;
+            self.places.hold(&undo.token, start, self.want.ttl);
+        }
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
