@@ -41,6 +41,8 @@ pub(crate) struct InLine {
     passed: Option<BoxFuture<'static, Pass>>,
     /// Whether servers may know the ticket.
     is_entered: bool,
+    /// The same before the last attempt.
+    was_entered: bool,
     /// How often in a row nobody told us anything.
     unheard: u32,
 }
@@ -60,6 +62,7 @@ impl InLine {
             next: OwnerToken::with_label(label),
             passed: None,
             is_entered: false,
+            was_entered: false,
             unheard: 0,
         }
     }
@@ -70,7 +73,7 @@ impl InLine {
         let token = mem::replace(&mut self.next, OwnerToken::with_label(&self.label));
         self.passed = self.core.backend.passed(&self.next);
         let waiter = Waiter::new(self.ticket.clone(), self.next.clone(), self.ttl);
-        self.is_entered = true;
+        self.was_entered = mem::replace(&mut self.is_entered, true);
         (token, waiter)
     }
 
@@ -154,10 +157,11 @@ impl InLine {
         until(Instant::now() + grace, attempt).await
     }
 
-    /// The waiter has the key: the attempt that was granted took it out of the
-    /// line.
+    /// The waiter has what it wants: the attempt that was granted took it out of the
+    /// line of a single key; of several it has entered none, and an attempt before
+    /// may have.
     pub(crate) fn close(mut self) {
-        self.is_entered = false;
+        self.is_entered = self.was_entered && self.keys.are_several();
     }
 
     /// The token of the next attempt, which has the key already, and whose

@@ -599,7 +599,8 @@ async fn who_comes_to_a_key_that_was_waited_for_stands_in_line_at_once() {
     }
 }
 
-/// Whoever was granted several keys leaves their lines itself.
+/// Whoever was granted several keys leaves their lines itself, where it was refused
+/// before.
 #[tokio::test(start_paused = true)]
 async fn a_grant_takes_its_waiter_out_of_line_and_one_of_several_keys_does_not() {
     let line = Line::that_refuses(1);
@@ -608,16 +609,25 @@ async fn a_grant_takes_its_waiter_out_of_line_and_one_of_several_keys_does_not()
     assert!(line.waiter(2).is_some());
     assert_eq!(line.released().len(), 0);
 
-    let line = Line::that_refuses(1);
+    let line = Line::that_refuses(2);
     let manager = LockManager::new(line.clone());
     let _held = manager.lock_all(["a", "b"], TTL).acquire().await.unwrap();
-    let Waiter { ticket, next, .. } = line.waiter(2).unwrap();
+    let Waiter { ticket, next, .. } = line.waiter(3).unwrap();
     let left = line.released();
     assert_eq!(left.len(), 2);
     for (left, key) in left.iter().zip(["a", "b"]) {
         assert_eq!((left.key.as_str(), &left.token), (key, &next));
         assert!(matches!(&left.standing, Some(Standing::Leaves(its)) if *its == ticket));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_of_several_keys_to_whom_no_line_has_entered_tells_no_line() {
+    let line = Line::that_refuses(1);
+    let manager = LockManager::new(line.clone());
+    let _held = manager.lock_all(["a", "b"], TTL).acquire().await.unwrap();
+    assert!(line.waiter(2).is_some());
+    assert_eq!(line.released().len(), 0);
 }
 
 /// Another node hangs, and may do so for long.

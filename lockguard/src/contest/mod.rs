@@ -176,12 +176,10 @@ impl<'a> Contest<'a> {
         self.line = None;
     }
 
-    /// Gives up the place in line after a grant, without telling the servers: the
-    /// grant of a single key has taken us out, and that of several takes nobody
-    /// out, so that dropping the place tells them.
+    /// Gives up the place in line after a grant, without telling the servers what
+    /// they know.
     fn close_line(&mut self) {
-        let line = self.line.take();
-        if let Some(line) = line.filter(|_| !self.want.keys.are_several()) {
+        if let Some(line) = self.line.take() {
             line.close();
         }
     }

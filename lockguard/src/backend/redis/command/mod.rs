@@ -276,8 +276,19 @@ impl Command {
         self.repeats >= MOST_REPEATS && !self.is_debt()
     }
 
-    /// Makes it ready for another connection.
-    pub(super) fn repeat(&mut self) {
+    /// Makes it ready for another connection; gives back what is to be sent before
+    /// it.
+    ///
+    /// Who asked for a place in the line of one of several keys asks for all of them
+    /// again, and where they are granted nobody would take it out.
+    pub(super) fn repeat(&mut self) -> Option<Self> {
+        let departure = match &self.task {
+            Task::Acquire {
+                question: Question::LetMeWait(..),
+                ..
+            } => self.departure().map(Self::owed),
+            _ => None,
+        };
         self.repeats = self.repeats.saturating_add(1);
         self.form = Form::ByHash;
         if let Task::Acquire {
@@ -288,6 +299,7 @@ impl Command {
             request.is_curt = false;
             *question = Question::first(request);
         }
+        departure
     }
 
     /// Answers the caller by the server's reply, or gives back the command

@@ -442,8 +442,11 @@ impl Link {
                 continue;
             }
             if let Some(mut command) = command.unless_abandoned() {
-                command.repeat();
+                let before = command.repeat();
                 self.queue.push_front(command);
+                if let Some(before) = before {
+                    self.queue.push_front(before);
+                }
             }
         }
     }

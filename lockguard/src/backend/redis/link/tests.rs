@@ -20,6 +20,7 @@ use crate::{
     backend::{AcquireReply, BackendError, ReleaseRequest, Standing, Ticket, Waiter},
     fencing_token::FencingToken,
     key::LockKey,
+    keys::LockKeys,
     token::OwnerToken,
 };
 
@@ -254,6 +255,36 @@ async fn a_waiter_whose_question_is_given_up_is_taken_out_of_the_line_first_of_a
         panic!("{request:?}");
     };
     assert_eq!(left, ticket);
+}
+
+/// Where all are granted then, nobody takes it out.
+#[tokio::test(start_paused = true)]
+async fn who_asks_again_for_several_keys_is_taken_out_of_the_line_that_it_may_be_in() {
+    let (ours, _) = duplex(1 << 10);
+    let (mut link, ..) = asked_over(ours);
+    let token = || OwnerToken::with_label("");
+    let keys = ["a", "b"].map(|key| LockKey::new(key).unwrap());
+    let waiter = Waiter::new(Ticket::draw(), token(), LONGEST_TIMEOUT);
+    let request = AcquireRequest::new(LockKeys::new(keys).unwrap(), token(), LONGEST_TIMEOUT);
+    let (answer, _reply) = Answer::channel();
+    let request = request.waiting(waiter.clone());
+    let asked = Command::new(Task::acquire(request, answer), None);
+    let anothers = Value::BulkString(b"lg1:them:00000000000000000000000000000000".to_vec());
+    let refused = Value::Array(vec![Value::Int(2), anothers, Value::Int(1000)]);
+    link.queue
+        .push_front(asked.accept(refused, &link.node).unwrap());
+    break_often(&mut link, 1, 1);
+    let first = link.queue.pop_front().map(|command| command.task);
+    let Some(Task::Release { request, .. }) = first else {
+        panic!("it is asked again at once");
+    };
+    assert_eq!(request.key.as_str(), "b");
+    assert!(matches!(request.standing, Some(Standing::Leaves(left)) if left == waiter.ticket));
+    assert!(
+        link.queue
+            .front()
+            .is_some_and(|next| next.as_acquire().is_some())
+    );
 }
 
 /// It has asked anew by the same ticket.
