@@ -15,10 +15,9 @@ use crate::{
     observe::Acquiring,
     point::Point,
     queue::Places,
+    retry::Patience,
     terms::{Terms, check_ttl},
 };
-
-pub(crate) use crate::retry::Patience;
 
 /// What is asked for.
 pub(crate) struct Want {

@@ -47,7 +47,7 @@ struct Counted {
 }
 
 /// One key's waiters in this process, and its holder if that is one of ours.
-pub(crate) struct Line {
+struct Line {
     key: LockKey,
     /// One permit: the right to contend on the servers. Fair, and given on
     /// when its holder's future is dropped.
@@ -140,6 +140,11 @@ pub(crate) struct InCrowd<'a> {
 impl InCrowd<'_> {
     pub(crate) fn is_at(&self, place: &Place) -> bool {
         ptr::eq(self.place, place)
+    }
+
+    /// Shows that it is there: a first that never does is passed over.
+    pub(crate) fn show(&self) {
+        let _ = self.look();
     }
 
     /// Whether it is the first, who asks when the key is given back.
@@ -405,7 +410,7 @@ impl Place {
             me: Tell::default(),
             came,
         };
-        crowd.is_first();
+        crowd.show();
         crowd
     }
 
@@ -445,13 +450,9 @@ impl Place {
 
     /// Notes that a lease of ours holds the key, for that long from `start`.
     pub(crate) fn hold(&self, token: &OwnerToken, start: Instant, ttl: Duration) {
-        let holder = &mut self.line.state.lock().holder;
-        // An extend with a shorter ttl shortens nothing.
-        let earlier = holder.as_ref().filter(|holder| holder.token == *token);
-        let until = earlier.map_or(start + ttl, |holder| holder.until.max(start + ttl));
-        *holder = Some(LocalHolder {
+        self.line.state.lock().holder = Some(LocalHolder {
             token: token.clone(),
-            until,
+            until: start + ttl,
             is_open: false,
         });
     }

@@ -76,8 +76,7 @@ impl Contest<'_> {
             self.begun
         };
         if let Some(crowd) = &self.crowd {
-            // Shows itself, if it is.
-            crowd.is_first();
+            crowd.show();
         }
         if let (Some(_), Some(turn)) = (&request.waiter, &self.turn) {
             turn.stands_in_line();
@@ -152,7 +151,7 @@ impl Contest<'_> {
             Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(undo, since, Some(token))),
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
-                self.has_met_another = true;
+                self.had_to_wait = true;
                 if let Some(fence) = holder.fence() {
                     self.core.fences.saw(&self.want.keys, fence);
                 }
@@ -201,7 +200,7 @@ impl Contest<'_> {
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        Attempt::Granted(Grant::new(undo, since, fencing_token, self.has_met_another))
+        Attempt::Granted(Grant::new(undo, since, fencing_token, self.had_to_wait))
     }
 
     fn unfenced_error(&self) -> LockError {

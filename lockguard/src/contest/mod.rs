@@ -11,7 +11,7 @@ use tokio::{sync::oneshot, task::coop::consume_budget, time::Instant};
 
 use self::{attempt::Attempt, local::Lined};
 use crate::{
-    acquire::{Patience, Want},
+    acquire::Want,
     backend::Holder,
     core::Core,
     error::LockError,
@@ -20,6 +20,7 @@ use crate::{
     lease::Since,
     line::InLine,
     queue::{InCrowd, Places, Turn},
+    retry::Patience,
     validity::{FAR, longest_attempt},
 };
 
@@ -48,8 +49,6 @@ pub(crate) async fn contest(
         },
     };
     loop {
-        // Whatever is freed from here on is waited for no longer.
-        places.look();
         if contest.is_behind_local_holders()
             && let Some(grant) = Box::pin(contest.wait_for_local_holders()).await?
         {
@@ -104,7 +103,7 @@ struct Contest<'a> {
     /// [contended]: crate::contended::Contended
     line: Option<Box<InLine>>,
     /// Whether another owner has been met.
-    has_met_another: bool,
+    had_to_wait: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
     /// Since when a lease of the last attempt counts, where it may be granted
@@ -135,7 +134,7 @@ impl<'a> Contest<'a> {
             split: None,
             may_stand: want.may_wait() && core.backend.has_line(),
             line: None,
-            has_met_another: false,
+            had_to_wait: false,
             granted: None,
             asked: None,
             crowd: None,

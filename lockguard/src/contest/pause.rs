@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::{Contest, LONGEST_UNSEEN, draw};
 use crate::{
-    acquire::Patience,
     backend::{BoxFuture, Holder, Pass},
     backoff::{SETTLE_LIMIT, busy_pause, split_pause},
     clock::{sleep, until},
@@ -20,6 +19,7 @@ use crate::{
     key::LockKey,
     lease::Since,
     queue::Places,
+    retry::Patience,
     validity::{FAR, node_budget},
 };
 
