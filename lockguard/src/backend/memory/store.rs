@@ -428,6 +428,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_or_remembered_is_not_forgotten_however_much_comes() {
+        let (store, now) = (Store::default(), Instant::now());
+        let number = |number| FencingToken::new(number).unwrap();
+        let fenced = |n: usize, proposal| {
+            let request = acquire(&format!("k:{n}"));
+            request.fenced(number(proposal), 3 * TTL)
+        };
+        let keys = 0..SHARDS * FIRST_SWEEP * 4;
+        let mut waiting = Vec::new();
+        for n in keys.clone() {
+            let request = fenced(n, 5);
+            let reply = store.acquire(&request, now).unwrap();
+            assert_eq!(reply, AcquireReply::GrantedWith(number(5)));
+            let (waker, wake) = oneshot::channel();
+            store.watch(request.keys.first(), waker, now);
+            waiting.push(wake);
+        }
+        for wake in &mut waiting {
+            assert_eq!(wake.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        }
+        for n in keys.clone() {
+            let refused = store.acquire(&fenced(n, 1), now);
+            assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{n}");
+        }
+        // The keys have expired by then, and their fences have not.
+        for n in keys {
+            let reply = store.acquire(&fenced(n, 1), now + TTL).unwrap();
+            assert_eq!(reply, AcquireReply::GrantedWith(number(6)), "{n}");
+        }
+    }
+
+    #[test]
     fn waiters_that_gave_up_are_forgotten_as_others_come() {
         let (store, now) = (Store::default(), Instant::now());
         let request = acquire("k");
@@ -438,6 +470,17 @@ mod tests {
         }
         let shard = store.0.of(request.keys.first()).lock();
         assert_eq!(shard.waiters.values().map(Vec::len).sum::<usize>(), 1);
+    }
+
+    /// It may have been given back since it was refused.
+    #[test]
+    fn whoever_waits_for_a_key_that_is_free_is_woken_at_once() {
+        let (store, now) = (Store::default(), Instant::now());
+        let request = acquire("k");
+        store.acquire(&request, now).unwrap();
+        let (waker, mut wake) = oneshot::channel();
+        store.watch(request.keys.first(), waker, now + TTL);
+        assert_eq!(wake.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 
     #[test]
