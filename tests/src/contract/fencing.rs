@@ -108,6 +108,24 @@ pub async fn a_refused_fenced_acquire_is_told_the_fence_and_leaves_it(on: Fixtur
     assert_eq!(next, fence + 1);
 }
 
+pub async fn a_refusal_of_several_keys_tells_the_greatest_of_their_fences(on: Fixture) {
+    for is_the_first_higher in [false, true] {
+        let mut keys = [fresh_key(), fresh_key()];
+        keys.sort();
+        let [first, second] = &keys;
+        let (high, low) = if is_the_first_higher {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        let (token, fence) = on.take_fenced(high, now()).await;
+        assert_eq!(on.release(high, &token).await, ReleaseReply::Freed);
+        on.take_fenced(low, LAGGING).await;
+        let reply = on.acquire_fenced(&keys, &fresh_token(), LAGGING).await;
+        assert_eq!(refused(reply).fence(), Some(number(fence)));
+    }
+}
+
 pub async fn fenced_and_other_owners_exclude_each_other(on: Fixture) {
     let key = fresh_key();
     let token = on.take(&key, LONG).await;

@@ -105,6 +105,8 @@ macro_rules! contract_cases {
                 "A fenced acquire that is repeated keeps the keys for the whole ttl again.";
             fencing::a_refused_fenced_acquire_is_told_the_fence_and_leaves_it
                 "A refused fenced acquire is told the fence, and changes nothing.";
+            fencing::a_refusal_of_several_keys_tells_the_greatest_of_their_fences
+                "Who is refused several keys is told the greatest of their fences.";
             fencing::fenced_and_other_owners_exclude_each_other
                 "Fenced and other owners exclude each other.";
             fencing::only_fenced_acquires_change_a_fence
