@@ -137,6 +137,21 @@ mod tests {
         assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), second);
     }
 
+    /// Else a small command waits for the answer to the one before, and a host
+    /// that is gone is noticed after a quarter of an hour.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_sends_at_once_and_finds_out_soon_that_its_peer_is_dead() {
+        let (_listener, address) = listener().await;
+        let stream = connect_tcp(vec![address]).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), DEAD_PEER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), DEAD_PEER / 5);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(DEAD_PEER));
+    }
+
     #[tokio::test]
     async fn an_address_that_refuses_is_not_waited_for() {
         let ((gone, refusing), (_second, second)) = (listener().await, listener().await);
