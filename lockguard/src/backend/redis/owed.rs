@@ -230,6 +230,15 @@ mod tests {
         assert_eq!(releases(&mut owed).len(), 1);
     }
 
+    #[test]
+    fn so_many_acquires_are_remembered_as_unsent_and_no_more() {
+        let mut owed = Owed::default();
+        for n in 0..=MOST_OWED {
+            owed.acquire_unsent(&acquire_of(&release(n)));
+        }
+        assert_eq!(owed.unsent.len(), MOST_OWED);
+    }
+
     fn waiters_acquire_of(release: &ReleaseRequest) -> AcquireRequest {
         let request = acquire_of(release);
         let next = OwnerToken::with_label("");

@@ -5,7 +5,7 @@ use std::{future::poll_fn, io};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, duplex},
     task::yield_now,
-    time::sleep_until,
+    time::{sleep_until, timeout},
 };
 
 use super::{connecting::RECONNECT_PAUSE, overdue::SECOND_LOOK, *};
@@ -13,6 +13,7 @@ use crate::{
     backend::redis::{
         OnRestart,
         command::{Answer, Limit},
+        connection::Refused,
         owed::MOST_OWED,
         session::Session,
         wire::{Stream, Wire},
@@ -21,6 +22,7 @@ use crate::{
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
+    node_status::NodeRole,
     token::OwnerToken,
 };
 
@@ -71,6 +73,24 @@ fn asked_over(
     (link, reply, commands)
 }
 
+/// An acquire whose caller waits for so long, and where it hears the answer.
+fn asked_within(
+    budget: Duration,
+) -> (
+    Command,
+    oneshot::Receiver<Result<AcquireReply, BackendError>>,
+) {
+    let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+    let request = AcquireRequest::new(key, token, LONGEST_TIMEOUT);
+    let limit = Limit {
+        asked: Instant::now(),
+        budget,
+    };
+    let (answer, reply) = Answer::channel();
+    let command = Command::new(Task::acquire(request, answer), Some(limit));
+    (command, reply)
+}
+
 const MESSAGE: &str = ">3\r\n+message\r\n+channel\r\n+text\r\n";
 
 #[tokio::test]
@@ -110,6 +130,40 @@ async fn an_answer_a_moment_after_the_timeout_is_heard() {
     tokio::time::sleep(timeout + SECOND_LOOK / 2).await;
     theirs.write_all(b"+OK\r\n").await.unwrap();
     assert!(matches!(reply.await, Ok(Ok(AcquireReply::Granted))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_is_set_to_too_late_is_brought_forward() {
+    let (ours, _theirs) = duplex(1 << 10);
+    let (mut link, _reply, _commands) = asked_over(ours);
+    link.alarm = Some(Box::pin(sleep_until(Instant::now() + LONGEST_TIMEOUT)));
+    let budget = link.timeouts.response / 2;
+    let (command, reply) = asked_within(budget);
+    link.take_in(command);
+    tokio::spawn(SharedLink::new(link).run());
+    let told = timeout(2 * budget, reply).await.unwrap();
+    assert!(matches!(told, Ok(Err(BackendError::Unavailable { .. }))));
+}
+
+/// Which sets one: else its caller would be told when another's time is over, or
+/// the node be found overdue then.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_no_alarm_rings_for_in_time_is_left_to_the_task() {
+    let (ours, _theirs) = duplex(1 << 10);
+    let (mut link, _reply, _commands) = asked_over(ours);
+    link.waker = Some(Waker::noop().clone());
+    let response = link.timeouts.response;
+    for (alarm, budget, is_sent) in [
+        (response, LONGEST_TIMEOUT, true),
+        (response * 2, LONGEST_TIMEOUT, false),
+        (response / 4, response / 4, true),
+        (response / 2, response / 4, false),
+    ] {
+        link.alarm = Some(Box::pin(sleep_until(Instant::now() + alarm)));
+        let (command, _reply) = asked_within(budget);
+        let is_given_back = link.send_at_once(command).is_some();
+        assert_eq!(!is_given_back, is_sent, "{alarm:?} for {budget:?}");
+    }
 }
 
 /// Whether a link that has connected many times, and was asked nothing, pauses
@@ -165,6 +219,82 @@ async fn an_attempt_that_panics_is_a_refusal_and_followed_by_another() {
             ..
         }
     ));
+}
+
+/// Lets the link hear that its attempt to connect came to this.
+async fn hear(link: &mut Link, refused: Refused) {
+    link.connection = Connection::Down {
+        since: Instant::now(),
+        next: Next::Attempt(Box::pin(async { Err(refused) })),
+    };
+    poll_fn(|cx| Poll::Ready(link.reconnect(cx))).await;
+}
+
+/// It never will: whoever asks need not wait until it is overdue.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_can_keep_no_locks_is_bad_at_once() {
+    let (mut link, mut reply, _commands) = asked_over(duplex(1).0);
+    hear(&mut link, Refused::ForNow("connection refused".to_owned())).await;
+    assert!(link.bad.is_none() && reply.try_recv().is_err());
+    let reason = "a replica".to_owned();
+    hear(&mut link, Refused::ByKind(NodeRole::Replica, reason)).await;
+    let answer = reply.try_recv().unwrap();
+    assert!(matches!(answer, Err(BackendError::Unavailable { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_node_is_bad_for_what_was_heard_last() {
+    let (mut link, _reply, _commands) = asked_over(duplex(1).0);
+    link.turn_bad(NodeError::new("a:6379", "no answer"));
+    hear(&mut link, Refused::ForNow("connection refused".to_owned())).await;
+    assert_eq!(link.bad.unwrap().reason(), "connection refused");
+}
+
+/// Its token may be asked for again, by a raise, and be granted then.
+#[tokio::test(start_paused = true)]
+async fn the_release_of_what_was_never_sent_is_owed_once_the_node_was_back() {
+    let (mut link, _reply, _commands) = asked_over(duplex(1).0);
+    link.turn_bad(NodeError::new("a:6379", "no answer"));
+    let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+    let request = AcquireRequest::new(key.clone(), token.clone(), LONGEST_TIMEOUT);
+    let (answer, _unsent) = Answer::channel();
+    link.admit(Command::new(Task::acquire(request, answer), None));
+    link.recover();
+    link.turn_bad(NodeError::new("a:6379", "no answer"));
+    link.admit(Command::owed(ReleaseRequest::new(key, token)));
+    assert_eq!(link.owed.take().len(), 1);
+}
+
+/// How long a link pauses after so many attempts to connect that were refused.
+async fn pause_after_refusals(refusals: usize) -> Duration {
+    let (mut link, _reply, _commands) = asked_over(duplex(1).0);
+    link.break_off("connection reset".to_owned());
+    let mut pause = Duration::ZERO;
+    for _ in 0..refusals {
+        hear(&mut link, Refused::ForNow("connection refused".to_owned())).await;
+        let begun = Instant::now();
+        // It ends with the next attempt.
+        poll_fn(|cx| {
+            if link.reconnect(cx) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        pause = begun.elapsed();
+    }
+    pause
+}
+
+/// Of many programs each would ask it a hundred times a second.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_gone_is_tried_soon_and_then_more_and_more_seldom() {
+    let (shortest, longest) = RECONNECT_PAUSE.into_inner();
+    let first = pause_after_refusals(1).await;
+    assert!(first <= 2 * shortest, "{first:?}");
+    let last = pause_after_refusals(20).await;
+    assert!((longest / 2..=2 * longest).contains(&last), "{last:?}");
 }
 
 #[tokio::test]
@@ -239,6 +369,27 @@ fn asked_by_a_waiter() -> (
     let asked = Command::new(Task::acquire(request, answer), None);
     link.queue.push_front(asked);
     (link, ticket, reply)
+}
+
+/// Else it would be asked when the node is back, long after its caller was told.
+#[tokio::test]
+async fn what_is_to_be_asked_again_when_the_node_turns_bad_is_refused() {
+    let (ours, mut theirs) = duplex(1 << 10);
+    let (mut link, mut reply, _commands) = asked_over(ours);
+    let release = ReleaseRequest::new(LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+    let mut release = Command::owed(release);
+    release.sent = Some(Instant::now());
+    link.queue.push_back(release);
+    if let Connection::Up(session) = &mut link.connection {
+        session.under_way = 2;
+    }
+    let replies = b"-NOSCRIPT what is it?\r\n-LOADING its data\r\n";
+    theirs.write_all(replies).await.unwrap();
+    poll_fn(|cx| Poll::Ready(link.serve(&mut 0, 2, cx))).await;
+    assert!(link.bad.is_some());
+    let answer = reply.try_recv().unwrap();
+    assert!(matches!(answer, Err(BackendError::Unavailable { .. })));
+    assert!(link.queue.is_empty());
 }
 
 /// The ticket that it may have entered is in no place that is its own, and
@@ -350,17 +501,7 @@ async fn a_connection_that_a_caller_finds_broken_is_left_at_once() {
     let link = SharedLink::new(link);
     tokio::spawn(link.clone().run());
     yield_now().await;
-    let request = AcquireRequest::new(
-        LockKey::new("k").unwrap(),
-        OwnerToken::with_label(""),
-        Duration::from_secs(1),
-    );
-    let limit = Limit {
-        asked: Instant::now(),
-        budget: Duration::from_secs(1),
-    };
-    let (answer, _asked) = Answer::channel();
-    let command = Command::new(Task::acquire(request, answer), Some(limit));
+    let (command, _asked) = asked_within(Duration::from_secs(1));
     assert!(link.send_at_once(command).is_none());
     yield_now().await;
     assert_eq!(link.load(), Some((0, 2)));
