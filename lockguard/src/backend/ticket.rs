@@ -36,7 +36,7 @@ impl Ticket {
         Self::new(wall_clock())
     }
 
-    fn new(stamp: u64) -> Self {
+    pub(crate) fn new(stamp: u64) -> Self {
         Self(Arc::new(Shared {
             stamp: stamp.min(LATEST),
             number: random::number(),

@@ -363,6 +363,76 @@ async fn a_line_is_forgotten_within_twice_the_ttl() {
     assert!((1..=120_000).contains(&left), "{left}");
 }
 
+/// It had expired; the next release would be told to nobody else.
+#[tokio::test]
+async fn a_waiter_that_takes_a_free_lock_is_out_of_the_line() {
+    let server = Server::start();
+    let node = server.connected().await;
+    for (name, fence) in [("plain", None), ("fenced", FencingToken::new(1))] {
+        let (key, ticket) = (key(name), Ticket::draw());
+        assert!(is_granted(&take(&node, &key, &token()).await));
+        let ask = || {
+            let waiter = Waiter::new(ticket.clone(), token(), TTL);
+            let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+            node.acquire(match fence {
+                None => request,
+                Some(fence) => request.fenced(fence, TTL),
+            })
+        };
+        assert!(matches!(ask().await, Ok(AcquireReply::Busy(_))), "{name}");
+        let _: i64 = server.ask(&["DEL", name]);
+        assert!(!matches!(ask().await, Ok(AcquireReply::Busy(_))), "{name}");
+        let line = format!("{{{name}}} line");
+        let in_line: usize = server.ask(&["ZCARD", &line]);
+        assert_eq!(in_line, 0, "{name}");
+    }
+}
+
+/// It would be forgotten while those with a long one wait.
+#[tokio::test]
+async fn a_waiter_with_a_short_ttl_does_not_shorten_the_line() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let waiter = InLine::enter(&node, "k", |waiter| waiter).await;
+    let short = Duration::from_millis(100);
+    let next = Waiter::new(Ticket::draw(), token(), short);
+    let request = AcquireRequest::new(waiter.key.clone(), token(), short).waiting(next);
+    let refused = node.acquire(request).await;
+    assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+    let left: u128 = server.ask(&["PTTL", "{k} line"]);
+    assert!(left > TTL.as_millis(), "{left}");
+}
+
+/// Alike on every server.
+#[tokio::test]
+async fn of_waiters_with_one_stamp_the_one_with_the_lower_number_is_first() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, holder) = (key("k"), token());
+    assert!(is_granted(&take(&node, &key, &holder).await));
+    let mut tickets = [Ticket::new(1), Ticket::new(1)];
+    tickets.sort();
+    let [first, second] = tickets;
+    let next = token();
+    let mut passed = node.passed(&next).unwrap();
+    let ask = |ticket: &Ticket, next: &OwnerToken| {
+        let waiter = Waiter::new(ticket.clone(), next.clone(), TTL);
+        node.acquire(AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter))
+    };
+    for (ticket, next) in [(&first, &next), (&second, &token())] {
+        let refused = ask(ticket, next).await;
+        assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+    }
+    // As if it had expired, which nobody is told of.
+    let _: i64 = server.ask(&["DEL", "k"]);
+    let refused = ask(&second, &token()).await;
+    assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+    let pass = timeout(PATIENCE, &mut passed).await.unwrap();
+    assert_eq!(pass, Pass::Reserved);
+    let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
+    assert_eq!(in_line, 1);
+}
+
 #[tokio::test]
 async fn a_waiter_is_entered_with_the_time_at_which_it_asked() {
     let server = Server::start();
@@ -459,4 +529,84 @@ async fn whoever_may_take_nobody_out_of_the_line_frees_the_lock() {
     let freed = free(&powerless, &waiter.key, &waiter.holder).await;
     assert_eq!(freed.unwrap(), ReleaseReply::Freed);
     assert_eq!(server.value(&waiter.key), None);
+}
+
+/// A fenced acquire on a server that refuses to store fences.
+const ACQUIRE_WITHOUT_FENCE: &str = concat!(
+    "local redis = {
+       call = redis.call,
+       pcall = function(command, key, ...)
+         local is_refused = command == 'SET' and key == 'fence'
+         return is_refused and {err = 'ERR'} or redis.pcall(command, key, ...)
+       end
+     }\n",
+    include_str!("../scripts/line.lua"),
+    include_str!("../scripts/acquire_fenced.lua"),
+);
+
+/// The next owner would get its fencing token.
+#[tokio::test]
+async fn a_lock_whose_fence_cannot_be_stored_is_neither_taken_nor_lost() {
+    let server = Server::start();
+    let (key, before, token) = (key("k"), token(), token());
+    let keys = ["EVAL", ACQUIRE_WITHOUT_FENCE, "2", "k", "fence"];
+    let arguments = [token.expose(), before.expose(), "60000", "1", "60000"];
+    let acquire = [keys, arguments].concat();
+    assert!(server.try_ask::<String>(&acquire).is_err());
+    assert_eq!(server.keys(), 0);
+    for owner in [&before, &token] {
+        let _: () = server.ask(&["SET", "k", owner.expose()]);
+        assert!(server.try_ask::<String>(&acquire).is_err());
+        assert_eq!(server.value(&key).as_deref(), Some(owner.expose()));
+    }
+}
+
+/// Others may hold what it lacks, and wait for what it had.
+#[tokio::test]
+async fn what_a_waiter_gives_back_is_not_reserved_for_itself() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("k"), token());
+    assert!(is_granted(&take(&node, &key, &token).await));
+    let waiter = Waiter::new(Ticket::draw(), OwnerToken::with_label(""), TTL);
+    let _passed = node.passed(&waiter.next).unwrap();
+    let give_back = ReleaseRequest::new(key.clone(), token).staying(waiter);
+    let freed = node.release(give_back).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+    assert_eq!(server.value(&key), None);
+    let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
+    assert_eq!(in_line, 1);
+}
+
+/// It is told of what it does not want, and a lock reserved for it.
+#[tokio::test]
+async fn whoever_may_take_nobody_out_of_the_line_hears_that_a_waiter_has_not_left() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, next, ticket) = (key("k"), token(), Ticket::draw());
+    assert!(is_granted(&take(&node, &key, &token()).await));
+    let waiter = Waiter::new(ticket.clone(), next.clone(), TTL);
+    let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+    let refused = node.acquire(request).await;
+    assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+    let leave = ReleaseRequest::new(key, next).leaving(ticket);
+    let powerless = without(&server, "zrem").await;
+    assert!(powerless.release(leave.clone()).await.is_err());
+    assert!(node.release(leave).await.is_ok());
+}
+
+/// Nobody would know that it has it.
+#[tokio::test]
+async fn nobody_is_granted_a_lock_who_cannot_be_told() {
+    let server = Server::start();
+    let node = without(&server, "subscribe").await;
+    let (key, holder, next) = (key("k"), token(), token());
+    assert!(is_granted(&take(&node, &key, &holder).await));
+    let waiter = Waiter::new(Ticket::draw(), next.clone(), TTL).taking_grants();
+    let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+    let refused = node.acquire(request).await;
+    assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+    release(&server, RELEASE_LATER, &key, &holder, 0);
+    let value = server.value(&key).unwrap();
+    assert_eq!(value, format!("{} reserved", next.expose()));
 }
