@@ -286,3 +286,107 @@ impl TokenLock for LockManager {
         self.release(key, token)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{
+        RetryPolicy,
+        backend::{
+            AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
+            Holder, ReleaseRequest,
+        },
+        core::Settings,
+    };
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// A lock store that answers every question alike, after so long.
+    struct Answers {
+        reply: AcquireReply,
+        after: Duration,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl Backend for Answers {
+        fn acquire(
+            &self,
+            _: AcquireRequest,
+        ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let (reply, after) = (self.reply.clone(), self.after);
+            Box::pin(async move {
+                tokio::time::sleep(after).await;
+                Ok(reply)
+            })
+        }
+
+        fn extend(
+            &self,
+            _: Vec<ExtendRequest>,
+        ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
+            Box::pin(async { Vec::new() })
+        }
+
+        fn release(
+            &self,
+            _: ReleaseRequest,
+        ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+            Box::pin(async { Ok(ReleaseReply::NotHeld) })
+        }
+    }
+
+    /// After how long a key is busy to whoever tries like this, and how often it
+    /// was asked for.
+    async fn busy_after(
+        reply: AcquireReply,
+        after: Duration,
+        policy: RetryPolicy,
+    ) -> (Duration, usize) {
+        let asked = Arc::default();
+        let store = Answers {
+            reply,
+            after,
+            asked: Arc::clone(&asked),
+        };
+        let settings = Settings {
+            retry: Some(policy),
+            ..Settings::default()
+        };
+        let manager = LockManager::with_settings(Arc::new(store), settings);
+        let start = Instant::now();
+        let acquire = timeout(ms(10_000), manager.acquire("k", ms(2000)));
+        let error = acquire.await.expect("an end").unwrap_err();
+        assert!(error.is_busy(), "{error}");
+        (start.elapsed(), asked.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tries_keep_their_number_and_delay_where_answers_are_slow() {
+        let policy = RetryPolicy::tries(3).delay(ms(100));
+        let busy = AcquireReply::Busy(Holder::unknown());
+        let (waited, asked) = busy_after(busy, ms(300), policy).await;
+        assert_eq!(asked, 3);
+        assert!((ms(1100)..ms(1110)).contains(&waited), "{waited:?}");
+    }
+
+    /// Which are no tries: whoever asks at the same time splits them.
+    #[tokio::test(start_paused = true)]
+    async fn votes_that_stay_split_are_settled_for_as_long_as_tries_wait_and_a_second() {
+        for (tries, longest) in [(1, ms(1000)), (30, ms(3000))] {
+            let policy = RetryPolicy::tries(tries).delay(ms(100));
+            let (waited, _) = busy_after(AcquireReply::Split, ms(1), policy).await;
+            let last = longest..longest + ms(110);
+            assert!(last.contains(&waited), "{waited:?} for {tries}");
+        }
+    }
+}
