@@ -10,13 +10,13 @@ use std::{
 };
 
 use lockguard::{
-    BoxFuture, LockManager, LostCause, OwnerToken,
+    BoxFuture, LockKey, LockManager, LostCause, OwnerToken,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, Epochs, ExtendReply, ExtendRequest,
-        Holder, Memory, Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Waiter,
+        Holder, Memory, Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
     },
 };
-use lockguard_tests::{forward, redlock_over};
+use lockguard_tests::{Scripted, forward, redlock_over};
 use parking_lot::Mutex;
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -410,6 +410,102 @@ async fn a_wait_in_line_ends_in_time_where_votes_are_split() {
     assert!(late <= Duration::from_millis(1), "{late:?} late");
 }
 
+/// A lock store with a line that answers so many questions alike and no others,
+/// and tells nobody.
+#[derive(Clone)]
+struct Refuses(Arc<Refusals>);
+
+struct Refusals {
+    reply: AcquireReply,
+    answered: usize,
+    asked: AtomicUsize,
+}
+
+impl Refuses {
+    fn new(reply: AcquireReply, answered: usize) -> Self {
+        Self(Arc::new(Refusals {
+            reply,
+            answered,
+            asked: AtomicUsize::new(0),
+        }))
+    }
+}
+
+impl Backend for Refuses {
+    forward!(extend, release => |_store| Memory::new());
+
+    fn acquire(&self, _: AcquireRequest) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        if self.0.asked.fetch_add(1, Ordering::SeqCst) >= self.0.answered {
+            return Box::pin(pending());
+        }
+        let reply = self.0.reply.clone();
+        Box::pin(async { Ok(reply) })
+    }
+
+    fn has_line(&self) -> bool {
+        true
+    }
+
+    fn passed(&self, _: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
+        Some(Box::pin(pending()))
+    }
+}
+
+/// That somebody else holds the key for so long, and who asks is first in line.
+fn held_by(owner: &str, left: Duration) -> AcquireReply {
+    let holder = Holder::new(owner.as_bytes(), Some(left));
+    AcquireReply::Busy(holder.with_place(Some(0)))
+}
+
+const OURS: &str = "lg1:a:00000000000000000000000000000000";
+
+#[tokio::test(start_paused = true)]
+async fn a_question_in_line_that_is_never_answered_ends_within_its_bound() {
+    let manager = LockManager::new(Refuses::new(held_by(OURS, TTL), 1));
+    let acquire = manager.lock("k", TTL).acquire();
+    let error = timeout(TTL / 2, acquire).await.unwrap().unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+}
+
+/// How often whoever waits for these keys asks in ten seconds, unless it is told
+/// anything.
+async fn questions_in_ten_seconds(reply: AcquireReply, keys: &[&str]) -> usize {
+    let store = Refuses::new(reply, usize::MAX);
+    let manager = LockManager::new(store.clone());
+    let request = manager.lock_all(keys, 30 * TTL).wait(5 * TTL);
+    let refused = request.acquire().await;
+    assert!(refused.is_err_and(|error| error.is_busy()));
+    store.0.asked.load(Ordering::SeqCst)
+}
+
+/// Whose release wakes nobody.
+#[tokio::test(start_paused = true)]
+async fn the_first_in_line_looks_at_another_librarys_lock_four_times_a_second() {
+    let left = 30 * TTL;
+    let asked = questions_in_ten_seconds(held_by("another", left), &["k"]).await;
+    assert!((28..=50).contains(&asked), "{asked}");
+    let asked = questions_in_ten_seconds(held_by(OURS, left), &["k"]).await;
+    assert!(asked <= 5, "{asked}");
+}
+
+/// However often it is renewed.
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_always_about_to_expire_is_asked_for_by_four_commands_a_second() {
+    let soon = Duration::from_millis(1);
+    let asked = questions_in_ten_seconds(held_by(OURS, soon), &["k"]).await;
+    assert!((30..=43).contains(&asked), "{asked}");
+    // A look at several keys takes two.
+    let asked = questions_in_ten_seconds(held_by(OURS, soon), &["a", "b"]).await;
+    assert!((15..=23).contains(&asked), "{asked}");
+}
+
+/// Nobody need be told of what is given back then.
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_asks_again_when_what_split_the_votes_has_run_out() {
+    let asked = questions_in_ten_seconds(AcquireReply::Split, &["k"]).await;
+    assert!((5..=8).contains(&asked), "{asked}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lock_whose_successor_hears_nothing_is_given_back_before_its_ttl() {
     let store = Untold {
@@ -771,6 +867,36 @@ async fn over_several_nodes_a_grant_by_a_message_is_asked_for() {
         assert_eq!(node.questions(), 3);
         assert!(!node.waiter(2).unwrap().takes_grants);
     }
+}
+
+/// The others might free it, and say nothing.
+#[tokio::test]
+async fn a_waiter_is_woken_over_several_nodes_where_all_can_tell() {
+    let key = LockKey::new("k").unwrap();
+    for (telling, is_told) in [(0, false), (2, false), (3, true)] {
+        let nodes = (0..3).map(|nth| {
+            if nth < telling {
+                Scripted::new()
+            } else {
+                Scripted::without_wakes()
+            }
+        });
+        let freed = redlock_over(nodes).freed(&key);
+        assert_eq!(freed.is_some(), is_told, "{telling} of 3");
+    }
+}
+
+/// So a node that enters it later takes it out of its line again.
+#[tokio::test(start_paused = true)]
+async fn the_ticket_of_who_is_granted_by_a_quorum_is_closed() {
+    let store = redlock_over([Memory::new(), Memory::new(), Memory::new()]);
+    let token = || OwnerToken::with_label("");
+    let ticket = Ticket::draw();
+    let waiter = Waiter::new(ticket.clone(), token(), TTL);
+    let request = AcquireRequest::new(LockKey::new("k").unwrap(), token(), TTL);
+    let reply = store.acquire(request.waiting(waiter)).await;
+    assert_eq!(reply.unwrap(), AcquireReply::Granted);
+    assert!(ticket.is_closed());
 }
 
 #[tokio::test]

@@ -439,6 +439,22 @@ async fn those_behind_the_first_of_a_crowd_ask_nothing_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_of_a_crowd_behind_one_of_ours_looks_by_itself_too() {
+    let manager = LockManager::memory();
+    let a = manager.lock("a", LONG).acquire().await.unwrap();
+    let mut first = Box::pin(manager.lock_all(["a", "b"], TTL).wait(LONG).acquire());
+    timeout(Duration::from_millis(1), &mut first)
+        .await
+        .unwrap_err();
+    let next = tokio::spawn(manager.lock_all(["a", "c"], TTL).wait(LONG).acquire());
+    yield_now().await;
+    a.release().await.unwrap();
+    let start = Instant::now();
+    next.await.unwrap().unwrap().release().await.unwrap();
+    assert!(start.elapsed() <= TTL, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crowd_whose_wait_is_over_is_told_who_holds_the_key() {
     let store = lockguard::backend::Memory::new();
     let (ours, theirs) = (LockManager::new(store.clone()), LockManager::new(store));

@@ -1,6 +1,6 @@
 //! Waiting for a busy key, on the paused clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use lockguard::{
     BoxFuture, LockError, LockKey, LockManager,
@@ -185,6 +185,31 @@ async fn a_key_that_is_deleted_while_one_of_ours_holds_it_is_noticed() {
     let deleted = Instant::now();
     waiting.await.unwrap().unwrap().release().await.unwrap();
     assert!(deleted.elapsed() <= Duration::from_secs(10));
+}
+
+/// A lock store that promises to tell of releases, and does not.
+struct Mute(Memory);
+
+impl Backend for Mute {
+    forward!(acquire, extend, release => |store| store.0);
+
+    fn freed(&self, _: &LockKey) -> Option<BoxFuture<'static, ()>> {
+        Some(Box::pin(pending()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_nobody_tells_of_is_noticed_within_ten_seconds() {
+    let store = Memory::new();
+    let theirs = LockManager::new(store.clone());
+    let held = theirs.lock("k", 100 * TTL).acquire().await.unwrap();
+    let ours = LockManager::new(Mute(store));
+    let waiting = tokio::spawn(ours.lock("k", TTL).wait(100 * TTL).acquire());
+    tokio::task::yield_now().await;
+    held.release().await.unwrap();
+    let freed = Instant::now();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(freed.elapsed() <= Duration::from_secs(10));
 }
 
 #[tokio::test(start_paused = true)]
