@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use lockguard::{
-    LockManager,
-    backend::{AcquireReply, ReleaseReply},
+    LockKey, LockManager, OwnerToken,
+    backend::{AcquireReply, Backend as _, ExtendRequest, ReleaseReply},
 };
 use lockguard_tests::{Scripted, Step, redlock_over};
 use tokio::time::{sleep, timeout};
@@ -135,6 +135,40 @@ async fn a_call_that_is_never_answered_ends_within_its_bound() {
         let acquire = manager.lock("k", ttl).wait(TTL).acquire();
         let error = timeout(ttl, acquire).await.unwrap().unwrap_err();
         assert!(error.is_unavailable(), "{error}");
+    }
+}
+
+/// A later answer would come after the end of the shorter lease.
+#[tokio::test(start_paused = true)]
+async fn extends_that_are_never_answered_end_within_the_bound_of_the_shortest() {
+    let nodes = [(); 3].map(|()| Scripted::new());
+    for node in &nodes {
+        node.on_every_extend(Step::never());
+    }
+    let ttl = Duration::from_secs(2);
+    let extend = |name: &str, ttl| {
+        let key = LockKey::new(name).unwrap();
+        ExtendRequest::new(key, OwnerToken::with_label(""), ttl)
+    };
+    let requests = vec![extend("a", TTL), extend("b", ttl)];
+    let replies = redlock_over(nodes).extend(requests);
+    let replies = timeout(ttl / 4 + Duration::from_millis(1), replies).await;
+    assert!(replies.unwrap().iter().all(Result::is_err));
+}
+
+/// By token, where nobody knows the ttl.
+#[tokio::test(start_paused = true)]
+async fn a_release_by_token_that_is_never_answered_ends_within_a_second() {
+    for count in [1, 3] {
+        let nodes: Vec<_> = (0..count).map(|_| Scripted::new()).collect();
+        let manager = manager_over(&nodes);
+        let token = manager.acquire("k", TTL).await.unwrap();
+        for node in &nodes {
+            node.on_every_release(Step::never());
+        }
+        let release = manager.release("k", &token);
+        let released = timeout(Duration::from_millis(1001), release).await;
+        assert!(released.unwrap().unwrap_err().is_unavailable());
     }
 }
 

@@ -20,7 +20,7 @@ use lockguard::{
     BoxFuture, LockError, LockGuard, LockKey, LockManager, LostCause, OnLost, ReleaseError,
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, CloseReply, ExtendReply,
-        ExtendRequest, ReleaseReply, ReleaseRequest,
+        ExtendRequest, Redlock, ReleaseReply, ReleaseRequest,
     },
 };
 use lockguard_tests::{
@@ -452,6 +452,22 @@ async fn once_a_quorum_is_closed_the_others_have_a_moment_more() {
     assert_eq!(last_is_closed_in(soon).await, (soon, true));
     let (waited, is_closed) = last_is_closed_in(LONG).await;
     assert!(waited < 2 * soon && !is_closed, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_minority_has_got_is_left() {
+    let flushed: Arc<dyn Backend> = Arc::new(Closing::within(A_MOMENT));
+    let others = [(); 2].map(|()| {
+        let node = Scripted::new();
+        node.on_release([Step::fail()]);
+        Arc::new(node) as Arc<dyn Backend>
+    });
+    let nodes = [flushed].into_iter().chain(others);
+    let manager = LockManager::new(Redlock::new(nodes));
+    assert!(guard(&manager, "a").await.release().await.is_err());
+    let drained = manager.drain(TIMEOUT).await;
+    let left: Vec<_> = drained.left().iter().map(LockKey::as_str).collect();
+    assert_eq!(left, ["a"]);
 }
 
 #[tokio::test(start_paused = true)]

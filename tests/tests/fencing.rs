@@ -500,6 +500,8 @@ async fn nodes_that_never_agree_are_split_and_keep_nothing() {
         .acquire(lagging("k", &owner))
         .await;
     assert_eq!(reply.unwrap(), AcquireReply::Split);
+    let asked = nodes[0].calls_of(Operation::Acquire).len();
+    assert!(asked <= 10, "asked {asked} times");
     eventually(SOON, || nodes.iter().all(is_released)).await;
 }
 
