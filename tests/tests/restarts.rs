@@ -171,20 +171,34 @@ async fn a_restarted_node_votes_again_after_the_delay() {
     assert!(begun.elapsed() >= delay, "{:?}", begun.elapsed());
 }
 
-#[tokio::test]
-async fn without_an_option_the_delay_is_the_longest_ttl_that_was_used() {
+/// The two restart after a lock was taken and, where that is asked for, extended.
+async fn assert_kept_out_for(longest: Duration, acquired: Duration, extended: Option<Duration>) {
     let servers = Servers::start(3);
     let manager = LockManager::connect(servers.urls()).await.unwrap();
-    let ttl = Duration::from_secs(1);
-    let guard = manager.lock("k", ttl).acquire().await.unwrap();
+    let guard = manager.lock("k", acquired).acquire().await.unwrap();
+    if let Some(ttl) = extended {
+        guard.extend(ttl).await.unwrap();
+    }
     guard.release().await.unwrap();
     let begun = Instant::now();
     restart([&servers[0], &servers[1]]).await;
     let end = begun + PATIENCE;
-    while let Err(error) = manager.lock("k", ttl / 2).try_acquire().await {
+    while let Err(error) = manager.lock("k", longest / 2).try_acquire().await {
         assert!(error.is_unavailable() && Instant::now() < end, "{error}");
     }
-    assert!(begun.elapsed() >= ttl, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= longest, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn without_an_option_the_delay_is_the_longest_ttl_that_was_used() {
+    let ttl = Duration::from_secs(1);
+    assert_kept_out_for(ttl, ttl, None).await;
+}
+
+#[tokio::test]
+async fn without_an_option_the_delay_counts_what_leases_were_extended_to() {
+    let ttl = Duration::from_secs(1);
+    assert_kept_out_for(ttl, ttl / 2, Some(ttl)).await;
 }
 
 #[tokio::test]
