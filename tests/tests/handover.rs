@@ -3,11 +3,14 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use lockguard::{
-    Handover, LockError, LockGuard, LockManager, LostCause,
-    backend::{Backend as _, Memory, ReleaseRequest},
+    FencingToken, Handover, LockError, LockGuard, LockKey, LockManager, LostCause, OwnerToken,
+    backend::{AcquireRequest, Backend as _, Memory, ReleaseRequest},
 };
 use lockguard_tests::{
     Operation, Scripted, Server, Servers, Step, Worker, eventually, over_1_3_5_nodes, redlock_over,
@@ -179,6 +182,31 @@ async fn adopted_at_last(manager: &LockManager, handover: &Handover) -> LockGuar
         }
     });
     adopted.await.expect("the nodes answer again")
+}
+
+/// It leads this process's clock, as one that was raised elsewhere may.
+#[tokio::test(start_paused = true)]
+async fn an_adopted_fencing_token_is_exceeded_though_the_store_has_lost_it() {
+    let node = Scripted::new();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let ahead = u64::try_from((since + TTL * 60).as_micros()).unwrap();
+    let ahead = FencingToken::new(ahead).unwrap();
+    let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
+    let raise = AcquireRequest::new(key.clone(), token.clone(), TTL).fenced(ahead, TTL);
+    let memory = node.memory();
+    memory.acquire(raise).await.unwrap();
+    let release = ReleaseRequest::new(key, token);
+    memory.release(release).await.unwrap();
+
+    let theirs = LockManager::new(node.clone());
+    let guard = theirs.lock("k", TTL).fenced().acquire().await.unwrap();
+    let fence = guard.fencing_token();
+    assert!(fence > Some(ahead));
+    let ours = LockManager::new(node.clone());
+    drop(ours.adopt(guard.into_handover()).await.unwrap());
+    node.lose_data();
+    let next = ours.lock("k", TTL).fenced().acquire().await.unwrap();
+    assert!(next.fencing_token() > fence);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
