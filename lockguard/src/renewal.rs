@@ -538,14 +538,50 @@ mod tests {
     use crate::{key::LockKey, lease::Since, point::Point};
 
     fn renewed() -> Arc<Renewed> {
+        renewed_of(IDLE)
+    }
+
+    fn renewed_of(ttl: Duration) -> Arc<Renewed> {
         let key = LockKey::new("k").unwrap();
         let (point, since) = (
             Point::Named("tests".into()),
             Since::asked(Instant::now(), None),
         );
-        let lease = Lease::new(key.into(), None, point, since, IDLE, None);
+        let lease = Lease::new(key.into(), None, point, since, ttl, None);
         let token = OwnerToken::with_label("");
-        Arc::new(Renewed::new(lease, token, IDLE, Duration::ZERO, Vec::new()))
+        Arc::new(Renewed::new(lease, token, ttl, Duration::ZERO, Vec::new()))
+    }
+
+    /// Else a short lease would be lost while an answer is waited for that a long
+    /// one has the time for.
+    #[tokio::test]
+    async fn leases_with_unlike_times_for_an_answer_are_not_renewed_together() {
+        let at = Instant::now();
+        let mut schedule = Schedule::default();
+        let (short, long) = (renewed_of(Duration::from_millis(100)), renewed());
+        schedule.push(at, &long);
+        schedule.push(at, &short);
+        for renewed in [short, long] {
+            let batch = schedule.take_due(at);
+            assert!(matches!(&batch[..], [only] if Arc::ptr_eq(only, &renewed)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_takes_so_many_and_leaves_the_rest() {
+        const MOMENT: Duration = Duration::from_millis(1);
+        let at = Instant::now();
+        let mut schedule = Schedule::default();
+        let held: Vec<_> = (0..MOST_IN_BATCH + 10).map(|_| renewed()).collect();
+        let (early, late) = held.split_at(MOST_IN_BATCH / 2);
+        for (due, held) in [(at, early), (at + MOMENT, late)] {
+            for renewed in held {
+                schedule.push(due, renewed);
+            }
+        }
+        assert_eq!(schedule.take_due(at + MOMENT).len(), MOST_IN_BATCH);
+        assert_eq!(schedule.take_due(at + MOMENT).len(), 10);
+        assert_eq!(schedule.entries, 0);
     }
 
     /// Of a ttl of a day they would be kept for hours.
