@@ -84,6 +84,13 @@ mod tests {
         assert_eq!(granted(HeldBy::Itself, 7, 1 << 52, NOW), 1 << 52);
     }
 
+    /// Where the server's clock is as wrong, tokens would soon be used up.
+    #[test]
+    fn a_clock_that_is_far_ahead_is_cut_off() {
+        assert_eq!(proposal(None, u64::MAX).get(), CLOCK_LIMIT);
+        assert_eq!(proposal(None, NOW).get(), NOW);
+    }
+
     #[test]
     fn the_fence_outlives_a_day_and_twice_the_lease() {
         let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);

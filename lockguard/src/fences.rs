@@ -72,6 +72,17 @@ mod tests {
     }
 
     #[test]
+    fn of_several_keys_the_greatest_counts() {
+        let fences = Fences::default();
+        let [a, b] = ["a", "b"].map(|name| LockKey::new(name).unwrap());
+        let both = LockKeys::new([a.clone(), b.clone()]).unwrap();
+        for (key, number) in [(a, 7), (b, 3)] {
+            fences.saw(&key.into(), token(number));
+            assert_eq!(fences.greatest(&both), Some(token(7)));
+        }
+    }
+
+    #[test]
     fn few_keys_are_remembered_and_the_latest_among_them() {
         let fences = Fences::default();
         for nth in 0..10 * GENERATION {

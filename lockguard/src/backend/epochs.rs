@@ -94,6 +94,10 @@ impl Epoch {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, task::Poll, time::Duration};
+
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test]
@@ -104,5 +108,26 @@ mod tests {
         epochs.clone().end();
         first.over().await;
         assert!(first.is_over() && !epochs.current().is_over());
+    }
+
+    #[tokio::test]
+    async fn an_epoch_stays_over_whatever_comes_after() {
+        let epochs = Epochs::new();
+        let first = epochs.current();
+        for _ in 0..3 {
+            epochs.end();
+            assert!(first.is_over());
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_end_of_an_epoch_is_told() {
+        let epochs = Epochs::new();
+        let epoch = epochs.current();
+        let mut over = Box::pin(epoch.over());
+        let waits = poll_fn(|cx| Poll::Ready(over.as_mut().poll(cx).is_pending())).await;
+        assert!(waits);
+        epochs.end();
+        timeout(Duration::from_secs(10), over).await.unwrap();
     }
 }
