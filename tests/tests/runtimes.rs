@@ -5,7 +5,7 @@
 use std::{cell::RefCell, future::poll_fn, task::Poll, thread, time::Duration};
 
 use lockguard::{LockError, LockGuard, LockManager};
-use lockguard_tests::{Server, Servers, eventually_blocking};
+use lockguard_tests::{Scripted, Server, Servers, Step, eventually_blocking};
 use tokio::runtime::{Builder, Runtime};
 
 const TTL: Duration = Duration::from_secs(600);
@@ -128,6 +128,22 @@ fn a_manager_whose_runtime_is_gone_waits_for_no_lock_of_its_own() {
     });
     drop(first);
     gone_at_once(&second, &manager);
+}
+
+/// Over a store that needs none.
+#[test]
+fn what_is_dropped_after_a_managers_runtime_is_given_back_on_the_one_at_hand() {
+    let node = Scripted::new();
+    let [first, second] = both_flavours();
+    let manager = first.block_on(async { LockManager::new(node.clone()) });
+    drop(first);
+    node.on_release([Step::pass().after(Duration::from_millis(1))]);
+    second.block_on(async {
+        drop(manager.lock("k", TTL).acquire().await.unwrap());
+        // A second one could not be had before.
+        let next = manager.lock("k", TTL).wait(PATIENCE).acquire().await;
+        next.unwrap().release().await.unwrap();
+    });
 }
 
 #[test]
