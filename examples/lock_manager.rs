@@ -1,7 +1,7 @@
 //! Locks by key and token, for those who come from Go's
 //! `LockManager { Acquire; Release }`.
 //!
-//! `cargo run --example lock_manager` runs on the embedded store; with
+//! `cargo run --example lock_manager` takes its locks in memory; with
 //! `LOCKGUARD_URL=redis://127.0.0.1` in the environment, on that server.
 
 use std::{
@@ -48,7 +48,7 @@ async fn manager() -> Result<(LockManager, String), Failure> {
         ),
         Err(_) => (
             builder.memory().build().await?,
-            String::from("the embedded store"),
+            String::from("a store in memory"),
         ),
     })
 }
