@@ -35,6 +35,7 @@ pub(crate) fn open(
              commas, or `memory://`",
         ));
     }
+    no_comma_in_login(addresses)?;
     let parsed: Vec<Address> = addresses
         .iter()
         .enumerate()
@@ -66,6 +67,21 @@ pub(crate) fn open(
         .map(|address| RedisNode::open_among(address, timeouts, membership.clone()))
         .collect();
     Ok(Nodes(nodes))
+}
+
+/// Refuses addresses that are parts of one, whose password has a comma.
+///
+/// It goes before the parser, to which the first part may be a host and a port.
+fn no_comma_in_login(addresses: &[String]) -> Result<(), ConnectError> {
+    let ends_login = |text: &String| text.contains('@') && !text.contains("://");
+    match addresses.iter().skip(1).position(ends_login) {
+        Some(nth) => Err(ConnectError::invalid_address(format!(
+            "address {}: the address has no scheme, or a comma inside a password is not written \
+             `%2C`; write `redis://user:password@host:6379`",
+            nth + 2
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Servers that are being connected to.

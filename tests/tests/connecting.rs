@@ -33,6 +33,21 @@ async fn a_wrong_address_among_several_is_told_by_its_place() {
 }
 
 #[tokio::test]
+async fn a_comma_inside_a_password_is_told_how_it_is_written() {
+    // What stands before the comma is no address, or one of another host.
+    for wrong in [
+        "redis://:hun,ter2@localhost",
+        "redis://app:2024,ter2@localhost",
+    ] {
+        let error = LockManager::connect(wrong).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("address 2: "), "{text}");
+        assert!(text.contains("`%2C`"), "{text}");
+        assert!(!text.contains("ter2"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_prefix_that_begins_no_key_is_refused() {
     for prefix in ["a b", "a\n", &"k".repeat(513)] {
         let builder = LockManager::builder().memory().prefix(prefix);
