@@ -26,10 +26,6 @@ struct Member {
 /// By what a member is known, and told to look where it stands.
 pub(crate) type Tell = Arc<Notify>;
 
-/// The first, and the next, who sees to it that the first shows itself; to be
-/// told when nothing is locked.
-pub(crate) type Foremost = [Option<Tell>; 2];
-
 /// How long the first may show nothing of itself when something has changed.
 const PROMPT: Duration = Duration::from_millis(100);
 
@@ -41,15 +37,11 @@ impl Crowd {
         self.members.is_empty()
     }
 
-    /// Whether this one, which shows itself, is the first; else when to look again.
+    /// Lets this one show itself: one that is new, or was out, steps up behind
+    /// whoever came earlier, and behind the first.
     ///
-    /// It steps up behind whoever came earlier, and behind the first.
-    pub(crate) fn is_first(
-        &mut self,
-        me: &Tell,
-        came: Instant,
-        now: Instant,
-    ) -> Result<(), Instant> {
+    /// Gives when to look again; `None` where it is the first.
+    pub(crate) fn show(&mut self, me: &Tell, came: Instant, now: Instant) -> Option<Instant> {
         if !self.members.iter().any(|member| member.is(me)) {
             let earlier = self.members.iter().rposition(|member| member.came <= came);
             let behind = earlier.map_or(1, |nth| nth.saturating_add(1));
@@ -57,51 +49,55 @@ impl Crowd {
             let at = behind.min(self.members.len());
             self.members.insert(at, Member { came, tell });
         }
-        let is_first = self.is_at_the_front(me);
-        if is_first {
+        if self.is_first(me) {
             self.due = Some(now + SILENT);
+            return None;
         }
-        is_first.then_some(()).ok_or(self.due.unwrap_or(now))
+        self.due
     }
 
-    /// Puts the first out, if it has not shown itself in time.
-    pub(crate) fn pass_over(&mut self, now: Instant) -> Foremost {
+    /// Puts the first out, if it has not shown itself in time; whom to
+    /// [tell](tell_all).
+    pub(crate) fn pass_over(&mut self, now: Instant) -> Vec<Tell> {
         if self.due.is_none_or(|due| now < due) {
-            return Foremost::default();
+            return Vec::new();
         }
         self.members.pop_front();
         self.begin_turn(now)
     }
 
-    /// Whoever leaves lets the next ask.
-    pub(crate) fn leave(&mut self, me: &Tell, now: Instant) -> Foremost {
-        let was_first = self.is_at_the_front(me);
+    /// Whoever leaves lets the next ask; whom to [tell](tell_all).
+    pub(crate) fn leave(&mut self, me: &Tell, now: Instant) -> Vec<Tell> {
+        let was_first = self.is_first(me);
         self.members.retain(|member| !member.is(me));
         if !was_first {
-            return Foremost::default();
+            return Vec::new();
         }
         self.begin_turn(now)
     }
 
-    /// The key has been given back, which the first hears by itself.
-    pub(crate) fn freed(&mut self) -> Foremost {
+    /// The key has been given back, and the first has to show itself soon; whom to
+    /// [tell](tell_all).
+    pub(crate) fn freed(&mut self) -> Vec<Tell> {
         let Some(due) = &mut self.due else {
-            return Foremost::default();
+            return Vec::new();
         };
         *due = (*due).min(Instant::now() + PROMPT);
         self.foremost()
     }
 
-    fn begin_turn(&mut self, now: Instant) -> Foremost {
+    fn begin_turn(&mut self, now: Instant) -> Vec<Tell> {
         self.due = (!self.is_empty()).then(|| now + PROMPT);
         self.foremost()
     }
 
-    fn foremost(&self) -> Foremost {
-        [0, 1].map(|nth| Some(Arc::clone(&self.members.get(nth)?.tell)))
+    /// The first, and the next, who sees to it that the first shows itself.
+    fn foremost(&self) -> Vec<Tell> {
+        let foremost = self.members.iter().take(2);
+        foremost.map(|member| Arc::clone(&member.tell)).collect()
     }
 
-    fn is_at_the_front(&self, me: &Tell) -> bool {
+    fn is_first(&self, me: &Tell) -> bool {
         let first = self.members.front();
         first.is_some_and(|first| first.is(me))
     }
@@ -113,10 +109,11 @@ impl Member {
     }
 }
 
-/// Tells them to look where they stand.
-pub(crate) fn tell(foremost: Foremost) {
-    for one in foremost.into_iter().flatten() {
-        one.notify_one();
+/// Tells them to look where they stand, when nothing is locked: some executors
+/// poll at once whom they wake.
+pub(crate) fn tell_all(members: Vec<Tell>) {
+    for member in members {
+        member.notify_one();
     }
 }
 
@@ -135,22 +132,23 @@ mod tests {
         let mut crowd = Crowd::default();
         let members = came.map(|came| {
             let one = (Tell::default(), start + Duration::from_millis(came));
-            let is_first = is_first(&mut crowd, &one, now);
+            let is_first = shows_first(&mut crowd, &one, now);
             assert_eq!(is_first, crowd.members.len() == 1);
             one
         });
         (crowd, members, now)
     }
 
-    fn is_first(crowd: &mut Crowd, (me, came): &One, now: Instant) -> bool {
-        crowd.is_first(me, *came, now).is_ok()
+    /// Lets it show itself; whether it is the first.
+    fn shows_first(crowd: &mut Crowd, (me, came): &One, now: Instant) -> bool {
+        crowd.show(me, *came, now).is_none()
     }
 
     #[test]
     fn whoever_came_earlier_asks_before_all_but_the_first() {
         let (mut crowd, [first, late, early], now) = crowd([5, 9, 1]);
         for next in [first, early, late] {
-            assert!(is_first(&mut crowd, &next, now));
+            assert!(shows_first(&mut crowd, &next, now));
             crowd.leave(&next.0, now);
         }
         assert!(crowd.is_empty());
@@ -161,23 +159,23 @@ mod tests {
         let (mut crowd, [first, second], _) = crowd([1, 2]);
         crowd.freed();
         let end = Instant::now() + PROMPT;
-        assert!(!is_first(&mut crowd, &second, end));
-        let [told, _] = crowd.pass_over(end);
-        assert!(told.is_some_and(|told| Arc::ptr_eq(&told, &second.0)));
-        assert!(is_first(&mut crowd, &second, end));
-        assert!(!is_first(&mut crowd, &first, end));
+        assert!(!shows_first(&mut crowd, &second, end));
+        let told = crowd.pass_over(end);
+        assert!(Arc::ptr_eq(&told[0], &second.0));
+        assert!(shows_first(&mut crowd, &second, end));
+        assert!(!shows_first(&mut crowd, &first, end));
         crowd.leave(&second.0, end);
-        assert!(is_first(&mut crowd, &first, end));
+        assert!(shows_first(&mut crowd, &first, end));
     }
 
     #[test]
     fn a_first_that_has_shown_itself_is_not_passed_over() {
         let (mut crowd, [first, second], now) = crowd([1, 2]);
         crowd.freed();
-        assert!(is_first(&mut crowd, &first, now));
+        assert!(shows_first(&mut crowd, &first, now));
         crowd.pass_over(now + SILENT - PROMPT);
-        assert!(!is_first(&mut crowd, &second, now));
+        assert!(!shows_first(&mut crowd, &second, now));
         crowd.pass_over(now + SILENT);
-        assert!(is_first(&mut crowd, &second, now));
+        assert!(shows_first(&mut crowd, &second, now));
     }
 }

@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     bell::Bell,
     clock::until,
-    crowd::{self, Crowd, Tell},
+    crowd::{Crowd, Tell, tell_all},
     key::LockKey,
     keys::LockKeys,
     sharded::{KeyMap, Sharded},
@@ -142,14 +142,12 @@ impl InCrowd<'_> {
         ptr::eq(self.place, place)
     }
 
-    /// Shows that it is there: a first that never does is passed over.
-    pub(crate) fn show(&self) {
-        let _ = self.look();
-    }
-
-    /// Whether it is the first, who asks when the key is given back.
-    pub(crate) fn is_first(&self) -> bool {
-        self.look().is_ok()
+    /// Shows that it is there: a first that does not is passed over.
+    ///
+    /// Gives when to look again; `None` where it is the first, who asks when the key
+    /// is given back.
+    pub(crate) fn show(&self) -> Option<Instant> {
+        self.crowd(|crowd| crowd.show(&self.me, self.came, Instant::now()))
     }
 
     /// Waits until it is the first.
@@ -158,16 +156,11 @@ impl InCrowd<'_> {
     ///
     /// Dropping the future leaves it where it stands.
     pub(crate) async fn first(&self) {
-        while let Err(due) = self.look() {
+        while let Some(due) = self.show() {
             if until(due, self.me.notified()).await.is_none() {
-                let passed_over = self.crowd(|crowd| crowd.pass_over(Instant::now()));
-                crowd::tell(passed_over);
+                tell_all(self.crowd(|crowd| crowd.pass_over(Instant::now())));
             }
         }
-    }
-
-    fn look(&self) -> Result<(), Instant> {
-        self.crowd(|crowd| crowd.is_first(&self.me, self.came, Instant::now()))
     }
 
     fn crowd<T>(&self, with: impl FnOnce(&mut Crowd) -> T) -> T {
@@ -177,8 +170,7 @@ impl InCrowd<'_> {
 
 impl Drop for InCrowd<'_> {
     fn drop(&mut self) {
-        let left = self.crowd(|crowd| crowd.leave(&self.me, Instant::now()));
-        crowd::tell(left);
+        tell_all(self.crowd(|crowd| crowd.leave(&self.me, Instant::now())));
     }
 }
 
@@ -243,7 +235,7 @@ impl Line {
         let foremost = state.crowd.freed();
         drop(state);
         self.freed.ring();
-        crowd::tell(foremost);
+        tell_all(foremost);
     }
 }
 
@@ -401,17 +393,15 @@ impl Place {
         Some(self.line.turn_of(permit))
     }
 
-    /// Steps up to those who want several keys and wait for this one, by when each
-    /// came: one of them asks when it is given back, since all at once would only
-    /// be in each other's way.
+    /// A place among those who want several keys and wait for this one, from when it
+    /// first [shows](InCrowd::show) itself, by when each came: one of them asks when
+    /// the key is given back, since all at once would only be in each other's way.
     pub(crate) fn crowd(&self, came: Instant) -> InCrowd<'_> {
-        let crowd = InCrowd {
+        InCrowd {
             place: self,
             me: Tell::default(),
             came,
-        };
-        crowd.show();
-        crowd
+        }
     }
 
     /// The lease of ours that holds the key, if its ttl has not passed.

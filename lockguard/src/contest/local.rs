@@ -16,7 +16,7 @@ use crate::{
     grant::Grant,
     key::LockKey,
     line::InLine,
-    queue::{InCrowd, LocalHolder, Place, Turn},
+    queue::{LocalHolder, Place, Turn},
     successor::Successor,
     token::OwnerToken,
 };
@@ -49,8 +49,9 @@ impl<'a> Contest<'a> {
         if self.is_in_crowds() {
             if let Some(place) = places.crowded() {
                 self.has_waited = true;
-                self.enter_crowd(place);
-                self.comes_first().await;
+                if !self.stand_in_crowd(place) {
+                    self.comes_first().await;
+                }
             }
             return Lined::Turn(None);
         }
@@ -112,7 +113,7 @@ impl<'a> Contest<'a> {
         // given back but for a rest.
         while let Some((place, holder)) = places.local_holder() {
             self.has_waited = true;
-            let is_told = if self.is_first_of(place) {
+            let is_told = if self.stand_in_crowd(place) {
                 if self.granted.is_none()
                     && let Some(successor) = self.successor()
                 {
@@ -125,7 +126,6 @@ impl<'a> Contest<'a> {
                 }
                 told.is_some()
             } else {
-                self.enter_crowd(place);
                 let is_first = self.comes_first().await;
                 unseen = Instant::now() + LONGEST_UNSEEN;
                 is_first
@@ -154,20 +154,16 @@ impl<'a> Contest<'a> {
         self.queues_here() && self.want.keys.are_several()
     }
 
-    /// Whether of those here who want several keys we ask first when this one is
-    /// given back.
-    fn is_first_of(&self, place: &Place) -> bool {
-        let is_first = |crowd: &InCrowd<'_>| crowd.is_at(place) && crowd.is_first();
-        !self.is_in_crowds() || self.crowd.as_ref().is_some_and(is_first)
-    }
-
-    /// Steps up to those here who want several keys and wait for this one.
-    fn enter_crowd(&mut self, place: &'a Place) {
-        if !self.crowd.as_ref().is_some_and(|crowd| crowd.is_at(place)) {
-            // In this order: nobody waits for one key while others wait for it.
-            self.crowd = None;
-            self.crowd = Some(place.crowd(self.begun));
+    /// Stands among those here who want several keys and wait for this one, and shows
+    /// it; whether we are the first, who asks when it is given back.
+    fn stand_in_crowd(&mut self, place: &'a Place) -> bool {
+        if !self.is_in_crowds() {
+            return true;
         }
+        // In this order: nobody waits for one key while others wait for it.
+        let here = self.crowd.take().filter(|crowd| crowd.is_at(place));
+        let crowd = here.unwrap_or_else(|| place.crowd(self.begun));
+        self.crowd.insert(crowd).show().is_none()
     }
 
     /// Waits until we are the first of the crowd; whether that came before the wait
@@ -186,8 +182,7 @@ impl<'a> Contest<'a> {
             return Err(self.busy_error(holder));
         }
         let place = self.places.of(self.key_of(holder));
-        self.enter_crowd(place);
-        if self.is_first_of(place) {
+        if self.stand_in_crowd(place) {
             return Ok(self.is_behind_local_holders());
         }
         // One that waits in vain looks once by itself, as in the line: the first may

@@ -109,7 +109,7 @@ struct Contest<'a> {
     /// Since when a lease of the last attempt counts, where it may be granted
     /// after it was refused.
     asked: Option<Since>,
-    /// The right to ask before others of this process who want several keys.
+    /// The place among others of this process who want several keys.
     crowd: Option<InCrowd<'a>>,
     /// Given on last.
     turn: Option<Turn<'a>>,
