@@ -633,37 +633,6 @@ async fn where_nobody_can_publish_waiters_poll_and_a_warning_says_so() {
     polls_and_warns_once(&server, server.url()).await;
 }
 
-/// Commands in five seconds of whoever waits for two keys, once its pauses have
-/// grown; each look takes two.
-async fn asked_for_two_keys(server: &Server, waiter: LockManager) -> u64 {
-    let waiting = tokio::spawn(waiter.lock_all(["k", "l"], TTL).wait(PATIENCE).acquire());
-    sleep(Duration::from_secs(3)).await;
-    let before = asked(server);
-    sleep(Duration::from_secs(5)).await;
-    waiting.abort();
-    asked(server) - before
-}
-
-#[tokio::test]
-async fn who_wants_several_keys_and_cannot_be_told_asks_as_seldom_as_for_one() {
-    let server = Server::start();
-    let holder = LockManager::connect(server.url()).await.unwrap();
-    let waiter = LockManager::connect(restricted(&server, &["resetchannels"]));
-    let _held = holder.lock("k", 10 * PATIENCE).acquire().await.unwrap();
-    let asked = asked_for_two_keys(&server, waiter.await.unwrap()).await;
-    // Four a second on average, and six at most by chance.
-    assert!(asked <= 30, "{asked} commands");
-}
-
-#[tokio::test]
-async fn who_wants_several_keys_that_another_library_holds_asks_as_seldom_as_for_one() {
-    let server = Server::start();
-    let waiter = LockManager::connect(server.url()).await.unwrap();
-    server.cli::<()>(&["SET", "k", "another's", "PX", "600000"]);
-    let asked = asked_for_two_keys(&server, waiter).await;
-    assert!(asked <= 4 * 5 + 2, "{asked} commands");
-}
-
 /// Else the lock would be reserved for it, and free for nobody meanwhile.
 #[tokio::test]
 async fn who_gives_up_while_the_server_refuses_writes_leaves_the_line_when_it_does_not() {

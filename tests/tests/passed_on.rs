@@ -411,21 +411,23 @@ async fn a_wait_in_line_ends_in_time_where_votes_are_split() {
 }
 
 /// A lock store with a line that answers so many questions alike and no others,
-/// and tells nobody.
+/// and tells nobody, or cannot.
 #[derive(Clone)]
 struct Refuses(Arc<Refusals>);
 
 struct Refusals {
     reply: AcquireReply,
     answered: usize,
+    can_tell: bool,
     asked: AtomicUsize,
 }
 
 impl Refuses {
-    fn new(reply: AcquireReply, answered: usize) -> Self {
+    fn new(reply: AcquireReply, answered: usize, can_tell: bool) -> Self {
         Self(Arc::new(Refusals {
             reply,
             answered,
+            can_tell,
             asked: AtomicUsize::new(0),
         }))
     }
@@ -447,7 +449,7 @@ impl Backend for Refuses {
     }
 
     fn passed(&self, _: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
-        Some(Box::pin(pending()))
+        self.0.can_tell.then(|| Box::pin(pending()) as _)
     }
 }
 
@@ -461,7 +463,7 @@ const OURS: &str = "lg1:a:00000000000000000000000000000000";
 
 #[tokio::test(start_paused = true)]
 async fn a_question_in_line_that_is_never_answered_ends_within_its_bound() {
-    let manager = LockManager::new(Refuses::new(held_by(OURS, TTL), 1));
+    let manager = LockManager::new(Refuses::new(held_by(OURS, TTL), 1, true));
     let acquire = manager.lock("k", TTL).acquire();
     let error = timeout(TTL / 2, acquire).await.unwrap().unwrap_err();
     assert!(error.is_unavailable(), "{error}");
@@ -470,7 +472,10 @@ async fn a_question_in_line_that_is_never_answered_ends_within_its_bound() {
 /// How often whoever waits for these keys asks in ten seconds, unless it is told
 /// anything.
 async fn questions_in_ten_seconds(reply: AcquireReply, keys: &[&str]) -> usize {
-    let store = Refuses::new(reply, usize::MAX);
+    questions(Refuses::new(reply, usize::MAX, true), keys).await
+}
+
+async fn questions(store: Refuses, keys: &[&str]) -> usize {
     let manager = LockManager::new(store.clone());
     let request = manager.lock_all(keys, 30 * TTL).wait(5 * TTL);
     let refused = request.acquire().await;
@@ -484,8 +489,20 @@ async fn the_first_in_line_looks_at_another_librarys_lock_four_times_a_second() 
     let left = 30 * TTL;
     let asked = questions_in_ten_seconds(held_by("another", left), &["k"]).await;
     assert!((28..=50).contains(&asked), "{asked}");
+    // A look at several keys takes two commands.
+    let asked = questions_in_ten_seconds(held_by("another", left), &["a", "b"]).await;
+    assert!((14..=25).contains(&asked), "{asked}");
     let asked = questions_in_ten_seconds(held_by(OURS, left), &["k"]).await;
     assert!(asked <= 5, "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_be_told_asks_by_four_commands_a_second() {
+    for (keys, expected) in [(&["k"][..], 32..=56), (&["a", "b"], 16..=30)] {
+        let cannot_tell = Refuses::new(held_by(OURS, 30 * TTL), usize::MAX, false);
+        let asked = questions(cannot_tell, keys).await;
+        assert!(expected.contains(&asked), "{asked}");
+    }
 }
 
 /// However often it is renewed.

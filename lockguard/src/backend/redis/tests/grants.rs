@@ -394,7 +394,7 @@ async fn a_waiter_with_a_short_ttl_does_not_shorten_the_line() {
     let server = Server::start();
     let node = server.connected().await;
     let waiter = InLine::enter(&node, "k", |waiter| waiter).await;
-    let short = Duration::from_millis(100);
+    let short = TTL / 4;
     let next = Waiter::new(Ticket::draw(), token(), short);
     let request = AcquireRequest::new(waiter.key.clone(), token(), short).waiting(next);
     let refused = node.acquire(request).await;
