@@ -94,7 +94,7 @@ impl Core {
     }
 
     /// The lock store's epoch of now: a lease ends with the one that it was asked
-    /// for in; `None` where all leases never end at once.
+    /// for in; `None` where leases end one by one.
     pub(crate) fn epoch(&self) -> Option<Epoch> {
         self.epochs.as_ref().map(Epochs::current)
     }

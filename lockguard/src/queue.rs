@@ -2,7 +2,9 @@
 
 use std::{
     collections::VecDeque,
-    fmt, iter,
+    fmt,
+    future::pending,
+    iter,
     pin::pin,
     ptr,
     sync::{
@@ -383,7 +385,11 @@ impl Place {
     ///
     /// Dropping the future leaves the line; whoever is next moves up.
     pub(crate) async fn turn(&self) -> Turn<'_> {
-        self.line.turn_of(permit_of(&self.line.turn).await)
+        match self.line.turn.acquire().await {
+            Ok(permit) => self.line.turn_of(permit),
+            // Nothing closes the semaphore; to wait is the safe answer.
+            Err(_) => pending().await,
+        }
     }
 
     /// As [`turn`](Self::turn), where nobody came earlier: a permit that
@@ -481,15 +487,6 @@ impl Place {
     /// head of the line and whoever waits without standing in it.
     pub(crate) fn free(&self, token: &OwnerToken) {
         self.line.free(|holder| forget(holder, token));
-    }
-}
-
-/// The next permit, in the order of arrival.
-async fn permit_of(semaphore: &Semaphore) -> SemaphorePermit<'_> {
-    match semaphore.acquire().await {
-        Ok(permit) => permit,
-        // Nothing closes the semaphore; to wait is the safe answer.
-        Err(_) => std::future::pending().await,
     }
 }
 

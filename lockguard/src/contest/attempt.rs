@@ -151,7 +151,7 @@ impl Contest<'_> {
             Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(undo, since, Some(token))),
             Ok(AcquireReply::Busy(holder)) => {
                 undo.disarm();
-                self.had_to_wait = true;
+                self.has_met_another = true;
                 if let Some(fence) = holder.fence() {
                     self.core.fences.saw(&self.want.keys, fence);
                 }
@@ -200,7 +200,7 @@ impl Contest<'_> {
         if let Some(token) = fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
-        Attempt::Granted(Grant::new(undo, since, fencing_token, self.had_to_wait))
+        Attempt::Granted(Grant::new(undo, since, fencing_token, self.has_met_another))
     }
 
     fn unfenced_error(&self) -> LockError {

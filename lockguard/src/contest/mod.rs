@@ -103,7 +103,7 @@ struct Contest<'a> {
     /// [contended]: crate::contended::Contended
     line: Option<Box<InLine>>,
     /// Whether another owner has been met.
-    had_to_wait: bool,
+    has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
     /// Since when a lease of the last attempt counts, where it may be granted
@@ -134,7 +134,7 @@ impl<'a> Contest<'a> {
             split: None,
             may_stand: want.may_wait() && core.backend.has_line(),
             line: None,
-            had_to_wait: false,
+            has_met_another: false,
             granted: None,
             asked: None,
             crowd: None,

@@ -12,7 +12,7 @@ use crate::{
     token::OwnerToken,
 };
 
-/// How many releases are remembered for a node that does not answer.
+/// How many debts are remembered for a node that does not answer.
 pub(super) const MOST_OWED: usize = 1 << 15;
 
 /// From how many on it is not remembered that a waiter leaves, nor what may be
@@ -154,6 +154,8 @@ impl Owed {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         backend::{Ticket, Waiter},
@@ -211,7 +213,7 @@ mod tests {
     }
 
     fn acquire_of(release: &ReleaseRequest) -> AcquireRequest {
-        let ttl = std::time::Duration::from_secs(1);
+        let ttl = Duration::from_secs(1);
         AcquireRequest::new(release.key.clone(), release.token.clone(), ttl)
     }
 
@@ -284,7 +286,7 @@ mod tests {
         let mut owed = Owed::default();
         let (sent, unsent) = (release(1), release(2));
         let former = OwnerToken::with_label("");
-        let ttl = std::time::Duration::from_secs(1);
+        let ttl = Duration::from_secs(1);
         let adopted = |by: &ReleaseRequest| {
             ExtendRequest::new(by.key.clone(), former.clone(), ttl).to(by.token.clone())
         };
