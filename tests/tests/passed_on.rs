@@ -413,23 +413,21 @@ async fn a_wait_in_line_ends_in_time_where_votes_are_split() {
 /// A lock store with a line that answers so many questions alike and no others,
 /// and tells nobody, or cannot.
 #[derive(Clone)]
-struct Refuses(Arc<Refusals>);
-
-struct Refusals {
+struct Refuses {
     reply: AcquireReply,
     answered: usize,
     can_tell: bool,
-    asked: AtomicUsize,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Refuses {
-    fn new(reply: AcquireReply, answered: usize, can_tell: bool) -> Self {
-        Self(Arc::new(Refusals {
+    fn new(reply: AcquireReply) -> Self {
+        Self {
             reply,
-            answered,
-            can_tell,
-            asked: AtomicUsize::new(0),
-        }))
+            answered: usize::MAX,
+            can_tell: true,
+            asked: Arc::default(),
+        }
     }
 }
 
@@ -437,10 +435,10 @@ impl Backend for Refuses {
     forward!(extend, release => |_store| Memory::new());
 
     fn acquire(&self, _: AcquireRequest) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        if self.0.asked.fetch_add(1, Ordering::SeqCst) >= self.0.answered {
+        if self.asked.fetch_add(1, Ordering::SeqCst) >= self.answered {
             return Box::pin(pending());
         }
-        let reply = self.0.reply.clone();
+        let reply = self.reply.clone();
         Box::pin(async { Ok(reply) })
     }
 
@@ -449,21 +447,25 @@ impl Backend for Refuses {
     }
 
     fn passed(&self, _: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
-        self.0.can_tell.then(|| Box::pin(pending()) as _)
+        self.can_tell.then(|| Box::pin(pending()) as _)
     }
 }
 
-/// That somebody else holds the key for so long, and who asks is first in line.
-fn held_by(owner: &str, left: Duration) -> AcquireReply {
+/// Somebody else holds the key for so long, and who asks is first in line.
+fn held_by(owner: &str, left: Duration) -> Refuses {
     let holder = Holder::new(owner.as_bytes(), Some(left));
-    AcquireReply::Busy(holder.with_place(Some(0)))
+    Refuses::new(AcquireReply::Busy(holder.with_place(Some(0))))
 }
 
 const OURS: &str = "lg1:a:00000000000000000000000000000000";
 
 #[tokio::test(start_paused = true)]
 async fn a_question_in_line_that_is_never_answered_ends_within_its_bound() {
-    let manager = LockManager::new(Refuses::new(held_by(OURS, TTL), 1, true));
+    let store = Refuses {
+        answered: 1,
+        ..held_by(OURS, TTL)
+    };
+    let manager = LockManager::new(store);
     let acquire = manager.lock("k", TTL).acquire();
     let error = timeout(TTL / 2, acquire).await.unwrap().unwrap_err();
     assert!(error.is_unavailable(), "{error}");
@@ -471,16 +473,12 @@ async fn a_question_in_line_that_is_never_answered_ends_within_its_bound() {
 
 /// How often whoever waits for these keys asks in ten seconds, unless it is told
 /// anything.
-async fn questions_in_ten_seconds(reply: AcquireReply, keys: &[&str]) -> usize {
-    questions(Refuses::new(reply, usize::MAX, true), keys).await
-}
-
-async fn questions(store: Refuses, keys: &[&str]) -> usize {
+async fn questions_in_ten_seconds(store: Refuses, keys: &[&str]) -> usize {
     let manager = LockManager::new(store.clone());
     let request = manager.lock_all(keys, 30 * TTL).wait(5 * TTL);
     let refused = request.acquire().await;
     assert!(refused.is_err_and(|error| error.is_busy()));
-    store.0.asked.load(Ordering::SeqCst)
+    store.asked.load(Ordering::SeqCst)
 }
 
 /// Whose release wakes nobody.
@@ -499,8 +497,11 @@ async fn the_first_in_line_looks_at_another_librarys_lock_four_times_a_second() 
 #[tokio::test(start_paused = true)]
 async fn who_cannot_be_told_asks_by_four_commands_a_second() {
     for (keys, expected) in [(&["k"][..], 32..=56), (&["a", "b"], 16..=30)] {
-        let cannot_tell = Refuses::new(held_by(OURS, 30 * TTL), usize::MAX, false);
-        let asked = questions(cannot_tell, keys).await;
+        let store = Refuses {
+            can_tell: false,
+            ..held_by(OURS, 30 * TTL)
+        };
+        let asked = questions_in_ten_seconds(store, keys).await;
         assert!(expected.contains(&asked), "{asked}");
     }
 }
@@ -519,7 +520,7 @@ async fn a_lock_that_is_always_about_to_expire_is_asked_for_by_four_commands_a_s
 /// Nobody need be told of what is given back then.
 #[tokio::test(start_paused = true)]
 async fn who_stands_in_line_asks_again_when_what_split_the_votes_has_run_out() {
-    let asked = questions_in_ten_seconds(AcquireReply::Split, &["k"]).await;
+    let asked = questions_in_ten_seconds(Refuses::new(AcquireReply::Split), &["k"]).await;
     assert!((5..=8).contains(&asked), "{asked}");
 }
 
