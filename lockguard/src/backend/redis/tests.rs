@@ -25,6 +25,7 @@ mod callers;
 mod connecting;
 mod faults;
 mod grants;
+mod line;
 mod sending;
 
 use super::*;

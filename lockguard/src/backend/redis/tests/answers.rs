@@ -274,3 +274,33 @@ async fn a_value_that_is_longer_than_any_token_is_another_holders() {
     }
     assert_eq!(greetings(), before);
 }
+
+/// A fenced acquire on a server that refuses to store fences.
+const ACQUIRE_WITHOUT_FENCE: &str = concat!(
+    "local redis = {
+       call = redis.call,
+       pcall = function(command, key, ...)
+         local is_refused = command == 'SET' and key == 'fence'
+         return is_refused and {err = 'ERR'} or redis.pcall(command, key, ...)
+       end
+     }\n",
+    include_str!("../scripts/line.lua"),
+    include_str!("../scripts/acquire_fenced.lua"),
+);
+
+/// The next owner would get its fencing token.
+#[tokio::test]
+async fn a_lock_whose_fence_cannot_be_stored_is_neither_taken_nor_lost() {
+    let server = Server::start();
+    let (key, before, token) = (key("k"), token(), token());
+    let keys = ["EVAL", ACQUIRE_WITHOUT_FENCE, "2", "k", "fence"];
+    let arguments = [token.expose(), before.expose(), "60000", "1", "60000"];
+    let acquire = [keys, arguments].concat();
+    assert!(server.try_ask::<String>(&acquire).is_err());
+    assert_eq!(server.keys(), 0);
+    for owner in [&before, &token] {
+        let _: () = server.ask(&["SET", "k", owner.expose()]);
+        assert!(server.try_ask::<String>(&acquire).is_err());
+        assert_eq!(server.value(&key).as_deref(), Some(owner.expose()));
+    }
+}
