@@ -124,8 +124,8 @@ pub struct ExtendRequest {
     pub ttl: Duration,
     /// Who holds the key from now on, in place of `token`.
     pub successor: Option<OwnerToken>,
-    /// Whether it takes back a change of owners that nobody may stand by: as a
-    /// release it is to reach a store that does not answer now.
+    /// Whether it undoes a change of owners: like a release, it is to reach a store
+    /// that does not answer now.
     pub is_hand_back: bool,
 }
 
@@ -148,8 +148,8 @@ impl ExtendRequest {
         self
     }
 
-    /// The same, and hands the key back to an owner token that it may have been
-    /// taken from by a request of this kind before.
+    /// The same, and hands the key back to the owner token that a request
+    /// [to](Self::to) this one may have taken it from.
     #[must_use]
     pub fn back_to(self, former: OwnerToken) -> Self {
         let mut request = self.to(former);
