@@ -242,20 +242,17 @@ impl Line {
 }
 
 impl Places {
-    /// The right to contend for a single key, in the order of arrival; `None`
-    /// for several keys, which are contended for without.
+    /// The right to contend for a single key, in the order of arrival.
     ///
     /// # Cancel safety
     ///
     /// As [`Place::turn`].
-    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
-        match self.turn_at_once() {
-            Poll::Ready(turn) => turn,
-            Poll::Pending => Some(self.first.turn().await),
-        }
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        self.first.turn().await
     }
 
-    /// As [`turn`](Self::turn), where there is nobody to wait for.
+    /// The same, where there is nobody to wait for; `None` for several keys, which
+    /// are contended for without.
     pub(crate) fn turn_at_once(&self) -> Poll<Option<Turn<'_>>> {
         if !self.rest.is_empty() {
             return Poll::Ready(None);
@@ -573,10 +570,10 @@ mod tests {
         let queue = Arc::new(Queue::default());
         let keys = ["a", "b"].map(|key| LockKey::new(key).unwrap());
         let places = queue.places(&LockKeys::new(keys.clone()).unwrap());
-        assert!(places.turn().await.is_none());
+        assert!(matches!(places.turn_at_once(), Poll::Ready(None)));
         let place = queue.place(&keys[0]);
         let _turn = place.turn().await;
-        assert!(places.turn().await.is_none());
+        assert!(matches!(places.turn_at_once(), Poll::Ready(None)));
     }
 
     #[tokio::test]

@@ -298,7 +298,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        RetryPolicy,
         backend::{
             AcquireReply, AcquireRequest, Backend, BackendError, ExtendReply, ExtendRequest,
             Holder, ReleaseRequest,

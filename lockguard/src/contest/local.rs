@@ -58,7 +58,7 @@ impl<'a> Contest<'a> {
         let mut turn = pin!(places.turn());
         let first = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await;
         if let Poll::Ready(turn) = first {
-            return Lined::Turn(turn);
+            return Lined::Turn(Some(turn));
         }
         self.has_waited = true;
         if let Some(successor) = self.successor() {
@@ -73,7 +73,7 @@ impl<'a> Contest<'a> {
                 if let Some(grant) = poll_granted(granted, cx) {
                     return Poll::Ready(Lined::Granted(grant));
                 }
-                turn.as_mut().poll(cx).map(Lined::Turn)
+                turn.as_mut().poll(cx).map(|turn| Lined::Turn(Some(turn)))
             }),
         );
         match lined.await {
