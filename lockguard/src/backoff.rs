@@ -96,8 +96,8 @@ pub(crate) fn unheard_pause(
     pause.max(soonest).saturating_add(parting)
 }
 
-/// The pause before look `met + 1` of a waiter in line whom nobody can tell, for
-/// each of the `commands` that a look takes.
+/// The pause before look `met + 1` of a waiter whom nobody can tell, for each of
+/// the `commands` that a look takes.
 pub(crate) fn untold_pause(met: u32, commands: u32, draw: f64) -> Duration {
     jittered(&UNTOLD_PAUSE, met, draw, 0.5).saturating_mul(commands)
 }

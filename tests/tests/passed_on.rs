@@ -524,6 +524,15 @@ async fn who_stands_in_line_asks_again_when_what_split_the_votes_has_run_out() {
     assert!((5..=8).contains(&asked), "{asked}");
 }
 
+/// What a minority keeps for nobody hides that the key is free, or who holds it.
+#[tokio::test(start_paused = true)]
+async fn who_wants_several_keys_asks_seldom_where_the_votes_stay_split() {
+    let store = Refuses::new(AcquireReply::Split);
+    let asked = questions_in_ten_seconds(store, &["a", "b"]).await;
+    // Often for a second, while contenders come apart.
+    assert!((20..=70).contains(&asked), "{asked}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lock_whose_successor_hears_nothing_is_given_back_before_its_ttl() {
     let store = Untold {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Contest, LONGEST_UNSEEN, draw};
 use crate::{
     backend::{BoxFuture, Holder, Pass},
-    backoff::{SETTLE_LIMIT, busy_pause, split_pause},
+    backoff::{SETTLE_LIMIT, busy_pause, split_pause, untold_pause},
     clock::{sleep, until},
     error::LockError,
     grant::{Grant, Undo},
@@ -117,7 +117,14 @@ impl Contest<'_> {
             let look = now + line.pause_split(reserved, rounds, draw());
             until(look.min(end), line.passed()).await;
         } else {
-            sleep(split_pause(rounds, draw())).await;
+            let pause = if now < since + SETTLE_LIMIT {
+                split_pause(rounds, draw())
+            } else {
+                // No contest any more, but what a minority keeps for nobody.
+                let commands = if self.want.keys.are_several() { 2 } else { 1 };
+                untold_pause(rounds, commands, draw())
+            };
+            sleep(pause.min(end.duration_since(now))).await;
         }
         Ok(())
     }
