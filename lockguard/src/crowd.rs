@@ -15,6 +15,8 @@ pub(crate) struct Crowd {
     members: VecDeque<Member>,
     /// When the first has to have shown itself, if there is one.
     due: Option<Instant>,
+    /// When one of them last asked; at first, when there was one.
+    pub(crate) asked: Option<Instant>,
 }
 
 struct Member {
@@ -47,6 +49,9 @@ impl Crowd {
             let behind = earlier.map_or(1, |nth| nth.saturating_add(1));
             let tell = Arc::clone(me);
             let at = behind.min(self.members.len());
+            if self.is_empty() {
+                self.asked = Some(now);
+            }
             self.members.insert(at, Member { came, tell });
         }
         if self.is_first(me) {

@@ -152,6 +152,20 @@ impl InCrowd<'_> {
         self.crowd(|crowd| crowd.show(&self.me, self.came, Instant::now()))
     }
 
+    /// Shows that it is there, and asks.
+    pub(crate) fn asks(&self) {
+        let now = Instant::now();
+        self.crowd(|crowd| {
+            crowd.asked = Some(now);
+            crowd.show(&self.me, self.came, now);
+        });
+    }
+
+    /// When one of the crowd last asked.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        self.crowd(|crowd| crowd.asked)
+    }
+
     /// Waits until it is the first.
     ///
     /// # Cancel safety

@@ -477,6 +477,31 @@ async fn who_waits_behind_others_of_a_crowd_looks_when_its_wait_ends() {
     }
 }
 
+/// Those before the last in a crowd leave, or are not polled, before they would have
+/// looked.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_notices_within_ten_seconds_that_a_key_of_one_of_ours_is_gone() {
+    let longest = Duration::from_secs(10);
+    for is_polled in [true, false] {
+        let node = Scripted::new();
+        let manager = LockManager::new(node.clone());
+        let wait = |wait| Box::pin(manager.lock_all(["a", "b"], LONG).wait(wait).acquire());
+        let _held = manager.lock("b", LONG).acquire().await.unwrap();
+        node.lose_data();
+        let start = Instant::now();
+        let mut before = [4_998, 9_996].map(|wait_for| wait(Duration::from_millis(wait_for)));
+        for one in &mut before {
+            timeout(Duration::ZERO, one).await.unwrap_err();
+        }
+        let last = tokio::spawn(wait(LONG));
+        if is_polled {
+            let _waiting = before.map(tokio::spawn);
+        }
+        last.await.unwrap().unwrap().release().await.unwrap();
+        assert!(start.elapsed() <= longest, "{:?}", start.elapsed());
+    }
+}
+
 #[tokio::test]
 async fn any_key_that_the_task_holds_is_reentrant() {
     let manager = LockManager::memory();

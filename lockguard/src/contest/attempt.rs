@@ -76,7 +76,7 @@ impl Contest<'_> {
             self.begun
         };
         if let Some(crowd) = &self.crowd {
-            crowd.show();
+            crowd.asks();
         }
         if let (Some(_), Some(turn)) = (&request.waiter, &self.turn) {
             turn.stands_in_line();

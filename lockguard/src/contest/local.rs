@@ -16,7 +16,7 @@ use crate::{
     grant::Grant,
     key::LockKey,
     line::InLine,
-    queue::{LocalHolder, Place, Turn},
+    queue::{InCrowd, LocalHolder, Place, Turn},
     successor::Successor,
     token::OwnerToken,
 };
@@ -108,7 +108,7 @@ impl<'a> Contest<'a> {
     /// See [`is_behind_local_holders`](Self::is_behind_local_holders).
     pub(super) async fn wait_for_local_holders(&mut self) -> Result<Option<Grant>, LockError> {
         let places = self.places;
-        let mut unseen = Instant::now() + LONGEST_UNSEEN;
+        let mut unseen = self.unseen();
         // Asked again after each wait: the holder may have been renewed, or be
         // given back but for a rest.
         while let Some((place, holder)) = places.local_holder() {
@@ -127,7 +127,7 @@ impl<'a> Contest<'a> {
                 told.is_some()
             } else {
                 let is_first = self.comes_first().await;
-                unseen = Instant::now() + LONGEST_UNSEEN;
+                unseen = self.unseen();
                 is_first
             };
             let now = Instant::now();
@@ -146,6 +146,14 @@ impl<'a> Contest<'a> {
             }
         }
         Ok(self.withdraw())
+    }
+
+    /// When to ask the servers although nobody has told us anything.
+    ///
+    /// A crowd asks so often, whoever is its first by then.
+    fn unseen(&self) -> Instant {
+        let asked = self.crowd.as_ref().and_then(InCrowd::asked);
+        asked.unwrap_or_else(Instant::now) + LONGEST_UNSEEN
     }
 
     /// Whether this caller lets others of this process, who want several keys
