@@ -68,7 +68,8 @@ impl Pushes {
     }
 
     /// Resolves at the next message for this token, or when a connection has
-    /// been made; `None` where the node's connection carries no messages.
+    /// been made and the node can be asked; `None` where its connection carries no
+    /// messages.
     pub(super) fn passed(self: &Arc<Self>, next: &OwnerToken) -> Option<BoxFuture<'static, Pass>> {
         let mut told = self.told.lock();
         if told.is_had == Some(false) {
@@ -93,7 +94,8 @@ impl Pushes {
         !self.told.lock().waiters.is_empty()
     }
 
-    /// A connection has been made, which carries messages or does not.
+    /// A connection has been made, which carries messages or does not, and by
+    /// which the node can be asked.
     ///
     /// All waiters are woken: what was told meanwhile is lost, and the node
     /// may have forgotten them.

@@ -81,6 +81,11 @@ impl Session {
         }
     }
 
+    /// Whether waiters can be told.
+    pub(super) fn has_channel(&self) -> bool {
+        self.channel.is_some()
+    }
+
     /// The task is polled: how many replies it takes in.
     ///
     /// All that have come, where the turn before was long: with a few a turn, a

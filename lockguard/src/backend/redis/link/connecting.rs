@@ -171,11 +171,10 @@ impl Link {
         self.queue = queue;
         if self.bad.is_none() {
             metrics::node_is_up(&self.node);
-        }
-        if owes_nothing {
+            self.wake_waiters();
+        } else if owes_nothing {
             self.recover();
         }
-        self.pushes.connected(is_told);
     }
 
     fn stay_down(&mut self, no_contact: NoContact) {
@@ -196,6 +195,15 @@ impl Link {
             tracing::info!(node = &*self.node, "the node answers again");
             metrics::node_is_up(&self.node);
             self.owed.forget_unsent();
+            self.wake_waiters();
+        }
+    }
+
+    /// Wakes who waits for a message, once there is a connection and they are not
+    /// refused.
+    fn wake_waiters(&self) {
+        if let Connection::Up(session) = &self.connection {
+            self.pushes.connected(session.has_channel());
         }
     }
 

@@ -151,6 +151,22 @@ async fn a_hand_back_that_a_hung_server_misses_is_what_it_is_sent_first() {
     assert_eq!(server.value(&key), Some(former.expose().to_owned()));
 }
 
+/// While the answer to what it is owed is out, whoever asks is refused.
+#[tokio::test]
+async fn a_server_that_is_back_wakes_no_waiter_before_it_can_be_asked() {
+    let server = Server::start();
+    let node = server.impatient().await;
+    let (key, owner) = (key("seat:1"), token());
+    assert!(is_granted(&take(&node, &key, &owner).await));
+    server.stop();
+    turn_bad(&server, &node).await;
+    assert!(free(&node, &key, &owner).await.is_err());
+    let passed = node.passed(&token()).expect("a server that tells");
+    server.go_on();
+    timeout(PATIENCE, passed).await.expect("a new connection");
+    assert!(is_granted(&take(&node, &key, &token()).await));
+}
+
 #[tokio::test]
 async fn what_a_network_delivers_late_takes_no_lock() {
     let server = Server::start();
