@@ -170,8 +170,9 @@ impl LockManager {
     /// Keys are sorted, and repetitions left out, so that callers that name
     /// them in different orders do not wait for each other in a circle; a
     /// request that waits holds none of its keys meanwhile.
-    /// It is not served in the order of arrival: where its keys are in demand
-    /// one by one, it may wait for long.
+    /// It is served in order among those of this manager that want several keys
+    /// too, and in none beside others: where its keys are in demand one by one,
+    /// it may wait for long.
     ///
     /// No key at all is [`LockError::InvalidOptions`](crate::LockError) at the
     /// first await.
