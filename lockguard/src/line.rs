@@ -111,9 +111,9 @@ impl InLine {
     }
 
     /// How often in a row nobody told us anything, and how many commands a look
-    /// takes: whoever wants several keys asks for them, and then for a place.
+    /// takes.
     fn looks(&self) -> (u32, u32) {
-        (self.unheard, 1 + u32::from(self.keys.are_several()))
+        (self.unheard, commands_of_a_look(&self.keys))
     }
 
     /// Resolves when the key has been reserved for the next attempt, or granted
@@ -171,6 +171,12 @@ impl InLine {
         self.close();
         token
     }
+}
+
+/// How many commands a look takes: whoever wants several keys asks for them, and
+/// then for a place.
+pub(crate) fn commands_of_a_look(keys: &LockKeys) -> u32 {
+    1 + u32::from(keys.are_several())
 }
 
 impl Drop for InLine {

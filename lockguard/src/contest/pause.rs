@@ -18,6 +18,7 @@ use crate::{
     grant::{Grant, Undo},
     key::LockKey,
     lease::Since,
+    line::commands_of_a_look,
     queue::Places,
     retry::Patience,
     validity::{FAR, node_budget},
@@ -121,8 +122,7 @@ impl Contest<'_> {
                 split_pause(rounds, draw())
             } else {
                 // No contest any more, but what a minority keeps for nobody.
-                let commands = if self.want.keys.are_several() { 2 } else { 1 };
-                untold_pause(rounds, commands, draw())
+                untold_pause(rounds, commands_of_a_look(&self.want.keys), draw())
             };
             sleep(pause.min(end.duration_since(now))).await;
         }

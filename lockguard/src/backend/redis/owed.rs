@@ -70,27 +70,29 @@ impl Owed {
 
     /// Notes that the acquire never left this process.
     pub(super) fn acquire_unsent(&mut self, request: &AcquireRequest) {
-        // Beyond the bound its release will be owed, which does no harm.
-        if self.unsent.len() < MOST_OWED {
-            let asker = match request.waiter {
-                // For one of several keys nothing is reserved.
-                Some(_) if !request.keys.are_several() => Asker::Waiter,
-                _ => Asker::Anybody,
-            };
-            let of = |key: &LockKey| ((key.clone(), request.token.clone()), asker);
-            self.unsent.extend(request.keys.iter().map(of));
-        }
+        let asker = match request.waiter {
+            // For one of several keys nothing is reserved.
+            Some(_) if !request.keys.are_several() => Asker::Waiter,
+            _ => Asker::Anybody,
+        };
+        let of = |key: &LockKey| ((key.clone(), request.token.clone()), asker);
+        self.note_unsent(request.keys.iter().map(of));
     }
 
     /// Notes that the extends, which may hand keys to others, never left this
     /// process.
     pub(super) fn extend_unsent(&mut self, requests: &[ExtendRequest]) {
+        let of = |request: &ExtendRequest| {
+            let of = (request.key.clone(), request.successor.clone()?);
+            Some((of, Asker::Anybody))
+        };
+        self.note_unsent(requests.iter().filter_map(of));
+    }
+
+    fn note_unsent(&mut self, unsent: impl Iterator<Item = ((LockKey, OwnerToken), Asker)>) {
+        // Beyond the bound what gives it back will be owed, which does no harm.
         if self.unsent.len() < MOST_OWED {
-            let of = |request: &ExtendRequest| {
-                let of = (request.key.clone(), request.successor.clone()?);
-                Some((of, Asker::Anybody))
-            };
-            self.unsent.extend(requests.iter().filter_map(of));
+            self.unsent.extend(unsent);
         }
     }
 
