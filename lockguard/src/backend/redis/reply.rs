@@ -237,6 +237,14 @@ pub(super) fn extend_reply(reply: &Value, keys: usize, node: &Arc<str>) -> Exten
     }
 }
 
+/// The reply to each of several releases that were one call.
+pub(super) fn release_replies(reply: Value, releases: usize) -> Vec<Value> {
+    match reply {
+        Value::Array(replies) if replies.len() == releases => replies,
+        reply => vec![reply; releases],
+    }
+}
+
 /// What `extend.lua`, for each key, and `release.lua` reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -336,6 +344,17 @@ mod tests {
         let extended = extend_reply(&reply, 2, &Arc::from("a:6379"));
         assert_eq!(extended.len(), 2);
         assert!(extended.iter().all(Result::is_err));
+    }
+
+    /// Else what is behind them would be answered by their replies, or they by
+    /// none.
+    #[test]
+    fn each_of_several_releases_has_one_reply_whatever_comes() {
+        let list = |replies: usize| Value::Array(vec![Value::Int(0); replies]);
+        assert_eq!(release_replies(list(3), 3), vec![Value::Int(0); 3]);
+        for reply in [Value::Int(1), Value::Nil, list(2), list(4)] {
+            assert_eq!(release_replies(reply.clone(), 3), vec![reply; 3]);
+        }
     }
 
     #[test]

@@ -13,6 +13,10 @@ use crate::error::NodeError;
 /// stake when a connection breaks.
 pub(super) const MOST_UNDER_WAY: usize = 2048;
 
+/// The most releases that go out in one call: enough that the call itself costs the
+/// server little of what they do, few enough that it is not kept from others.
+const MOST_TOGETHER: usize = 16;
+
 /// So many commands are worth a system call, where few others are on their way.
 ///
 /// Not as many as a poll takes in: we and the server would work in turns then,
@@ -47,6 +51,8 @@ pub(super) struct Session {
     /// When the task last let others run, and after how many replies.
     turn: Option<(Instant, u32)>,
     has_others: bool,
+    /// Whether several releases may go out in one call.
+    pub(super) joins_releases: bool,
     /// Kept for its room.
     packed: Packed,
 }
@@ -77,6 +83,7 @@ impl Session {
             gathering: Gathering::No,
             turn: None,
             has_others,
+            joins_releases: true,
             packed: Packed::default(),
         }
     }
@@ -130,7 +137,7 @@ impl Session {
     ) {
         let now = Instant::now();
         while self.under_way < MOST_UNDER_WAY
-            && let Some(command) = queue.get_mut(self.under_way)
+            && let Some(command) = queue.get(self.under_way)
         {
             if let Some(reason) = is_kept_out(command) {
                 let command = queue.remove(self.under_way);
@@ -139,14 +146,34 @@ impl Session {
                 }
                 continue;
             }
+            let together = self.releases_together(queue).max(1);
+            self.packed.clear();
+            if together > 1 {
+                let releases = queue.range(self.under_way..).take(together);
+                let releases = releases.filter_map(Command::as_plain_release);
+                Command::releases_to_wire(releases, &mut self.packed);
+            } else {
+                command.to_wire(&mut self.packed, self.channel.as_deref());
+            }
+            self.wire.write(&self.packed);
             // Also where the caller has gone: a quorum that has decided
             // still wants its lock on every node.
-            command.sent = Some(now);
-            self.packed.clear();
-            command.to_wire(&mut self.packed, self.channel.as_deref());
-            self.wire.write(&self.packed);
-            self.under_way += 1;
+            for (nth, command) in queue.range_mut(self.under_way..).take(together).enumerate() {
+                command.sent = Some(now);
+                command.followers = together - nth - 1;
+            }
+            self.under_way += together;
         }
+    }
+
+    /// How many of those that are next are releases that go out in one call.
+    fn releases_together(&self, queue: &VecDeque<Command>) -> usize {
+        if !self.joins_releases {
+            return 0;
+        }
+        let next = queue.range(self.under_way..).take(MOST_TOGETHER);
+        next.take_while(|command| command.as_plain_release().is_some())
+            .count()
     }
 
     /// Whether so many are worth a system call.

@@ -27,6 +27,7 @@ mod faults;
 mod grants;
 mod line;
 mod sending;
+mod together;
 
 use super::*;
 use crate::{

@@ -46,6 +46,24 @@ impl Command {
         }
     }
 
+    /// Writes several [plain releases](Command::as_plain_release) as one call.
+    pub(in crate::backend::redis) fn releases_to_wire<'a>(
+        releases: impl Iterator<Item = &'a ReleaseRequest> + Clone,
+        packed: &mut Packed,
+    ) {
+        packed.arg("EVALSHA").arg(&RELEASE.hash);
+        packed.number(2 * releases.clone().count());
+        for release in releases.clone() {
+            packed.arg(release.key.as_str());
+        }
+        for release in releases.clone() {
+            packed.joined(&line_key(&release.key));
+        }
+        for release in releases {
+            packed.arg(release.token.expose());
+        }
+    }
+
     fn acquire(
         &self,
         packed: &mut Packed,

@@ -20,6 +20,7 @@ use crate::{
         ReleaseReply, ReleaseRequest, Standing, Ticket,
     },
     error::NodeError,
+    token::OwnerToken,
     validity::FAR,
 };
 
@@ -58,6 +59,8 @@ pub(super) struct Command {
     pub(super) task: Task,
     /// When it was last written to a connection, if ever.
     pub(super) sent: Option<Instant>,
+    /// How many behind it were written with it, and are answered by its reply.
+    pub(super) followers: usize,
     /// How many connections broke with it before its answer came.
     repeats: u32,
     form: Form,
@@ -149,6 +152,7 @@ impl Command {
         Self {
             task,
             sent: None,
+            followers: 0,
             repeats: 0,
             form: Form::ByHash,
             knows_line: true,
@@ -263,6 +267,26 @@ impl Command {
             Task::Extend { requests, .. } => requests.iter().any(|request| request.is_hand_back),
             Task::Acquire { .. } | Task::Look { .. } => false,
         }
+    }
+
+    /// The release that this is about, if that says nothing but its token: it may go
+    /// out with others, in one call of the script.
+    pub(super) fn as_plain_release(&self) -> Option<&ReleaseRequest> {
+        let Task::Release { request, .. } = &self.task else {
+            return None;
+        };
+        let is_plain = request.keep.is_none() && request.standing.is_none() && !request.is_open;
+        let is_as_usual = self.form == Form::ByHash && self.knows_line;
+        (is_plain && is_as_usual).then_some(request)
+    }
+
+    /// Whether a release by this token may go out before it, and change nothing for
+    /// its owner: only a plain `SET` by another token, which may be granted then.
+    pub(super) fn may_be_overtaken_by(&self, token: &OwnerToken) -> bool {
+        matches!(
+            &self.task,
+            Task::Acquire { request, question: Question::IsItMine, .. } if request.token != *token
+        )
     }
 
     /// Whether it is refused where many are waiting.
@@ -418,7 +442,7 @@ fn without_staying(mut release: ReleaseRequest) -> ReleaseRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{backend::Waiter, key::LockKey, token::OwnerToken};
+    use crate::{backend::Waiter, key::LockKey};
 
     fn token() -> OwnerToken {
         OwnerToken::with_label("me")
@@ -440,6 +464,17 @@ mod tests {
         let held = Value::Array(vec![its_own, Value::Int(1000)]);
         assert!(next.accept(held, &node).is_none());
         assert!(matches!(reply.try_recv(), Ok(Ok(AcquireReply::Granted))));
+    }
+
+    /// It would be refused again, together with the others.
+    #[test]
+    fn a_release_that_was_refused_for_the_line_is_plain_no_more() {
+        let request = ReleaseRequest::new(LockKey::new("seat:1").unwrap(), token());
+        let command = Command::owed(request);
+        assert!(command.as_plain_release().is_some());
+        let denied = redis::parse_redis_value(b"-NOPERM no permissions\r\n").unwrap();
+        let again = command.accept(denied, &Arc::from("a:6379"));
+        assert!(again.is_some_and(|again| again.as_plain_release().is_none()));
     }
 
     #[test]

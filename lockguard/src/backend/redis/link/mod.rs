@@ -33,6 +33,7 @@ use super::{
     lookup::Lookup,
     owed::Owed,
     push::Pushes,
+    reply::{is_denied, release_replies},
     restarts::Restarts,
     session::MOST_UNDER_WAY,
     twins::Twins,
@@ -48,6 +49,9 @@ use crate::{
 pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
 pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
+
+/// How many commands a release overtakes at the most, to go out with others.
+const MOST_OVERTAKEN: usize = 16;
 
 /// How many rounds a poll makes at the most: neither connections that break again
 /// and again nor a server that sends without end may keep the link from looking
@@ -305,7 +309,26 @@ impl Link {
             return;
         }
         self.due = self.due.into_iter().chain(command.due()).min();
-        self.queue.push_back(command);
+        match self.place_among_releases(&command) {
+            Some(place) => self.queue.insert(place, command),
+            None => self.queue.push_back(command),
+        }
+    }
+
+    /// Where a release goes out with others that wait to be sent, if they are near;
+    /// it overtakes what does not mind.
+    fn place_among_releases(&self, command: &Command) -> Option<usize> {
+        let token = &command.as_plain_release()?.token;
+        let unsent = self.queue.range(self.under_way()..).rev();
+        for (nth, before) in unsent.take(MOST_OVERTAKEN).enumerate() {
+            if before.as_plain_release().is_some() {
+                return Some(self.queue.len() - nth);
+            }
+            if !before.may_be_overtaken_by(token) {
+                return None;
+            }
+        }
+        None
     }
 
     /// Sends what waits and takes in what has come, until the replies are so many;
@@ -331,8 +354,7 @@ impl Link {
                     self.pushes.receive(&kind, &data);
                 }
                 Ok(reply) => {
-                    *replies = replies.saturating_add(1);
-                    again.extend(self.answer(reply));
+                    *replies = replies.saturating_add(self.answer_all(reply, &mut again));
                 }
                 Err(error) => self.break_off(failure::of_connection(&error)),
             }
@@ -367,6 +389,26 @@ impl Link {
             session.send(&mut self.queue, is_kept_out);
         }
         session.wire.flush(cx)
+    }
+
+    /// Takes in a reply; how many commands it answers, and what is to be asked next.
+    fn answer_all(&mut self, reply: Value, again: &mut Vec<Command>) -> usize {
+        let followers = self.queue.front().map_or(0, |command| command.followers);
+        if followers == 0 {
+            again.extend(self.answer(reply));
+            return 1;
+        }
+        if let Connection::Up(session) = &mut self.connection
+            && is_denied(&reply)
+        {
+            // Which of them it is about is not said.
+            session.joins_releases = false;
+        }
+        let together = followers + 1;
+        for reply in release_replies(reply, together) {
+            again.extend(self.answer(reply));
+        }
+        together
     }
 
     /// Takes in the reply to the oldest command that is on its way; gives back

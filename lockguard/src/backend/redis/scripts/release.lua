@@ -7,54 +7,69 @@
 -- Executed twice it finds nothing the second time, or another owner, whom it
 -- leaves alone; a rest never lengthens the lock's time.
 --
--- Keys:      1 the lock, 2 its line, where the user has a right to it
+-- Frees several in the same way, one after the other, where there is nothing to
+-- say but their tokens.
+--
+-- Keys:      the locks, then the line of each; the only lock, and its line where
+--            the user has a right to it
 -- Arguments: 1 the owner token, 2 the milliseconds to keep it from now, or "open",
 --            if any,
 --            3 the stamp and 4 the number of a ticket to take out, if any,
 --            5 the waiter to enter in its place and 6 the milliseconds to keep
---            the line, if it stays
+--            the line, if it stays;
+--            for several locks the owner token of each
 -- Replies:   1 freed, 0 nobody holds it, -1 something else does;
---            an error where the lock is not given back, or the ticket stays.
-local lock, line, token = KEYS[1], KEYS[2], ARGV[1]
-local rest, number, waiter = tonumber(ARGV[2]), ARGV[4], ARGV[5]
-local is_open = ARGV[2] == 'open'
-local held = redis.pcall('GET', lock)
-if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
-  return held
-end
-local failure
-if line and waiter then
-  enter(line, ARGV[3], number, waiter, ARGV[6])
-elseif line and number then
-  failure = leave(line, ARGV[3], number)
-end
-if held and held ~= token and held ~= reserved(token) then
-  -- Whom it is reserved for does not hold it yet.
-  local is_reserved = type(held) == 'string' and string.find(held, '^lg1:.* reserved$')
-  return failure or (is_reserved and 0 or -1)
-end
-if held and rest then
-  local left = redis.pcall('PTTL', lock)
-  if type(left) == 'number' and (left < 0 or left > rest) then
-    left = redis.pcall('PEXPIRE', lock, ARGV[2])
+--            an error where the lock is not given back, or the ticket stays;
+--            for several locks 1 if all are freed, or else this for each.
+local function release(lock, line, token, keep, stamp, number, waiter, life)
+  local rest = tonumber(keep)
+  local held = redis.pcall('GET', lock)
+  if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
+    return held
   end
-  if line then
-    tell_first(line, '')
+  local failure
+  if line and waiter then
+    enter(line, stamp, number, waiter, life)
+  elseif line and number then
+    failure = leave(line, stamp, number)
   end
-  return type(left) == 'table' and left or 1
-end
-if held and is_open then
-  local opened = redis.pcall('DEL', lock)
-  if line then
-    tell_first(line, '+')
+  if held and held ~= token and held ~= reserved(token) then
+    -- Whom it is reserved for does not hold it yet.
+    local is_reserved = type(held) == 'string' and string.find(held, '^lg1:.* reserved$')
+    return failure or (is_reserved and 0 or -1)
   end
-  return type(opened) == 'table' and opened or 1
+  if held and rest then
+    local left = redis.pcall('PTTL', lock)
+    if type(left) == 'number' and (left < 0 or left > rest) then
+      left = redis.pcall('PEXPIRE', lock, keep)
+    end
+    if line then
+      tell_first(line, '')
+    end
+    return type(left) == 'table' and left or 1
+  end
+  if held and keep == 'open' then
+    local opened = redis.pcall('DEL', lock)
+    if line then
+      tell_first(line, '+')
+    end
+    return type(opened) == 'table' and opened or 1
+  end
+  if line and pass(lock, line, waiter and tonumber(stamp), number) then
+    return held and 1 or 0
+  end
+  if not held then
+    return failure or 0
+  end
+  local freed = redis.pcall('DEL', lock)
+  return type(freed) == 'table' and freed or 1
 end
-if line and pass(lock, line, waiter and tonumber(ARGV[3]), number) then
-  return held and 1 or 0
+
+if count == 1 then
+  return release(KEYS[1], KEYS[2], unpack(ARGV))
 end
-if not held then
-  return failure or 0
+local replies = {}
+for nth = 1, count do
+  replies[nth] = nth <= freed and 1 or release(KEYS[nth], KEYS[count + nth], ARGV[nth])
 end
-local freed = redis.pcall('DEL', lock)
-return type(freed) == 'table' and freed or 1
+return replies

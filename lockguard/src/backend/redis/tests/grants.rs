@@ -15,6 +15,7 @@ macro_rules! release_later {
     ($before:literal) => {
         concat!(
             $before,
+            include_str!("../scripts/release_alone.lua"),
             include_str!("../scripts/line.lua"),
             "local _, asked = parts_of((first_of(KEYS[2])))\n",
             "local age = ARGV[2]\n",
