@@ -81,8 +81,10 @@ use crate::{
 /// One connection carries all commands, in the order in which the methods are
 /// called: a command is on its way when its method returns, whether the future
 /// is polled or not.
-/// So a release that is called after an acquire takes effect after it, even if
-/// both futures are dropped.
+/// So a release that is called after an acquire by the same token takes effect
+/// after it, even if both futures are dropped.
+/// Releases that wait to be sent go together, before plain acquires by other
+/// tokens that wait there too.
 /// Methods can be called on any thread, with or without a runtime.
 ///
 /// A connection that breaks is replaced in the background, and what was on its

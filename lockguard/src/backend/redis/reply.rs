@@ -237,7 +237,8 @@ pub(super) fn extend_reply(reply: &Value, keys: usize, node: &Arc<str>) -> Exten
     }
 }
 
-/// The reply to each of several releases that were one call.
+/// The reply to each of several releases that were one call: a list has one for
+/// each, and anything else, 1 or an error, is the reply to all.
 pub(super) fn release_replies(reply: Value, releases: usize) -> Vec<Value> {
     match reply {
         Value::Array(replies) if replies.len() == releases => replies,
@@ -352,7 +353,8 @@ mod tests {
     fn each_of_several_releases_has_one_reply_whatever_comes() {
         let list = |replies: usize| Value::Array(vec![Value::Int(0); replies]);
         assert_eq!(release_replies(list(3), 3), vec![Value::Int(0); 3]);
-        for reply in [Value::Int(1), Value::Nil, list(2), list(4)] {
+        let error = redis::parse_redis_value(b"-BUSY a script\r\n").unwrap();
+        for reply in [Value::Int(1), error, list(2), list(4)] {
             assert_eq!(release_replies(reply.clone(), 3), vec![reply; 3]);
         }
     }

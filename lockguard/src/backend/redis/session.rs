@@ -146,16 +146,7 @@ impl Session {
                 }
                 continue;
             }
-            let together = self.releases_together(queue).max(1);
-            self.packed.clear();
-            if together > 1 {
-                let releases = queue.range(self.under_way..).take(together);
-                let releases = releases.filter_map(Command::as_plain_release);
-                Command::releases_to_wire(releases, &mut self.packed);
-            } else {
-                command.to_wire(&mut self.packed, self.channel.as_deref());
-            }
-            self.wire.write(&self.packed);
+            let together = self.write_next(command, queue);
             // Also where the caller has gone: a quorum that has decided
             // still wants its lock on every node.
             for (nth, command) in queue.range_mut(self.under_way..).take(together).enumerate() {
@@ -166,14 +157,26 @@ impl Session {
         }
     }
 
-    /// How many of those that are next are releases that go out in one call.
-    fn releases_together(&self, queue: &VecDeque<Command>) -> usize {
-        if !self.joins_releases {
-            return 0;
+    /// Writes the command that is next, or in one call the releases that are, which
+    /// are never kept out; how many they are.
+    fn write_next(&mut self, command: &Command, queue: &VecDeque<Command>) -> usize {
+        let room = MOST_UNDER_WAY.saturating_sub(self.under_way);
+        let most = if self.joins_releases {
+            MOST_TOGETHER.min(room)
+        } else {
+            1
+        };
+        let next = queue.range(self.under_way..).take(most);
+        let releases = next.map_while(Command::as_plain_release);
+        let together = releases.clone().count().max(1);
+        self.packed.clear();
+        if together > 1 {
+            Command::releases_to_wire(releases, &mut self.packed);
+        } else {
+            command.to_wire(&mut self.packed, self.channel.as_deref());
         }
-        let next = queue.range(self.under_way..).take(MOST_TOGETHER);
-        next.take_while(|command| command.as_plain_release().is_some())
-            .count()
+        self.wire.write(&self.packed);
+        together
     }
 
     /// Whether so many are worth a system call.

@@ -177,19 +177,17 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The address for a user whose password is `pass`.
+    fn url_of(&self, user: &str) -> String {
+        format!("redis://{user}:pass@127.0.0.1:{}", self.port)
+    }
+
     fn node(&self, timeouts: Timeouts) -> RedisNode {
         RedisNode::open(Address::parse(&self.url()).unwrap(), timeouts)
     }
 
     async fn connected_beside_others(&self) -> RedisNode {
-        let membership = Membership {
-            twins: Twins::of(2),
-            ..Membership::default()
-        };
-        let address = Address::parse(&self.url()).unwrap();
-        let node = RedisNode::open_among(address, Timeouts::default(), membership);
-        node.first_contact().await.unwrap();
-        node
+        beside_others(&self.url()).await
     }
 
     async fn connected(&self) -> RedisNode {
@@ -215,6 +213,18 @@ impl Drop for Server {
         }
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Connected as one of two nodes.
+async fn beside_others(url: &str) -> RedisNode {
+    let membership = Membership {
+        twins: Twins::of(2),
+        ..Membership::default()
+    };
+    let address = Address::parse(url).unwrap();
+    let node = RedisNode::open_among(address, Timeouts::default(), membership);
+    node.first_contact().await.unwrap();
+    node
 }
 
 pub(super) fn free_port() -> u16 {

@@ -46,7 +46,10 @@ impl Command {
         }
     }
 
-    /// Writes several [plain releases](Command::as_plain_release) as one call.
+    /// Writes several [plain releases](Command::as_plain_release) as one call;
+    /// `packed` is empty before.
+    ///
+    /// By hash: what is asked in full goes alone.
     pub(in crate::backend::redis) fn releases_to_wire<'a>(
         releases: impl Iterator<Item = &'a ReleaseRequest> + Clone,
         packed: &mut Packed,

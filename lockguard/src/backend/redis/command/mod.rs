@@ -59,7 +59,8 @@ pub(super) struct Command {
     pub(super) task: Task,
     /// When it was last written to a connection, if ever.
     pub(super) sent: Option<Instant>,
-    /// How many behind it were written with it, and are answered by its reply.
+    /// How many behind it were written with it in one call, and are answered by the
+    /// same reply; set whenever it is written.
     pub(super) followers: usize,
     /// How many connections broke with it before its answer came.
     repeats: u32,
@@ -269,19 +270,24 @@ impl Command {
         }
     }
 
-    /// The release that this is about, if that says nothing but its token: it may go
-    /// out with others, in one call of the script.
+    /// The release that this is about, if that says nothing but its token, and the
+    /// server has not refused it for its script or its line: it may go out with
+    /// others, in one call.
     pub(super) fn as_plain_release(&self) -> Option<&ReleaseRequest> {
         let Task::Release { request, .. } = &self.task else {
             return None;
         };
         let is_plain = request.keep.is_none() && request.standing.is_none() && !request.is_open;
-        let is_as_usual = self.form == Form::ByHash && self.knows_line;
-        (is_plain && is_as_usual).then_some(request)
+        let is_unrefused = self.form == Form::ByHash && self.knows_line;
+        (is_plain && is_unrefused).then_some(request)
     }
 
-    /// Whether a release by this token may go out before it, and change nothing for
-    /// its owner: only a plain `SET` by another token, which may be granted then.
+    /// Whether a release by this token may go out before it.
+    ///
+    /// Only before a plain `SET` by another token, which may be granted then and not
+    /// refused.
+    /// Anything else could give the token the key, or take the key from it: released
+    /// before that, the key would be left behind, or the answer be wrong.
     pub(super) fn may_be_overtaken_by(&self, token: &OwnerToken) -> bool {
         matches!(
             &self.task,

@@ -50,8 +50,9 @@ pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
 pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
-/// How many commands a release overtakes at the most, to go out with others.
-const MOST_OVERTAKEN: usize = 16;
+/// How many commands a release overtakes at the most, to go out with others: few
+/// enough that to find its place costs its caller little.
+pub(super) const MOST_OVERTAKEN: usize = 16;
 
 /// How many rounds a poll makes at the most: neither connections that break again
 /// and again nor a server that sends without end may keep the link from looking
@@ -67,8 +68,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The task that owns the connection to a node.
 ///
-/// Commands leave in the order in which they were asked, on one connection at
-/// a time; a successor is opened when the one before is closed.
+/// Commands leave in the order in which they were asked, but for releases that go
+/// out with others, on one connection at a time; a successor is opened when the
+/// one before is closed.
 ///
 /// The node turns bad when it has owed the answer to a command that was sent,
 /// or has been without a connection, for longer than the response timeout.
@@ -82,8 +84,9 @@ pub(super) struct Link {
     timeouts: Timeouts,
     inbox: mpsc::UnboundedReceiver<Message>,
     contact: watch::Sender<Contact>,
-    /// Asked and not answered, oldest first: those that are on their way, in the
-    /// order in which the server answers, then those that are not sent.
+    /// Asked and not answered: those that are on their way, in the order in which the
+    /// server answers, then those that are not sent, in the order in which they will
+    /// be.
     queue: VecDeque<Command>,
     owed: Owed,
     connection: Connection,
@@ -320,7 +323,7 @@ impl Link {
     fn place_among_releases(&self, command: &Command) -> Option<usize> {
         let token = &command.as_plain_release()?.token;
         let unsent = self.queue.range(self.under_way()..).rev();
-        for (nth, before) in unsent.take(MOST_OVERTAKEN).enumerate() {
+        for (nth, before) in unsent.take(MOST_OVERTAKEN + 1).enumerate() {
             if before.as_plain_release().is_some() {
                 return Some(self.queue.len() - nth);
             }
@@ -391,20 +394,26 @@ impl Link {
         session.wire.flush(cx)
     }
 
-    /// Takes in a reply; how many commands it answers, and what is to be asked next.
+    /// Takes in a reply, to one command or to several that were one call; how many it
+    /// answers. What is to be asked next goes to `again`.
     fn answer_all(&mut self, reply: Value, again: &mut Vec<Command>) -> usize {
         let followers = self.queue.front().map_or(0, |command| command.followers);
         if followers == 0 {
             again.extend(self.answer(reply));
             return 1;
         }
+        let together = followers + 1;
         if let Connection::Up(session) = &mut self.connection
+            && let Some(under_way) = session.under_way.checked_sub(together)
             && is_denied(&reply)
         {
-            // Which of them it is about is not said.
+            // For one key of the call, and not said for which: each is asked alone,
+            // since only the one that is denied goes without its line.
             session.joins_releases = false;
+            session.under_way = under_way;
+            again.extend(self.queue.drain(..together));
+            return together;
         }
-        let together = followers + 1;
         for reply in release_replies(reply, together) {
             again.extend(self.answer(reply));
         }

@@ -20,7 +20,11 @@
 --            for several locks the owner token of each
 -- Replies:   1 freed, 0 nobody holds it, -1 something else does;
 --            an error where the lock is not given back, or the ticket stays;
---            for several locks 1 if all are freed, or else this for each.
+--            for several locks this for each, or 1 where all were freed and nobody
+--            waits.
+--
+-- `count` and `freed` are of `release_alone.lua`, which stands before this: how
+-- many locks there are, and how many of them, from the first, it has freed.
 local function release(lock, line, token, keep, stamp, number, waiter, life)
   local rest = tonumber(keep)
   local held = redis.pcall('GET', lock)
@@ -69,7 +73,10 @@ if count == 1 then
   return release(KEYS[1], KEYS[2], unpack(ARGV))
 end
 local replies = {}
-for nth = 1, count do
-  replies[nth] = nth <= freed and 1 or release(KEYS[nth], KEYS[count + nth], ARGV[nth])
+for nth = 1, freed do
+  replies[nth] = 1
+end
+for nth = freed + 1, count do
+  replies[nth] = release(KEYS[nth], KEYS[count + nth], ARGV[nth])
 end
 return replies

@@ -274,12 +274,18 @@ async fn a_free_lock_that_a_later_waiter_asks_for_goes_to_the_first_in_line() {
 
 /// A node whose user lacks the right to a command.
 pub(super) async fn without(server: &Server, command: &str) -> RedisNode {
+    RedisNode::connect(&user_without(server, command))
+        .await
+        .unwrap()
+}
+
+/// The address for a user without the right to a command.
+pub(super) fn user_without(server: &Server, command: &str) -> String {
     let lacks = format!("-{command}");
     let _: () = server.ask(&[
         "ACL", "SETUSER", command, "on", ">pass", "~*", "&*", "+@all", &lacks,
     ]);
-    let url = format!("redis://{command}:pass@127.0.0.1:{}", server.port);
-    RedisNode::connect(&url).await.unwrap()
+    server.url_of(command)
 }
 
 /// One that is never forgotten would be told in vain for ever.
