@@ -1,5 +1,7 @@
 //! What went wrong at a server, in words for whoever reads the error.
 
+use std::slice;
+
 use redis::{ErrorKind, RedisError, ServerError, Value};
 
 use super::rights;
@@ -29,13 +31,18 @@ pub(super) fn unfit(reply: &Value, is_debt: bool) -> Option<String> {
     is_unfit.then_some(reason)
 }
 
-/// What the server's reply says of rights that we lack, if it does.
-pub(super) fn missing_right(reply: &Value) -> Option<String> {
-    let Value::ServerError(error) = reply else {
-        return None;
+/// What the server's reply says of rights that we lack, if it does: by itself, or
+/// as a list, of single keys.
+pub(super) fn missing_rights(reply: &Value) -> impl Iterator<Item = String> {
+    let replies = match reply {
+        Value::Array(replies) => replies,
+        reply => slice::from_ref(reply),
     };
-    let reason = of_reply(error);
-    reason.starts_with("NOPERM").then_some(reason)
+    let reasons = replies.iter().filter_map(|reply| match reply {
+        Value::ServerError(error) => Some(of_reply(error)),
+        _ => None,
+    });
+    reasons.filter(|reason| reason.starts_with("NOPERM"))
 }
 
 /// Why a connection could not be made, or broke.

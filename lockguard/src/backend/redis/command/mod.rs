@@ -10,6 +10,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use self::question::Question;
 use super::{
+    failure,
     owed::Debt,
     probe::NodeFacts,
     reply::{Verdict, extend_reply, is_denied, is_noscript, script_reply},
@@ -332,6 +333,20 @@ impl Command {
         departure
     }
 
+    /// Why a server that replied so is to be given up, if it is.
+    ///
+    /// Each key of an extend has a reply of its own, and counts as if it had been
+    /// alone.
+    pub(super) fn unfit(&self, reply: &Value) -> Option<String> {
+        match (&self.task, reply) {
+            (Task::Extend { requests, .. }, Value::Array(replies)) => {
+                let mut each = requests.iter().zip(replies);
+                each.find_map(|(request, reply)| failure::unfit(reply, request.is_hand_back))
+            }
+            _ => failure::unfit(reply, self.is_debt()),
+        }
+    }
+
     /// Answers the caller by the server's reply, or gives back the command
     /// that must be sent next.
     ///
@@ -427,12 +442,29 @@ impl Command {
     /// entered it into.
     pub(super) fn fail(mut self, error: &NodeError) -> Option<Debt> {
         self.tell(BackendError::unavailable(error.clone()));
-        let (departure, is_debt) = (self.departure(), self.is_debt());
+        let departure = self.departure();
         match self.task {
             Task::Release { request, .. } => Some(without_staying(request).into()),
-            Task::Extend { requests, .. } if is_debt => Some(Debt::HandBack(requests)),
-            _ => departure.map(Debt::Release),
+            Task::Extend { mut requests, .. } => {
+                requests.retain(|request| request.is_hand_back);
+                (!requests.is_empty()).then_some(Debt::HandBack(requests))
+            }
+            Task::Acquire { .. } | Task::Look { .. } => departure.map(Debt::Release),
         }
+    }
+
+    /// Answers the caller by a reply for which the server is given up; gives back
+    /// what is owed then.
+    pub(super) fn fail_by(mut self, reply: &Value, error: &NodeError) -> Option<Debt> {
+        if let Task::Extend { requests, answer } = &mut self.task
+            && matches!(reply, Value::Array(_))
+        {
+            // A hand-back that was done is owed with one that was refused, and found
+            // done.
+            let heard = extend_reply(reply, requests.len(), &error.node().into());
+            answer.send(Ok(heard));
+        }
+        self.fail(error)
     }
 }
 

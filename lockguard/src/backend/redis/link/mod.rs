@@ -436,15 +436,17 @@ impl Link {
             return None;
         };
         // Whoever may not look can still lock.
-        if !matches!(command.task, Task::Look { .. })
-            && let Some(missing) = failure::missing_right(&reply)
-        {
-            self.lacks(missing);
+        if !matches!(command.task, Task::Look { .. }) {
+            for missing in failure::missing_rights(&reply) {
+                self.lacks(missing);
+            }
         }
-        if let Some(reason) = failure::unfit(&reply, command.is_debt()) {
+        if let Some(reason) = command.unfit(&reply) {
             // Connected anew, it says what it is, and is sent what it is owed.
             let error = NodeError::new(Arc::clone(&self.node), reason);
-            refuse(command, &error, &mut self.owed);
+            if let Some(debt) = command.fail_by(&reply, &error) {
+                self.owed.push(debt);
+            }
             self.turn_bad(error);
             return None;
         }

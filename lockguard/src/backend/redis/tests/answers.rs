@@ -136,6 +136,26 @@ async fn a_release_that_may_not_free_the_key_is_an_error_whatever_it_says_beside
 }
 
 #[tokio::test]
+async fn rights_that_single_keys_of_an_extend_lack_are_told() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let token = token();
+    let keys = ["a:1", "b:1", "c:1"].map(key);
+    for key in &keys {
+        take(&node, key, &token).await.unwrap();
+    }
+    let _: () = server.ask(&["ACL", "SETUSER", "default", "-pexpire", "(+pexpire ~b:*)"]);
+    let extend = |key: LockKey| ExtendRequest::new(key, token.clone(), 2 * TTL);
+    let replies = node.extend(keys.map(extend).into()).await;
+    assert!(is_unavailable(&replies[0]) && is_unavailable(&replies[2]));
+    assert!(matches!(replies[1], Ok(ExtendReply::Extended)));
+    let status = node.nodes().await.remove(0);
+    let told: Vec<_> = status.warnings().collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("NOPERM: "), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_transfer_that_is_asked_for_twice_keeps_the_key_for_the_whole_time_again() {
     let server = Server::start();
     let node = server.connected().await;

@@ -151,6 +151,112 @@ async fn a_hand_back_that_a_hung_server_misses_is_what_it_is_sent_first() {
     assert_eq!(server.value(&key), Some(former.expose().to_owned()));
 }
 
+/// A lock that was handed on, and what hands it back.
+async fn handed_on(node: &RedisNode, name: &str) -> (LockKey, OwnerToken, ExtendRequest) {
+    let (key, former, next) = (key(name), token(), token());
+    assert!(is_granted(&take(node, &key, &former).await));
+    let handed = ExtendRequest::new(key.clone(), former.clone(), TTL).to(next.clone());
+    let handed = node.extend(vec![handed]).await.remove(0);
+    assert_eq!(handed.unwrap(), ExtendReply::Extended);
+    let back = ExtendRequest::new(key.clone(), next, TTL).back_to(former.clone());
+    (key, former, back)
+}
+
+/// The server says so of each key, in a list.
+#[tokio::test]
+async fn a_hand_back_that_a_server_refuses_for_the_moment_is_owed() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let replicas = |least| ["CONFIG", "SET", "min-replicas-to-write", least];
+    for (refuse, again) in [
+        (
+            &["REPLICAOF", "127.0.0.1", "1"][..],
+            &["REPLICAOF", "NO", "ONE"][..],
+        ),
+        (&replicas("1"), &replicas("0")),
+    ] {
+        let (key, former, back) = handed_on(&node, "seat:1").await;
+        let _: () = server.ask(refuse);
+        assert!(is_unavailable(&node.extend(vec![back]).await[0]));
+        let _: () = server.ask(again);
+        eventually("it is handed back", async || {
+            server.value(&key).as_deref() == Some(former.expose())
+        })
+        .await;
+        turn_good(&node).await;
+        let freed = free(&node, &key, &former).await;
+        assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+    }
+}
+
+#[tokio::test]
+async fn a_hand_back_that_is_refused_leaves_each_other_key_its_own_answer() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, former, back) = handed_on(&node, "seat:1").await;
+    let (kept, mine) = (self::key("kept"), token());
+    assert!(is_granted(&take(&node, &kept, &mine).await));
+    let _: () = server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let extend = |key: &LockKey, token, ttl| ExtendRequest::new(key.clone(), token, ttl);
+    let requests = vec![
+        // Is kept for longer already, and writes nothing.
+        extend(&kept, mine.clone(), TTL / 2),
+        back,
+        extend(&kept, token(), TTL),
+        extend(&self::key("free"), token(), TTL),
+        extend(&kept, mine, 2 * TTL),
+    ];
+    let mut replies = node.extend(requests).await;
+    for refused in [replies.remove(4), replies.remove(1)] {
+        assert!(reason(refused).starts_with("NOREPLICAS: "));
+    }
+    let replies: Vec<_> = replies.into_iter().map(Result::unwrap).collect();
+    let expected = [
+        ExtendReply::Extended,
+        ExtendReply::NotOwner,
+        ExtendReply::NotHeld,
+    ];
+    assert_eq!(replies, expected);
+    let _: () = server.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    eventually("it is handed back", async || {
+        server.value(&key).as_deref() == Some(former.expose())
+    })
+    .await;
+    // Its caller was told, and nobody expects it any more.
+    let left: i64 = server.ask(&["PTTL", kept.as_str()]);
+    assert!(left <= 60_000, "{left}");
+}
+
+#[tokio::test]
+async fn a_primary_that_becomes_a_replica_is_given_up_by_whom_only_extends_reach_it() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    assert!(is_granted(&take(&node, &key, &token).await));
+    let _: () = server.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    let kept = keep(&node, &key, &token, 2 * TTL).await;
+    assert!(reason(kept).starts_with("READONLY: "));
+    // Nobody holds it, which a replica can tell.
+    let nothing = keep(&node, &self::key("free"), &token, TTL).await;
+    assert!(is_unavailable(&nothing), "{nothing:?}");
+    let _: () = server.ask(&["REPLICAOF", "NO", "ONE"]);
+    turn_good(&node).await;
+}
+
+/// A new connection would hear the same, and others go without the server.
+#[tokio::test]
+async fn a_server_that_refuses_an_extend_for_the_moment_is_not_given_up() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, token) = (key("seat:1"), token());
+    assert!(is_granted(&take(&node, &key, &token).await));
+    let _: () = server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let kept = keep(&node, &key, &token, 2 * TTL).await;
+    assert!(reason(kept).starts_with("NOREPLICAS: "));
+    let nothing = keep(&node, &self::key("free"), &token, TTL).await;
+    assert_eq!(nothing.unwrap(), ExtendReply::NotHeld);
+}
+
 /// While the answer to what it is owed is out, whoever asks is refused.
 #[tokio::test]
 async fn a_server_that_is_back_wakes_no_waiter_before_it_can_be_asked() {
