@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 pub use crate::template::{KeyPart, Padded, UnsignedInteger};
 use crate::{
-    error::LockError, fencing_token::FencingToken, lease::Lease, manager::LockManager,
+    fencing_token::FencingToken, lease::Lease, lock_error::LockError, manager::LockManager,
     point::Point, request::LockRequest, scratch::with_text, template::render,
 };
 

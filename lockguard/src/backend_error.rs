@@ -1,9 +1,8 @@
 //! What a backend's error is to whoever called.
 
 use crate::{
-    backend::BackendError,
-    error::{LockError, NodeError, ReleaseError},
-    key::LockKey,
+    backend::BackendError, key::LockKey, lock_error::LockError, node_error::NodeError,
+    release_error::ReleaseError,
 };
 
 /// The error of an acquire or an extend.

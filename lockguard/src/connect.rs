@@ -11,7 +11,7 @@ use crate::{
     },
     clock::until,
     connect_error::ConnectError,
-    error::NodeError,
+    node_error::NodeError,
     quorum::quorum,
 };
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::error::{NodeError, write_nodes};
+use crate::node_error::{NodeError, write_nodes};
 
 /// Why a manager was not made.
 ///

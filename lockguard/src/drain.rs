@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    backend::CloseReply, clock::until, core::Core, error::LostCause, key::LockKey, validity::FAR,
+    backend::CloseReply, clock::until, core::Core, key::LockKey, lost_cause::LostCause,
+    validity::FAR,
 };
 
 /// What came of a drain: see [`LockManager::drain`](crate::LockManager::drain).

@@ -8,7 +8,7 @@ use crate::{
     backend::{BackendError, ExtendReply, ExtendRequest},
     clock::until_unless,
     core::Core,
-    error::NodeError,
+    node_error::NodeError,
     validity::node_budget,
 };
 

@@ -11,7 +11,7 @@ use once_cell::sync::OnceCell;
 use parking_lot::RwLock;
 
 use crate::{
-    backend::BoxFuture, clock::all, drain::Drained, error::LockError, manager::LockManager,
+    backend::BoxFuture, clock::all, drain::Drained, lock_error::LockError, manager::LockManager,
 };
 
 static DEFAULT: OnceCell<LockManager> = OnceCell::new();

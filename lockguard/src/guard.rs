@@ -16,12 +16,14 @@ use crate::{
     backend_error::{lock_error, release_error},
     clock::until_unless,
     core::Core,
-    error::{LockError, LostCause, ReleaseError},
     extend::{NotExtended, extend_all},
     handover::Handover,
     holding::{Holding, Release, Reply},
     key::LockKey,
     lease::Lease,
+    lock_error::LockError,
+    lost_cause::LostCause,
+    release_error::ReleaseError,
     terms::{OnLost, check_ttl},
 };
 

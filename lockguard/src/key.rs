@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use crate::error::LockError;
+use crate::lock_error::LockError;
 
 /// The name of a protected resource, exactly as the servers store it.
 ///

@@ -57,13 +57,16 @@
 
 // Values: what everything else is made of.
 mod connect_error;
-mod error;
 mod fencing_token;
 mod key;
 mod keys;
+mod lock_error;
+mod lost_cause;
+mod node_error;
 mod node_status;
 mod point;
 mod random;
+mod release_error;
 mod retry;
 mod scratch;
 mod token;
@@ -145,7 +148,6 @@ pub use crate::{
     connect_error::ConnectError,
     current::current,
     drain::Drained,
-    error::{LockError, LostCause, NodeError, ReleaseError},
     fencing_token::FencingToken,
     global::{AlreadyRegistered, drain, log, manager, named, register, register_named, scope},
     guard::LockGuard,
@@ -153,8 +155,12 @@ pub use crate::{
     key::LockKey,
     keys::LockKeys,
     lease::Lease,
+    lock_error::LockError,
+    lost_cause::LostCause,
     manager::LockManager,
+    node_error::NodeError,
     node_status::{NodeRole, NodeStatus},
+    release_error::ReleaseError,
     request::LockRequest,
     retry::RetryPolicy,
     terms::OnLost,

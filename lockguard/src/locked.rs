@@ -14,7 +14,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    __private::LockOutput, backend::BoxFuture, error::LockError, guard::LockGuard,
+    __private::LockOutput, backend::BoxFuture, guard::LockGuard, lock_error::LockError,
     request::LockRequest, run::Watch,
 };
 

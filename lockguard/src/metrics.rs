@@ -14,7 +14,7 @@ use ::metrics::{
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
-use crate::{error::LostCause, point::Point};
+use crate::{lost_cause::LostCause, point::Point};
 
 /// How long an acquire took, by `point` and `outcome`.
 pub const ACQUIRE_SECONDS: &str = "lockguard_acquire_seconds";

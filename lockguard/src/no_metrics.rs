@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{error::LostCause, point::Point};
+use crate::{lost_cause::LostCause, point::Point};
 
 pub(crate) const IS_ON: bool = false;
 

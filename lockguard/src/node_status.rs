@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::error::NodeError;
+use crate::node_error::NodeError;
 
 /// How one node is, as [`LockManager::nodes`](crate::LockManager::nodes) found
 /// it.

@@ -11,9 +11,10 @@ use tracing::{Level, Span, debug, debug_span, enabled, field};
 use crate::{
     acquire::Want,
     backend::{BackendError, ReleaseReply},
-    error::{LockError, LostCause},
     key::LockKey,
     lease::Lease,
+    lock_error::LockError,
+    lost_cause::LostCause,
     metrics,
     point::Point,
 };

@@ -5,10 +5,10 @@ use std::{borrow::Cow, fmt, pin::pin, sync::Arc, time::Duration};
 use crate::{
     acquire::{self, Want},
     core::Core,
-    error::LockError,
     guard::LockGuard,
     keys::LockKeys,
     lease::Lease,
+    lock_error::LockError,
     observe,
     point::Point,
     retry::Patience,

@@ -10,13 +10,8 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    backend::BoxFuture,
-    current::Body,
-    error::{LockError, LostCause},
-    guard::LockGuard,
-    lease::Lease,
-    metrics,
-    terms::OnLost,
+    backend::BoxFuture, current::Body, guard::LockGuard, lease::Lease, lock_error::LockError,
+    lost_cause::LostCause, metrics, terms::OnLost,
 };
 
 /// Polls the body until it ends or its lease does.

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::error::LockError;
+use crate::lock_error::LockError;
 
 /// A value that may stand in a key template.
 #[diagnostic::on_unimplemented(

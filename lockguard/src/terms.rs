@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    error::LockError,
     key::LockKey,
+    lock_error::LockError,
     validity::{FAR, TTL_RANGE},
 };
 

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     backend::Holder,
-    error::{NodeError, write_nodes},
     fencing_token::FencingToken,
     key::LockKey,
+    node_error::{NodeError, write_nodes},
 };
 
 /// What an acquire came to.

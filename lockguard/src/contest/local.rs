@@ -12,10 +12,10 @@ use super::{Contest, LONGEST_UNSEEN};
 use crate::{
     backend::{AcquireRequest, Holder},
     clock::until,
-    error::LockError,
     grant::Grant,
     key::LockKey,
     line::InLine,
+    lock_error::LockError,
     queue::{InCrowd, LocalHolder, Place, Turn},
     successor::Successor,
     token::OwnerToken,

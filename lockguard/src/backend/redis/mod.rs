@@ -65,7 +65,7 @@ use crate::{
         ExtendReply, ExtendRequest, Pass, ReleaseReply, ReleaseRequest,
     },
     clock::{runtime_here, until},
-    error::NodeError,
+    node_error::NodeError,
     node_status::{NodeRole, NodeStatus},
     random,
     token::OwnerToken,

@@ -7,10 +7,10 @@ use redis::Value;
 use super::{command::Extended, failure, helper_key::fence_key};
 use crate::{
     backend::{AcquireReply, AcquireRequest, BackendError, ExtendReply, Holder},
-    error::NodeError,
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
+    node_error::NodeError,
     token::OwnerToken,
 };
 

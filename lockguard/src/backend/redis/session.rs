@@ -5,7 +5,7 @@ use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc, task::Context, 
 use tokio::time::Instant;
 
 use super::{command::Command, connection::Identity, packed::Packed, wire::Wire};
-use crate::error::NodeError;
+use crate::node_error::NodeError;
 
 /// The most commands that are on their way.
 ///

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     backend::{Backend, BackendError, BoxFuture},
     clock::until_unless,
-    error::NodeError,
+    node_error::NodeError,
     quorum::{Decision, Vote, has_quorum},
 };
 

@@ -20,7 +20,7 @@ use crate::{
         AcquireReply, AcquireRequest, BackendError, ExtendReply, ExtendRequest, Holder,
         ReleaseReply, ReleaseRequest, Standing, Ticket,
     },
-    error::NodeError,
+    node_error::NodeError,
     token::OwnerToken,
     validity::FAR,
 };

@@ -26,8 +26,8 @@ use crate::{
         },
     },
     backoff::growing_pause,
-    error::NodeError,
     metrics,
+    node_error::NodeError,
     node_status::NodeRole,
 };
 

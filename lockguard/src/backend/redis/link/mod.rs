@@ -40,8 +40,8 @@ use super::{
 };
 use crate::{
     backend::{AcquireRequest, CloseReply},
-    error::NodeError,
     metrics,
+    node_error::NodeError,
 };
 
 /// The most commands that wait for an answer, and the most that wait for the

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, task::Context, time::Duration};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Link, connecting::Connection};
-use crate::{backend::redis::command::Command, error::NodeError};
+use crate::{backend::redis::command::Command, node_error::NodeError};
 
 /// Between finding a command overdue and believing it.
 ///

@@ -1,6 +1,11 @@
-//! What can go wrong while a lock is taken, held or given back.
+//! What can go wrong while a lock is taken or held.
 
 use std::{fmt, io, sync::Arc, time::Duration};
+
+use crate::{
+    lost_cause::LostCause,
+    node_error::{NodeError, write_nodes},
+};
 
 /// Why a lock was not taken, or did not last.
 ///
@@ -295,160 +300,6 @@ impl From<LockError> for io::Error {
     }
 }
 
-/// What ended a lease before its owner did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LostCause {
-    /// The deadline passed.
-    Expired,
-    /// A quorum of servers says that the key is not ours, or the only server
-    /// has restarted and may have forgotten it.
-    Taken,
-    /// The lease was renewed for as long as `max_hold` allows.
-    MaxHold,
-    /// The manager was drained.
-    Drained,
-}
-
-impl fmt::Display for LostCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Expired => "its lease has ended",
-            Self::Taken => "the servers say it is not ours any more",
-            Self::MaxHold => "it was held for as long as `max_hold` allows",
-            Self::Drained => "the lock manager was drained",
-        })
-    }
-}
-
-/// Why a lock was not given back by its owner.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum ReleaseError {
-    /// Another owner holds the key; it was left alone.
-    #[non_exhaustive]
-    NotOwner {
-        /// The key, as stored.
-        key: Arc<str>,
-    },
-    /// The lease had ended before the release.
-    #[non_exhaustive]
-    Lost {
-        /// The key, as stored.
-        key: Arc<str>,
-        /// What ended it.
-        cause: LostCause,
-    },
-    /// Too few servers answered; the key is free by its ttl at the latest.
-    #[non_exhaustive]
-    Unavailable {
-        /// The key, as stored.
-        key: Arc<str>,
-        /// The nodes that did not answer, and why.
-        nodes: Vec<NodeError>,
-    },
-}
-
-impl ReleaseError {
-    /// Another owner holds the key.
-    pub fn not_owner(key: impl Into<Arc<str>>) -> Self {
-        Self::NotOwner { key: key.into() }
-    }
-
-    /// The lease had ended before the release.
-    pub fn lost(key: impl Into<Arc<str>>, cause: LostCause) -> Self {
-        Self::Lost {
-            key: key.into(),
-            cause,
-        }
-    }
-
-    /// Too few nodes answered.
-    pub fn unavailable(
-        key: impl Into<Arc<str>>,
-        nodes: impl IntoIterator<Item = NodeError>,
-    ) -> Self {
-        Self::Unavailable {
-            key: key.into(),
-            nodes: nodes.into_iter().collect(),
-        }
-    }
-
-    /// The key this error is about.
-    pub fn key(&self) -> &str {
-        match self {
-            Self::NotOwner { key } | Self::Lost { key, .. } | Self::Unavailable { key, .. } => key,
-        }
-    }
-
-    /// Whether another owner holds the key.
-    pub fn is_not_owner(&self) -> bool {
-        matches!(self, Self::NotOwner { .. })
-    }
-
-    /// Whether the lease had ended before the release.
-    pub fn is_lost(&self) -> bool {
-        matches!(self, Self::Lost { .. })
-    }
-
-    /// Whether too few servers answered.
-    pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
-    }
-}
-
-impl fmt::Display for ReleaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotOwner { key } => {
-                write!(f, "release lock `{key}`: another owner holds it")
-            }
-            Self::Lost { key, cause } => write!(f, "release lock `{key}`: {cause}"),
-            Self::Unavailable { key, nodes } => {
-                write!(f, "release lock `{key}`: too few servers answered")?;
-                write_nodes(f, nodes)
-            }
-        }
-    }
-}
-
-impl std::error::Error for ReleaseError {}
-
-/// One server that did not answer, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeError {
-    node: Arc<str>,
-    reason: Arc<str>,
-}
-
-impl NodeError {
-    /// Names the node, by host and port, and what it did instead of answering.
-    pub fn new(node: impl Into<Arc<str>>, reason: impl Into<Arc<str>>) -> Self {
-        Self {
-            node: node.into(),
-            reason: reason.into(),
-        }
-    }
-
-    /// The node's host and port, without user and password.
-    pub fn node(&self) -> &str {
-        &self.node
-    }
-
-    /// What the node did instead of answering.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-impl fmt::Display for NodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.node, self.reason)
-    }
-}
-
-impl std::error::Error for NodeError {}
-
 fn write_not_registered(f: &mut fmt::Formatter<'_>, name: Option<&str>) -> fmt::Result {
     // Two versions of the crate in one program have two globals: the version
     // tells which of them was asked.
@@ -493,15 +344,6 @@ fn write_busy(
         ),
         Some(left) => write!(f, ", free in {left:.1?} at the latest"),
     }
-}
-
-/// One node a clause, so that the operator sees at once which ones to look at.
-pub(crate) fn write_nodes(f: &mut fmt::Formatter<'_>, nodes: &[NodeError]) -> fmt::Result {
-    for (index, node) in nodes.iter().enumerate() {
-        f.write_str(if index == 0 { ": " } else { "; " })?;
-        fmt::Display::fmt(node, f)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
