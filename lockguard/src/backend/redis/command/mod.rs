@@ -310,6 +310,10 @@ impl Command {
     /// Makes it ready for another connection; gives back what is to be sent before
     /// it.
     ///
+    /// It is asked from its first question on, but where the next only reads: a
+    /// release that was asked for later may have been answered meanwhile, and must
+    /// not find the key taken again behind it.
+    ///
     /// Who asked for a place in the line of one of several keys asks for all of them
     /// again, and where they are granted nobody would take it out.
     pub(super) fn repeat(&mut self) -> Option<Self> {
@@ -328,7 +332,9 @@ impl Command {
         {
             // What refuses it now may be its own token, stored before.
             request.is_curt = false;
-            *question = Question::first(request);
+            if *question != Question::WhoseIsIt {
+                *question = Question::first(request);
+            }
         }
         departure
     }
@@ -502,6 +508,22 @@ mod tests {
         let held = Value::Array(vec![its_own, Value::Int(1000)]);
         assert!(next.accept(held, &node).is_none());
         assert!(matches!(reply.try_recv(), Ok(Ok(AcquireReply::Granted))));
+    }
+
+    /// Its first question would take the key behind a release that has been answered.
+    #[test]
+    fn an_acquire_that_was_refused_asks_on_another_connection_only_by_whom() {
+        let (answer, _reply) = Answer::channel();
+        let key = LockKey::new("seat:1").unwrap();
+        let request = AcquireRequest::new(key, token(), Duration::from_secs(2));
+        let command = Command::new(Task::acquire(request, answer), None);
+        let next = command.accept(Value::Nil, &Arc::from("a:6379"));
+        let mut next = next.expect("it is asked by whom");
+        next.repeat();
+        let Task::Acquire { question, .. } = next.task else {
+            panic!("it is no acquire any more");
+        };
+        assert!(question == Question::WhoseIsIt);
     }
 
     /// It would be refused again, together with the others.
