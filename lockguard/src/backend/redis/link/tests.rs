@@ -91,6 +91,40 @@ fn asked_within(
     (command, reply)
 }
 
+/// A release of a key that nobody else asks for.
+fn release() -> Command {
+    let key = LockKey::new("other").unwrap();
+    Command::owed(ReleaseRequest::new(key, OwnerToken::with_label("")))
+}
+
+/// Replies are told apart by their order alone.
+#[tokio::test]
+async fn a_release_is_never_put_among_what_is_on_its_way() {
+    let (mut link, _reply, _commands) = asked_over(duplex(1).0);
+    link.queue.push_front(release());
+    if let Connection::Up(session) = &mut link.connection {
+        session.under_way = 2;
+    }
+    link.take_in(release());
+    let releases: Vec<_> = link.queue.iter().map(Command::is_debt).collect();
+    assert_eq!(releases, [true, false, true]);
+}
+
+/// Else many would wait for as long as others release.
+#[tokio::test]
+async fn a_release_overtakes_few_acquires_and_stays_behind_many() {
+    for acquires in [MOST_OVERTAKEN - 1, MOST_OVERTAKEN] {
+        let (mut link, _reply, _commands) = asked_over(duplex(1).0);
+        link.take_in(release());
+        for _ in 0..acquires {
+            link.take_in(asked_within(LONGEST_TIMEOUT).0);
+        }
+        link.take_in(release());
+        let is_behind = link.queue.back().is_some_and(Command::is_debt);
+        assert_eq!(is_behind, acquires == MOST_OVERTAKEN, "{acquires}");
+    }
+}
+
 const MESSAGE: &str = ">3\r\n+message\r\n+channel\r\n+text\r\n";
 
 #[tokio::test]
