@@ -33,7 +33,7 @@ use super::{
     lookup::Lookup,
     owed::Owed,
     push::Pushes,
-    reply::{is_denied, release_replies},
+    reply::{is_noscript, release_replies},
     restarts::Restarts,
     session::MOST_UNDER_WAY,
     twins::Twins,
@@ -52,7 +52,7 @@ pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
 /// How many commands a release overtakes at the most, to go out with others: few
 /// enough that to find its place costs its caller little.
-pub(super) const MOST_OVERTAKEN: usize = 16;
+const MOST_OVERTAKEN: usize = 16;
 
 /// How many rounds a poll makes at the most: neither connections that break again
 /// and again nor a server that sends without end may keep the link from looking
@@ -405,10 +405,11 @@ impl Link {
         let together = followers + 1;
         if let Connection::Up(session) = &mut self.connection
             && let Some(under_way) = session.under_way.checked_sub(together)
-            && is_denied(&reply)
+            && matches!(reply, Value::ServerError(_))
+            && !is_noscript(&reply)
         {
-            // For one key of the call, and not said for which: each is asked alone,
-            // since only the one that is denied goes without its line.
+            // It may be for one key of the call that the user has no right to, say, and
+            // is not said for which: each is asked alone, and has its own answer.
             session.joins_releases = false;
             session.under_way = under_way;
             again.extend(self.queue.drain(..together));

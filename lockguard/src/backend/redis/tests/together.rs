@@ -8,8 +8,7 @@ use super::{
     *,
 };
 use crate::backend::redis::{
-    helper_key::line_key, link::MOST_OVERTAKEN, packed::Packed, reply::release_replies,
-    script::RELEASE,
+    helper_key::line_key, packed::Packed, reply::release_replies, script::RELEASE,
 };
 
 type Freed = Result<ReleaseReply, BackendError>;
@@ -134,29 +133,6 @@ async fn a_release_goes_out_with_one_before_and_overtakes_other_acquires() {
     // Also of the key that was held until then.
     for granted in taking {
         assert!(is_granted(&granted.await));
-    }
-}
-
-#[tokio::test]
-async fn a_release_overtakes_sixteen_acquires_and_no_more() {
-    for (acquires, expected) in [(MOST_OVERTAKEN, 2), (MOST_OVERTAKEN + 1, 3)] {
-        let server = Server::start();
-        let node = server.connected_beside_others().await;
-        let held = hold(&node, 2).await;
-        let before = calls_by_hash(&server);
-        let first = begin(&node);
-        let one = node.release(release(&held[0]));
-        let taking: Vec<_> = (0..acquires)
-            .map(|nth| key(&format!("new:{nth}")))
-            .map(|key| node.acquire(AcquireRequest::new(key, token(), TTL)))
-            .collect();
-        let other = node.release(release(&held[1]));
-        assert!(first.await.is_ok());
-        assert!(is_freed(&one.await) && is_freed(&other.await));
-        assert_eq!(calls_by_hash(&server) - before, expected, "{acquires}");
-        for granted in taking {
-            assert!(is_granted(&granted.await));
-        }
     }
 }
 
