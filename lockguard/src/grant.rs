@@ -54,8 +54,6 @@ pub(crate) struct Undo {
     keys: LockKeys,
     pub(crate) token: OwnerToken,
     ttl: Duration,
-    /// Who made the attempt and goes on: its ticket stays in line.
-    pub(crate) waiter: Option<Waiter>,
     is_armed: bool,
 }
 
@@ -66,7 +64,6 @@ impl Undo {
             keys: keys.clone(),
             token,
             ttl,
-            waiter: None,
             is_armed: true,
         }
     }
@@ -75,25 +72,31 @@ impl Undo {
     pub(crate) fn disarm(&mut self) {
         self.is_armed = false;
     }
+
+    /// Gives the keys back; the ticket of a waiter who goes on stays in line.
+    pub(crate) fn give_back(&mut self, mut waiter: Option<Waiter>) {
+        self.disarm();
+        for key in &self.keys {
+            let mut release = ReleaseRequest::new(key.clone(), self.token.clone());
+            if let Some(waiter) = waiter.take() {
+                release = release.staying(waiter);
+            }
+            let given_back = self.core.backend.release(release);
+            let left = self.core.live.gives_back(key, self.ttl);
+            let live = Arc::clone(&self.core.live);
+            self.core.background.finish(Box::pin(async move {
+                if given_back.await.is_ok() {
+                    live.given_back(left);
+                }
+            }));
+        }
+    }
 }
 
 impl Drop for Undo {
     fn drop(&mut self) {
         if self.is_armed {
-            for key in &self.keys {
-                let mut release = ReleaseRequest::new(key.clone(), self.token.clone());
-                if let Some(waiter) = self.waiter.take() {
-                    release = release.staying(waiter);
-                }
-                let given_back = self.core.backend.release(release);
-                let left = self.core.live.gives_back(key, self.ttl);
-                let live = Arc::clone(&self.core.live);
-                self.core.background.finish(Box::pin(async move {
-                    if given_back.await.is_ok() {
-                        live.given_back(left);
-                    }
-                }));
-            }
+            self.give_back(None);
         }
     }
 }

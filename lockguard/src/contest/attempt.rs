@@ -178,9 +178,9 @@ impl Contest<'_> {
     /// Nodes that refused it have reserved the key for the next already, and those
     /// that are silent may be so for long.
     fn overtaken(&self, mut sent: Sent) -> Attempt {
-        if !self.want.keys.are_several() {
-            sent.undo.waiter = sent.waiter.take();
-        }
+        let stands_in_one_line = !self.want.keys.are_several();
+        sent.undo
+            .give_back(sent.waiter.filter(|_| stands_in_one_line));
         Attempt::Split
     }
 
