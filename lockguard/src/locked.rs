@@ -14,7 +14,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use crate::{
-    __private::LockOutput, backend::BoxFuture, guard::LockGuard, lock_error::LockError,
+    __private::LockOutput, acquire, backend::BoxFuture, guard::LockGuard, lock_error::LockError,
     request::LockRequest, run::Watch,
 };
 
@@ -44,9 +44,13 @@ type Acquire = BoxFuture<'static, Acquired>;
 /// Takes the lock.
 ///
 /// Boxed, so that it is compiled once, and takes sixteen bytes of the function's
-/// future.
+/// future; made of the request here, since a future that is made of a request
+/// holds both.
 pub fn acquire(request: LockRequest) -> BoxFuture<'static, Acquired> {
-    Box::pin(request.acquire())
+    match request.into_want() {
+        Ok((core, want)) => Box::pin(acquire::acquire(core, want)),
+        Err(error) => Box::pin(ready(Err(error))),
+    }
 }
 
 fn under<F, R>(acquire: Acquire, body: F) -> Tried<F, R> {

@@ -226,7 +226,7 @@ impl LockRequest {
         acquire::acquire(core, want).await
     }
 
-    fn into_want(self) -> Result<(Arc<Core>, Want), LockError> {
+    pub(crate) fn into_want(self) -> Result<(Arc<Core>, Want), LockError> {
         let refused = |error: &LockError| observe::refused(&self.point, error);
         let (core, keys) = self.target.inspect_err(refused)?;
         let want = Want {
