@@ -31,29 +31,32 @@ pub(crate) fn until<T>(
 
 /// As [`until`], by the deadline that is given where the future is not ready; a
 /// future that keeps time by itself costs no timer, and is awaited until it is.
-pub(crate) async fn until_unless<T>(
+pub(crate) fn until_unless<T>(
     keeps_time: bool,
     deadline: impl FnOnce() -> Instant,
     future: impl Future<Output = T>,
-) -> Option<T> {
-    let mut future = pin!(future);
-    // Boxed where it is needed: most futures of ours never make one.
-    let (mut deadline, mut timer) = ((!keeps_time).then_some(deadline), None);
-    poll_fn(|cx| {
-        if let Poll::Ready(value) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(value));
-        }
-        if let Some(deadline) = deadline.take() {
-            // A future that uses up the task's budget must not keep it from
-            // ringing.
-            timer = Some(Box::pin(unconstrained(sleep_until(deadline()))));
-        }
-        match &mut timer {
-            Some(timer) => timer.as_mut().poll(cx).map(|()| None),
-            None => Poll::Pending,
-        }
-    })
-    .await
+) -> impl Future<Output = Option<T>> {
+    let mut deadline = (!keeps_time).then_some(deadline);
+    async move {
+        let mut future = pin!(future);
+        // Boxed where it is needed: most futures of ours never make one.
+        let mut timer = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            if let Some(deadline) = deadline.take() {
+                // A future that uses up the task's budget must not keep it from
+                // ringing.
+                timer = Some(Box::pin(unconstrained(sleep_until(deadline()))));
+            }
+            match &mut timer {
+                Some(timer) => timer.as_mut().poll(cx).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
 }
 
 /// The wall clock in µs since 1970, for two things that are right without it:

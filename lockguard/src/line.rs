@@ -16,6 +16,7 @@ use crate::{
     clock::until,
     core::Core,
     keys::LockKeys,
+    lease::Since,
     token::OwnerToken,
 };
 
@@ -39,6 +40,9 @@ pub(crate) struct InLine {
     next: OwnerToken,
     /// Resolves when the key has been passed to the next attempt.
     passed: Option<BoxFuture<'static, Pass>>,
+    /// Since when a lease of the last attempt counts, where it may be granted
+    /// after it was refused.
+    pub(crate) asked: Option<Since>,
     /// Whether servers may know the ticket.
     is_entered: bool,
     /// The same before the last attempt.
@@ -61,6 +65,7 @@ impl InLine {
             ttl,
             next: OwnerToken::with_label(label),
             passed: None,
+            asked: None,
             is_entered: false,
             was_entered: false,
             unheard: 0,

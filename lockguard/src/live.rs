@@ -209,12 +209,12 @@ impl Live {
     /// # Cancel safety
     ///
     /// That of the future.
-    pub(crate) async fn unless_draining<F: Future>(
+    pub(crate) fn unless_draining<F: Future>(
         &self,
         mut future: Pin<&mut F>,
-    ) -> Option<F::Output> {
+    ) -> impl Future<Output = Option<F::Output>> {
         let mut begins = None;
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             // In this order: what is ready at once registers nowhere.
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
@@ -222,7 +222,6 @@ impl Live {
             let begins = begins.get_or_insert_with(|| Box::pin(self.begins()));
             begins.as_mut().poll(cx).map(|()| None)
         })
-        .await
     }
 
     /// Resolves when a drain has begun.

@@ -11,7 +11,8 @@ use tracing::{Level, Span, debug, debug_span, enabled, field};
 use crate::{
     acquire::Want,
     backend::{BackendError, ReleaseReply},
-    key::LockKey,
+    lock_error::LockError,
+    lost_cause::LostCause,
     lease::Lease,
     lock_error::LockError,
     lost_cause::LostCause,
@@ -22,8 +23,7 @@ use crate::{
 /// One acquire, from its first try to its outcome; dropped before, it was
 /// cancelled.
 pub(crate) struct Acquiring<'a> {
-    key: &'a LockKey,
-    point: &'a Point,
+    want: &'a Want,
     span: Span,
     /// Where anybody wants to know.
     begun: Option<Instant>,
@@ -42,8 +42,7 @@ impl<'a> Acquiring<'a> {
         );
         let is_watched = metrics::IS_ON || !span.is_disabled();
         Self {
-            key,
-            point,
+            want,
             span,
             begun: is_watched.then(Instant::now),
             outcome: "cancelled",
@@ -51,29 +50,30 @@ impl<'a> Acquiring<'a> {
     }
 
     /// Polls the contest in the span.
-    pub(crate) async fn watch<F: Future>(&self, mut contest: Pin<&mut F>) -> F::Output {
-        poll_fn(|cx| {
+    pub(crate) fn watch<F: Future>(
+        &self,
+        mut contest: Pin<&mut F>,
+    ) -> impl Future<Output = F::Output> {
+        poll_fn(move |cx| {
             let _entered = self.span.enter();
             contest.as_mut().poll(cx)
         })
-        .await
     }
 
     /// What it came to.
     pub(crate) fn end<T>(mut self, result: Result<T, LockError>) -> Result<T, LockError> {
         self.outcome = result.as_ref().map_or_else(outcome, |_| "acquired");
+        let Want { keys, point, .. } = self.want;
         match &result {
-            Ok(_) => {
-                debug!(key = %self.key, point = %self.point, waited = ?self.waited(), "granted");
-            }
+            Ok(_) => debug!(key = %keys.first(), %point, waited = ?self.waited(), "granted"),
             Err(LockError::Busy { key, holder, .. }) => debug!(
                 %key,
-                point = %self.point,
+                %point,
                 waited = ?self.waited(),
                 holder = holder.as_deref().map(field::display),
                 "busy"
             ),
-            Err(error) => debug!(point = %self.point, waited = ?self.waited(), "failed to {error}"),
+            Err(error) => debug!(%point, waited = ?self.waited(), "failed to {error}"),
         }
         result
     }
@@ -91,7 +91,7 @@ impl Drop for Acquiring<'_> {
         let waited = begun.elapsed();
         self.span.record("outcome", self.outcome);
         self.span.record("waited", field::debug(waited));
-        metrics::acquired(self.point, self.outcome, waited);
+        metrics::acquired(&self.want.point, self.outcome, waited);
     }
 }
 

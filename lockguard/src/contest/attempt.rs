@@ -47,9 +47,9 @@ impl Contest<'_> {
         let (sent, acquire) = self.ask();
         // A later grant would be refused, so that no backend is waited for longer;
         // one that keeps time never takes as long.
-        let ttl = self.want.ttl;
+        let want = self.want;
         let keeps_time = self.core.backend.keeps_time();
-        let deadline = || sent.since.asked + longest_attempt(ttl);
+        let deadline = || sent.since.asked + longest_attempt(want.ttl);
         let reply = match &mut self.line {
             Some(line) => {
                 let overtaken = Box::pin(line.unless_overtaken(sent.since.asked, acquire));
@@ -60,7 +60,7 @@ impl Contest<'_> {
         match reply {
             Some(Some(reply)) => self.settle(sent, reply),
             Some(None) => Ok(self.overtaken(sent)),
-            None => self.settle(sent, Err(self.core.no_answer(longest_attempt(ttl)))),
+            None => self.settle(sent, Err(self.core.no_answer(longest_attempt(want.ttl)))),
         }
     }
 
@@ -82,10 +82,10 @@ impl Contest<'_> {
         if let (Some(_), Some(turn)) = (&request.waiter, &self.turn) {
             turn.stands_in_line();
         }
-        let is_taker = |waiter: &Waiter| waiter.takes_grants;
-        let may_be_granted = request.waiter.as_ref().is_some_and(is_taker);
         let since = Since::asked(start, epoch);
-        self.asked = may_be_granted.then(|| since.clone());
+        if let (Some(waiter), Some(line)) = (&request.waiter, &mut self.line) {
+            line.asked = waiter.takes_grants.then(|| since.clone());
+        }
         let sent = Sent {
             since,
             waiter: request.waiter.clone(),

@@ -16,7 +16,6 @@ use crate::{
     core::Core,
     grant::Grant,
     key::LockKey,
-    lease::Since,
     line::InLine,
     lock_error::LockError,
     queue::{InCrowd, Places, Turn},
@@ -106,9 +105,6 @@ struct Contest<'a> {
     has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
     granted: Option<oneshot::Receiver<Grant>>,
-    /// Since when a lease of the last attempt counts, where it may be granted
-    /// after it was refused.
-    asked: Option<Since>,
     /// The place among others of this process who want several keys.
     crowd: Option<InCrowd<'a>>,
     /// Given on last.
@@ -136,7 +132,6 @@ impl<'a> Contest<'a> {
             line: None,
             has_met_another: false,
             granted: None,
-            asked: None,
             crowd: None,
             turn: None,
         };

@@ -90,7 +90,7 @@ impl Contest<'_> {
     /// which was refused before, if it is worth having; else we ask for it.
     fn passed_on(&mut self) -> Option<Grant> {
         let start = Instant::now();
-        let asked = self.asked.take()?;
+        let asked = self.line.as_mut()?.asked.take()?;
         if self.is_late(asked.asked) || asked.is_over() {
             return None;
         }
