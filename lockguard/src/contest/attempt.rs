@@ -7,7 +7,9 @@ use tokio::time::Instant;
 use super::Contest;
 use crate::{
     acquire::Want,
-    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, Holder, Waiter},
+    backend::{
+        AcquireReply, AcquireRequest, BackendError, BoxFuture, FenceRequest, Holder, Waiter,
+    },
     backend_error::lock_error,
     clock::{until_unless, wall_clock},
     fence,
@@ -66,7 +68,7 @@ impl Contest<'_> {
 
     /// Sends an attempt's question; where the answer comes.
     fn ask(&mut self) -> (Sent, Answer) {
-        let (token, request) = self.request();
+        let request = self.request();
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
         let epoch = self.core.epoch();
@@ -89,13 +91,18 @@ impl Contest<'_> {
         let sent = Sent {
             since,
             waiter: request.waiter.clone(),
-            undo: Undo::arm(self.core, &self.want.keys, token, self.want.ttl),
+            undo: Undo::arm(
+                self.core,
+                &self.want.keys,
+                request.token.clone(),
+                self.want.ttl,
+            ),
         };
         (sent, self.core.backend.acquire(request))
     }
 
     /// What to ask for, with which token.
-    fn request(&mut self) -> (OwnerToken, AcquireRequest) {
+    fn request(&mut self) -> AcquireRequest {
         let Want { keys, ttl, .. } = self.want;
         // Not after a refusal in line: a waiter that was told and hangs would keep
         // a grant for its ttl, and keeps a reservation for less.
@@ -106,52 +113,50 @@ impl Contest<'_> {
             Some((token, waiter)) => (token, Some(waiter)),
             None => (OwnerToken::with_label(self.label()), None),
         };
-        let mut request = AcquireRequest::new(keys.clone(), token.clone(), *ttl);
+        let mut request = AcquireRequest::new(keys.clone(), token, *ttl);
         request.waiter = waiter;
+        request.fence = self.fence();
         request.is_curt = self.may_stand && self.line.is_none();
-        let request = self.fenced(request);
-        (token, request)
+        request
     }
 
-    /// The same with a fencing token, if one is wanted.
-    pub(super) fn fenced(&self, request: AcquireRequest) -> AcquireRequest {
+    /// The fencing token to ask for, if one is wanted.
+    pub(super) fn fence(&self) -> Option<FenceRequest> {
         if !self.want.is_fenced {
-            return request;
+            return None;
         }
         let greatest = self.core.fences.greatest(&self.want.keys);
         let longest = self.want.terms.longest(self.want.ttl);
-        request.fenced(
-            fence::proposal(greatest, wall_clock()),
-            fence::life(longest),
-        )
+        Some(FenceRequest {
+            proposal: fence::proposal(greatest, wall_clock()),
+            keep: fence::life(longest),
+            is_raise: false,
+        })
     }
 
     /// What an answer comes to.
     fn settle(
         &mut self,
-        sent: Sent,
+        mut sent: Sent,
         reply: Result<AcquireReply, BackendError>,
     ) -> Result<Attempt, LockError> {
-        let Sent {
-            since, mut undo, ..
-        } = sent;
         match reply {
             // Given back by `undo`, both of them.
             Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
-                if self.is_late(since.asked) =>
+                if self.is_late(sent.since.asked) =>
             {
                 Err(self.late_error())
             }
             // Nobody knows on which side of a restart it was granted: it is
             // given back, and tried again.
-            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if since.is_over() => {
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if sent.since.is_over() => {
                 Ok(Attempt::Split)
             }
             Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
-            Ok(AcquireReply::Granted) => Ok(self.granted(undo, since, None)),
-            Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(undo, since, Some(token))),
+            Ok(AcquireReply::Granted) => Ok(self.granted(sent, None)),
+            Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(sent, Some(token))),
             Ok(AcquireReply::Busy(holder)) => {
-                undo.disarm();
+                sent.undo.disarm();
                 self.has_met_another = true;
                 if let Some(fence) = holder.fence() {
                     self.core.fences.saw(&self.want.keys, fence);
@@ -159,13 +164,13 @@ impl Contest<'_> {
                 Ok(Attempt::Busy(holder))
             }
             Ok(AcquireReply::Split) => {
-                undo.disarm();
+                sent.undo.disarm();
                 Ok(Attempt::Split)
             }
             Err(error) => {
                 if matches!(error, BackendError::RuntimeGone) {
                     // Nothing was granted, and nothing can be given back.
-                    undo.disarm();
+                    sent.undo.disarm();
                     self.close_line();
                 }
                 Err(lock_error(self.want.keys.first(), error))
@@ -184,12 +189,8 @@ impl Contest<'_> {
         Attempt::Split
     }
 
-    fn granted(
-        &mut self,
-        undo: Undo,
-        since: Since,
-        fencing_token: Option<FencingToken>,
-    ) -> Attempt {
+    fn granted(&mut self, sent: Sent, fencing_token: Option<FencingToken>) -> Attempt {
+        let Sent { since, undo, .. } = sent;
         self.close_line();
         self.places.was_in_order();
         if self.crowd.is_some() {

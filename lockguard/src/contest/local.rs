@@ -224,7 +224,8 @@ impl<'a> Contest<'a> {
         }
         let token = OwnerToken::with_label(self.label());
         let keys = self.want.keys.clone();
-        let request = self.fenced(AcquireRequest::new(keys, token, self.want.ttl));
+        let mut request = AcquireRequest::new(keys, token, self.want.ttl);
+        request.fence = self.fence();
         let (successor, granted) = Successor::new(self.core, request);
         self.granted = Some(granted);
         Some(successor)

@@ -39,6 +39,9 @@ pub(crate) async fn contest(
         consume_budget().await;
     }
     let mut contest = Contest::new(core, want, places);
+    if contest.may_stand && core.contended.has(want.keys.first()) {
+        contest.steps_into_line();
+    }
     // What waits is boxed: most callers do not wait, and have a small future.
     contest.turn = match contest.line_up_at_once() {
         Poll::Ready(turn) => turn,
@@ -118,7 +121,7 @@ impl<'a> Contest<'a> {
             Patience::Wait(limit) => limit,
             Patience::Tries { tries, delay, .. } => delay.saturating_mul(tries),
         };
-        let mut contest = Self {
+        Self {
             core,
             want,
             places,
@@ -134,11 +137,7 @@ impl<'a> Contest<'a> {
             granted: None,
             crowd: None,
             turn: None,
-        };
-        if contest.may_stand && core.contended.has(want.keys.first()) {
-            contest.steps_into_line();
         }
-        contest
     }
 
     /// What its owner tokens are labelled with.
