@@ -57,29 +57,28 @@ pub(crate) fn acquire(
 ) -> impl Future<Output = Result<LockGuard, LockError>> {
     async move {
         let places = core.queue.places(&want.keys);
-        let Grant {
-            mut undo,
-            since,
-            fencing_token,
-            had_to_wait,
-            // Until the guard has been entered.
-            candidate: _candidate,
-        } = take(&core, &want, &places).await?;
-        places.hold(&undo.token, since.asked, want.ttl);
-        let token = undo.token.clone();
+        let mut grant = take(&core, &want, &places).await?;
+        places.hold(&grant.undo.token, grant.since.asked, want.ttl);
         let lease = Lease::new(
             want.keys,
-            fencing_token,
+            grant.fencing_token,
             want.point,
-            since,
+            grant.since,
             want.ttl,
             want.terms.max_hold,
         );
-        let mut holding = Holding::new(core, lease, token, want.ttl, want.terms, places);
-        holding.had_to_wait = had_to_wait;
+        let holding = Holding::new(
+            core,
+            lease,
+            grant.undo.token.clone(),
+            want.ttl,
+            want.terms,
+            places,
+            grant.had_to_wait,
+        );
         // From here on the guard gives the keys back.
-        undo.disarm();
-        // One that is refused gives them back at once.
+        grant.undo.disarm();
+        // One that is refused gives them back at once; a drain waits until then.
         LockGuard::enter(holding).map_err(|refused| LockError::draining(refused.key()))
     }
 }
@@ -98,7 +97,8 @@ pub(crate) async fn take(
     let acquiring = Acquiring::begin(want);
     let contest = pin!(contend(core, want, places));
     let result = acquiring.watch(contest).await;
-    acquiring.end(result)
+    acquiring.end(&result);
+    result
 }
 
 /// See [`take`].

@@ -83,6 +83,7 @@ pub(crate) async fn adopt(
         ttl,
         Terms::default(),
         places,
+        false,
     );
     match LockGuard::enter(holding) {
         Ok(guard) => {

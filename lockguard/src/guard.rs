@@ -62,10 +62,8 @@ impl LockGuard {
     /// # Errors
     ///
     /// The guard itself, while the manager is being drained.
-    pub(crate) fn enter(holding: Holding) -> Result<Self, Self> {
-        let guard = Self {
-            holding: Arc::new(holding),
-        };
+    pub(crate) fn enter(holding: Arc<Holding>) -> Result<Self, Self> {
+        let guard = Self { holding };
         guard.holding.begin_renewal();
         // Last: a drain that finds it gives back whatever there is.
         if guard.holding.core.live.enter(&guard.holding) {

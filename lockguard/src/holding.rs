@@ -44,7 +44,7 @@ pub(crate) struct Holding {
     pub(crate) terms: Terms,
     pub(crate) places: Places,
     /// Whether its owner met another one first.
-    pub(crate) had_to_wait: bool,
+    had_to_wait: bool,
     /// While the lease is renewed.
     renewed: OnceLock<Arc<Renewed>>,
     stage: AtomicU8,
@@ -75,19 +75,20 @@ impl Holding {
         ttl: Duration,
         terms: Terms,
         places: Places,
-    ) -> Self {
-        Self {
+        had_to_wait: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
             core,
             lease,
             token,
             ttl,
             terms,
             places,
-            had_to_wait: false,
+            had_to_wait,
             renewed: OnceLock::new(),
             stage: AtomicU8::new(BARE),
             slot: AtomicUsize::new(Slot::NONE),
-        }
+        })
     }
 
     /// Renews the lease from now on, if it has a `max_hold`.

@@ -61,10 +61,10 @@ impl<'a> Acquiring<'a> {
     }
 
     /// What it came to.
-    pub(crate) fn end<T>(mut self, result: Result<T, LockError>) -> Result<T, LockError> {
+    pub(crate) fn end<T>(mut self, result: &Result<T, LockError>) {
         self.outcome = result.as_ref().map_or_else(outcome, |_| "acquired");
         let Want { keys, point, .. } = self.want;
-        match &result {
+        match result {
             Ok(_) => debug!(key = %keys.first(), %point, waited = ?self.waited(), "granted"),
             Err(LockError::Busy { key, holder, .. }) => debug!(
                 %key,
@@ -75,7 +75,6 @@ impl<'a> Acquiring<'a> {
             ),
             Err(error) => debug!(%point, waited = ?self.waited(), "failed to {error}"),
         }
-        result
     }
 
     fn waited(&self) -> Duration {
