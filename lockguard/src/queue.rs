@@ -9,7 +9,7 @@ use std::{
     ptr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -39,18 +39,14 @@ use crate::{
 /// nothing.
 #[derive(Default)]
 pub(crate) struct Queue {
-    lines: Sharded<KeyMap<Counted>>,
-}
-
-/// A line, and how many places it has.
-struct Counted {
-    line: Arc<Line>,
-    places: usize,
+    lines: Sharded<KeyMap<Arc<Line>>>,
 }
 
 /// One key's waiters in this process, and its holder if that is one of ours.
 struct Line {
     key: LockKey,
+    /// How many places it has; counted while the lines are locked.
+    places: AtomicUsize,
     /// One permit: the right to contend on the servers. Fair, and given on
     /// when its holder's future is dropped.
     turn: Semaphore,
@@ -203,15 +199,13 @@ impl Queue {
     /// Steps up to the line of this key.
     pub(crate) fn place(self: &Arc<Self>, key: &LockKey) -> Place {
         let mut lines = self.lines.of(key).lock();
-        let counted = lines.entry(key.clone()).or_insert_with(|| Counted {
-            line: Arc::new(Line::new(key.clone())),
-            places: 0,
-        });
-        counted.places = counted.places.saturating_add(1);
+        let line = lines.entry(key.clone());
+        let line = line.or_insert_with(|| Arc::new(Line::new(key.clone())));
+        line.places.fetch_add(1, Ordering::Relaxed);
         Place {
             queue: Arc::clone(self),
-            line: Arc::clone(&counted.line),
-            seen: AtomicU64::new(counted.line.frees.load(Ordering::Acquire)),
+            line: Arc::clone(line),
+            seen: AtomicU64::new(line.frees.load(Ordering::Acquire)),
         }
     }
 
@@ -225,6 +219,7 @@ impl Line {
     fn new(key: LockKey) -> Self {
         Self {
             key,
+            places: AtomicUsize::new(0),
             turn: Semaphore::new(1),
             state: Mutex::default(),
             frees: AtomicU64::new(0),
@@ -510,11 +505,8 @@ impl Drop for Place {
     /// Forgets the line with its last place.
     fn drop(&mut self) {
         let mut lines = self.queue.lines.of(&self.line.key).lock();
-        if let Some(counted) = lines.get_mut(&self.line.key) {
-            counted.places = counted.places.saturating_sub(1);
-            if counted.places == 0 {
-                lines.remove(&self.line.key);
-            }
+        if self.line.places.fetch_sub(1, Ordering::Relaxed) == 1 {
+            lines.remove(&self.line.key);
         }
     }
 }
