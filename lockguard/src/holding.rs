@@ -217,7 +217,8 @@ impl Holding {
             freeing: Freeing {
                 holding: Arc::clone(self),
                 leaves,
-                unreleased: None,
+                is_heard: false,
+                unreleased: Vec::new(),
             },
         })
     }
@@ -325,8 +326,10 @@ impl Future for Releasing {
 struct Freeing {
     holding: Arc<Holding>,
     leaves: Leaves,
-    /// Which of the keys nobody said to be released; `None`: nothing is known.
-    unreleased: Option<Vec<usize>>,
+    /// Whether anything is known of the keys.
+    is_heard: bool,
+    /// Which of them nobody said to be released.
+    unreleased: Vec<usize>,
 }
 
 /// What a release leaves of a lock.
@@ -342,7 +345,8 @@ impl Freeing {
     fn heard(&mut self, replies: &[Reply]) {
         let replies = replies.iter().enumerate();
         let unreleased = replies.filter(|(_, reply)| reply.is_err());
-        self.unreleased = Some(unreleased.map(|(nth, _)| nth).collect());
+        self.unreleased.extend(unreleased.map(|(nth, _)| nth));
+        self.is_heard = true;
     }
 }
 
@@ -356,10 +360,10 @@ impl Drop for Freeing {
             Leaves::Rest(rest) => places.keep(token, rest.until),
             Leaves::Open(until) => places.open(token, *until),
         }
-        match self.unreleased.take() {
-            Some(unreleased) => live.released(holding, unreleased.into_iter()),
-            None => live.released(holding, 0..holding.lease.keys().len()),
+        if !self.is_heard {
+            self.unreleased.extend(0..holding.lease.keys().len());
         }
+        live.released(holding, &self.unreleased);
     }
 }
 

@@ -141,21 +141,18 @@ impl Live {
 
     /// Notes that the release of a lease has ended; the nth of its keys were
     /// not released.
-    pub(crate) fn released(&self, holding: &Holding, unreleased: impl Iterator<Item = usize>) {
+    pub(crate) fn released(&self, holding: &Holding, unreleased: &[usize]) {
         if !self.remove(holding) {
             return;
         }
-        let mut keys = unreleased
-            .filter_map(|nth| holding.lease.keys().get(nth))
-            .peekable();
-        let is_released = keys.peek().is_none();
+        let is_released = unreleased.is_empty();
         if is_released && !self.is_draining() {
             return;
         }
         let until = holding.lease.kept_until();
         let mut tally = self.tally.lock();
-        for key in keys {
-            tally.leave(key.clone(), until);
+        for nth in unreleased {
+            tally.leave(holding.lease.all_keys().nth(*nth).clone(), until);
         }
         if self.is_draining() {
             tally.released = tally.released.saturating_add(usize::from(is_released));
