@@ -43,6 +43,8 @@ pub(crate) struct InLine {
     /// Since when a lease of the last attempt counts, where it may be granted
     /// after it was refused.
     pub(crate) asked: Option<Since>,
+    /// Who stands in line if the last attempt is refused.
+    pub(crate) waiter: Option<Waiter>,
     /// Whether servers may know the ticket.
     is_entered: bool,
     /// The same before the last attempt.
@@ -66,6 +68,7 @@ impl InLine {
             next: OwnerToken::with_label(label),
             passed: None,
             asked: None,
+            waiter: None,
             is_entered: false,
             was_entered: false,
             unheard: 0,

@@ -7,9 +7,7 @@ use tokio::time::Instant;
 use super::Contest;
 use crate::{
     acquire::Want,
-    backend::{
-        AcquireReply, AcquireRequest, BackendError, BoxFuture, FenceRequest, Holder, Waiter,
-    },
+    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, FenceRequest, Holder},
     backend_error::lock_error,
     clock::{until_unless, wall_clock},
     fence,
@@ -35,8 +33,6 @@ pub(super) enum Attempt {
 struct Sent {
     /// What a lease counts from.
     since: Since,
-    /// Who stands in line if it is refused.
-    waiter: Option<Waiter>,
     undo: Undo,
 }
 
@@ -87,17 +83,11 @@ impl Contest<'_> {
         let since = Since::asked(start, epoch);
         if let (Some(waiter), Some(line)) = (&request.waiter, &mut self.line) {
             line.asked = waiter.takes_grants.then(|| since.clone());
+            line.waiter = Some(waiter.clone());
         }
-        let sent = Sent {
-            since,
-            waiter: request.waiter.clone(),
-            undo: Undo::arm(
-                self.core,
-                &self.want.keys,
-                request.token.clone(),
-                self.want.ttl,
-            ),
-        };
+        let token = request.token.clone();
+        let undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
+        let sent = Sent { since, undo };
         (sent, self.core.backend.acquire(request))
     }
 
@@ -183,14 +173,14 @@ impl Contest<'_> {
     /// Nodes that refused it have reserved the key for the next already, and those
     /// that are silent may be so for long.
     fn overtaken(&self, mut sent: Sent) -> Attempt {
-        let stands_in_one_line = !self.want.keys.are_several();
-        sent.undo
-            .give_back(sent.waiter.filter(|_| stands_in_one_line));
+        let line = self.line.as_ref().filter(|_| !self.want.keys.are_several());
+        let waiter = line.and_then(|line| line.waiter.clone());
+        sent.undo.give_back(waiter);
         Attempt::Split
     }
 
     fn granted(&mut self, sent: Sent, fencing_token: Option<FencingToken>) -> Attempt {
-        let Sent { since, undo, .. } = sent;
+        let Sent { since, undo } = sent;
         self.close_line();
         self.places.was_in_order();
         if self.crowd.is_some() {
