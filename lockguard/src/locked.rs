@@ -48,7 +48,11 @@ type Acquire = BoxFuture<'static, Acquired>;
 /// holds both.
 pub fn acquire(request: LockRequest) -> BoxFuture<'static, Acquired> {
     match request.into_want() {
-        Ok((core, want)) => Box::pin(acquire::acquire(core, want)),
+        Ok((core, want)) => {
+            // Written into its box: `Box::pin` would copy all that it has room for.
+            let acquire = Box::write(Box::new_uninit(), acquire::acquire(core, want));
+            Box::into_pin(acquire)
+        }
         Err(error) => Box::pin(ready(Err(error))),
     }
 }
