@@ -11,8 +11,6 @@ use tracing::{Level, Span, debug, debug_span, enabled, field};
 use crate::{
     acquire::Want,
     backend::{BackendError, ReleaseReply},
-    lock_error::LockError,
-    lost_cause::LostCause,
     lease::Lease,
     lock_error::LockError,
     lost_cause::LostCause,
