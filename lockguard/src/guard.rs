@@ -209,7 +209,9 @@ impl LockGuard {
             self.warn_unless_released(self.outcome(Some(reply)));
             return None;
         }
-        Some(Box::pin(self.finish_release(release)))
+        // Written into its box, as an acquire is.
+        let rest = Box::write(Box::new_uninit(), self.finish_release(release));
+        Some(Box::into_pin(rest))
     }
 
     async fn finish_release(self, release: Release) {
@@ -218,10 +220,10 @@ impl LockGuard {
     }
 
     /// What a release comes to within its budget; `None`: no answer.
-    async fn reply(&self, release: Release) -> Option<(usize, Reply)> {
+    fn reply(&self, release: Release) -> impl Future<Output = Option<(usize, Reply)>> {
         let keeps_time = release.future().is_some_and(|release| release.keeps_time);
         let deadline = || Instant::now() + self.holding.budget();
-        until_unless(keeps_time, deadline, release).await
+        until_unless(keeps_time, deadline, release)
     }
 
     /// `None` where nobody waits for it.
