@@ -204,13 +204,13 @@ impl LockGuard {
         self,
         cx: &mut Context<'_>,
     ) -> Option<BoxFuture<'static, ()>> {
-        let mut release = self.begin_release_after_body()?;
-        if let Poll::Ready(reply) = Pin::new(&mut release).poll(cx) {
+        let mut release = self.begin_release_after_body();
+        if let Poll::Ready(reply) = Pin::new(release.as_mut()?).poll(cx) {
             self.warn_unless_released(self.outcome(Some(reply)));
             return None;
         }
         // Written into its box, as an acquire is.
-        let rest = Box::write(Box::new_uninit(), self.finish_release(release));
+        let rest = Box::write(Box::new_uninit(), self.finish_release(release?));
         Some(Box::into_pin(rest))
     }
 

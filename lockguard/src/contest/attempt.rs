@@ -103,11 +103,12 @@ impl Contest<'_> {
             Some((token, waiter)) => (token, Some(waiter)),
             None => (OwnerToken::with_label(self.label()), None),
         };
-        let mut request = AcquireRequest::new(keys.clone(), token, *ttl);
-        request.waiter = waiter;
-        request.fence = self.fence();
-        request.is_curt = self.may_stand && self.line.is_none();
-        request
+        AcquireRequest {
+            waiter,
+            fence: self.fence(),
+            is_curt: self.may_stand && self.line.is_none(),
+            ..AcquireRequest::new(keys.clone(), token, *ttl)
+        }
     }
 
     /// The fencing token to ask for, if one is wanted.

@@ -179,7 +179,7 @@ impl<'a> Contest<'a> {
 
     /// Whether a grant that was asked for then is not worth having any more.
     fn is_late(&self, asked: Instant) -> bool {
-        asked.elapsed() > longest_attempt(self.want.ttl)
+        Instant::now() > asked + longest_attempt(self.want.ttl)
     }
 
     fn waited(&self) -> Duration {
