@@ -18,10 +18,7 @@ pub(super) const MOST_UNDER_WAY: usize = 2048;
 const MOST_TOGETHER: usize = 16;
 
 /// So many commands are worth a system call, where few others are on their way.
-///
-/// Not as many as a poll takes in: we and the server would work in turns then,
-/// and each wait for the other.
-const ENOUGH: usize = 7;
+const ENOUGH: usize = 14;
 
 /// How many replies a poll of the link takes in at least and at most: a
 /// sixteenth of what is on its way.
@@ -29,7 +26,7 @@ const ENOUGH: usize = 7;
 /// Those whose answers came have something to do, which is still in the cache,
 /// and send more meanwhile; while a poll goes on they cannot, and the server has
 /// less and less to do.
-const REPLIES_AT_ONCE: RangeInclusive<usize> = 6..=64;
+const REPLIES_AT_ONCE: RangeInclusive<usize> = 14..=64;
 
 /// The same where other nodes are asked at the same time, and none has to be kept
 /// at work while the others are.
@@ -213,14 +210,14 @@ impl Session {
     }
 }
 
-/// Whether so many commands are worth a system call: an eighth of those that are
+/// Whether so many commands are worth a system call: a fifth of those that are
 /// on their way, or [`ENOUGH`], and a third in any case.
 ///
 /// More would be cheaper for each of them, and leave the server without work
 /// while they are made, and then us while it does it: each sleeps in turn, and
 /// to be woken costs more than a system call.
 fn is_enough(unsent: usize, under_way: usize) -> bool {
-    unsent >= ENOUGH.max(under_way / 8).min(under_way / 3)
+    unsent >= ENOUGH.max(under_way / 5).min(under_way / 3)
 }
 
 #[cfg(test)]
@@ -228,15 +225,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_a_third_of_a_few_seven_of_some_and_an_eighth_of_many() {
+    fn a_batch_is_a_third_of_a_few_fourteen_of_some_and_a_fifth_of_many() {
         for (enough, under_way) in [
             (0, 2),
             (2, 6),
             (6, 20),
-            (7, 21),
-            (7, 63),
-            (8, 64),
-            (125, 1000),
+            (13, 41),
+            (14, 42),
+            (14, 74),
+            (15, 75),
+            (200, 1000),
         ] {
             assert!(is_enough(enough, under_way), "{enough} of {under_way}");
             if let Some(fewer) = enough.checked_sub(1) {
