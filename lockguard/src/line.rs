@@ -43,8 +43,6 @@ pub(crate) struct InLine {
     /// Since when a lease of the last attempt counts, where it may be granted
     /// after it was refused.
     pub(crate) asked: Option<Since>,
-    /// Who stands in line if the last attempt is refused.
-    pub(crate) waiter: Option<Waiter>,
     /// Whether servers may know the ticket.
     is_entered: bool,
     /// The same before the last attempt.
@@ -68,7 +66,6 @@ impl InLine {
             next: OwnerToken::with_label(label),
             passed: None,
             asked: None,
-            waiter: None,
             is_entered: false,
             was_entered: false,
             unheard: 0,
@@ -80,9 +77,13 @@ impl InLine {
         // Before the attempt, so that no message is missed.
         let token = mem::replace(&mut self.next, OwnerToken::with_label(&self.label));
         self.passed = self.core.backend.passed(&self.next);
-        let waiter = Waiter::new(self.ticket.clone(), self.next.clone(), self.ttl);
         self.was_entered = mem::replace(&mut self.is_entered, true);
-        (token, waiter)
+        (token, self.waiter())
+    }
+
+    /// Who stands in line if the last attempt is refused.
+    pub(crate) fn waiter(&self) -> Waiter {
+        Waiter::new(self.ticket.clone(), self.next.clone(), self.ttl)
     }
 
     /// Whether servers may know the ticket.

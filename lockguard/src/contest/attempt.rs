@@ -83,7 +83,6 @@ impl Contest<'_> {
         let since = Since::asked(start, epoch);
         if let (Some(waiter), Some(line)) = (&request.waiter, &mut self.line) {
             line.asked = waiter.takes_grants.then(|| since.clone());
-            line.waiter = Some(waiter.clone());
         }
         let token = request.token.clone();
         let undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
@@ -175,8 +174,7 @@ impl Contest<'_> {
     /// that are silent may be so for long.
     fn overtaken(&self, mut sent: Sent) -> Attempt {
         let line = self.line.as_ref().filter(|_| !self.want.keys.are_several());
-        let waiter = line.and_then(|line| line.waiter.clone());
-        sent.undo.give_back(waiter);
+        sent.undo.give_back(line.map(|line| line.waiter()));
         Attempt::Split
     }
 

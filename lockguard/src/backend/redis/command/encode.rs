@@ -27,7 +27,7 @@ impl Command {
                 request, question, ..
             } => self.acquire(packed, request, *question, channel),
             Task::Extend { requests, .. } => {
-                self.script(packed, &EXTEND, requests.len());
+                self.form.call(packed, &EXTEND, requests.len());
                 for request in requests {
                     packed.arg(request.key.as_str());
                 }
@@ -54,8 +54,8 @@ impl Command {
         releases: impl Iterator<Item = &'a ReleaseRequest> + Clone,
         packed: &mut Packed,
     ) {
-        packed.arg("EVALSHA").arg(&RELEASE.hash);
-        packed.number(2 * releases.clone().count());
+        let keys = 2 * releases.clone().count();
+        Form::ByHash.call(packed, &RELEASE, keys);
         for release in releases.clone() {
             packed.arg(release.key.as_str());
         }
@@ -81,11 +81,12 @@ impl Command {
                 packed.arg("NX").arg("PX").number(ttl);
             }
             Question::WhoseIsIt => {
-                self.script(packed, &HOLDER, 1);
+                self.form.call(packed, &HOLDER, 1);
                 packed.arg(key.as_str());
             }
             Question::AreTheyMine => {
-                self.script(packed, &ACQUIRE, request.keys.as_slice().len());
+                self.form
+                    .call(packed, &ACQUIRE, request.keys.as_slice().len());
                 for key in &request.keys {
                     packed.arg(key.as_str());
                 }
@@ -94,7 +95,7 @@ impl Command {
             Question::AreTheyMineAt(fence) => self.fenced(packed, request, fence, None),
             Question::IsItOurs => {
                 let replaced = request.replaces.as_ref().map_or("", OwnerToken::expose);
-                self.script(packed, &TRANSFER, 1);
+                self.form.call(packed, &TRANSFER, 1);
                 packed
                     .arg(key.as_str())
                     .arg(token.expose())
@@ -102,7 +103,7 @@ impl Command {
                     .arg(replaced);
             }
             Question::IsItMyTurn => {
-                self.script(packed, &CLAIM, 2);
+                self.form.call(packed, &CLAIM, 2);
                 packed.arg(key.as_str()).joined(&line_key(key));
                 packed.arg(token.expose()).number(ttl);
                 if let Some(waiter) = &request.waiter {
@@ -119,7 +120,7 @@ impl Command {
             }
             Question::LetMeWait(nth, _) => {
                 let key = request.keys.nth(nth);
-                self.script(packed, &CLAIM, 2);
+                self.form.call(packed, &CLAIM, 2);
                 packed.arg(key.as_str()).joined(&line_key(key));
                 packed.arg(token.expose()).number(0);
                 if let Some(waiter) = &request.waiter {
@@ -138,7 +139,7 @@ impl Command {
     ) {
         let keys = request.keys.as_slice();
         let count = 2 * keys.len() + usize::from(line.is_some());
-        self.script(packed, &ACQUIRE_FENCED, count);
+        self.form.call(packed, &ACQUIRE_FENCED, count);
         for key in keys {
             packed.arg(key.as_str());
         }
@@ -155,7 +156,8 @@ impl Command {
 
     fn release(&self, packed: &mut Packed, request: &ReleaseRequest, channel: Option<&str>) {
         let line = self.knows_line.then(|| line_key(&request.key));
-        self.script(packed, &RELEASE, 1 + usize::from(line.is_some()));
+        self.form
+            .call(packed, &RELEASE, 1 + usize::from(line.is_some()));
         packed.arg(request.key.as_str());
         if let Some(line) = line {
             packed.joined(&line);
@@ -182,12 +184,14 @@ impl Command {
             None => {}
         }
     }
+}
 
+impl Form {
     /// A call of the script, before its keys.
-    fn script(&self, packed: &mut Packed, script: &Script, keys: usize) {
-        match self.form {
-            Form::ByHash => packed.arg("EVALSHA").arg(&script.hash),
-            Form::InFull => packed.arg("EVAL").arg(script.code),
+    fn call(self, packed: &mut Packed, script: &Script, keys: usize) {
+        match self {
+            Self::ByHash => packed.arg("EVALSHA").arg(&script.hash),
+            Self::InFull => packed.arg("EVAL").arg(script.code),
         };
         packed.number(keys);
     }
