@@ -12,14 +12,13 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    backend::{BoxFuture, ExtendRequest, ReleaseReply},
+    backend::{BoxFuture, ReleaseReply},
     backend_error::{lock_error, release_error},
     clock::until_unless,
     core::Core,
     extend::{NotExtended, extend_all},
     handover::Handover,
     holding::{Holding, Release, Reply},
-    key::LockKey,
     lease::Lease,
     lock_error::LockError,
     lost_cause::LostCause,
@@ -99,17 +98,12 @@ impl LockGuard {
     /// When the future is dropped, the servers may keep the lock longer; the
     /// old deadline stands.
     pub async fn extend(&self, ttl: Duration) -> Result<(), LockError> {
-        let Holding {
-            lease,
-            token,
-            places,
-            ..
-        } = &*self.holding;
+        let holding = &self.holding;
+        let lease = &holding.lease;
         check_ttl(lease.key(), ttl)?;
         lease.check()?;
         let asked = Instant::now();
-        let request = |key: &LockKey| ExtendRequest::new(key.clone(), token.clone(), ttl);
-        let replies = extend_all(&self.holding.core, lease.keys().iter().map(request), ttl).await;
+        let replies = extend_all(&holding.core, holding.extends(ttl), ttl).await;
         // Whatever was answered: a deadline that has passed meanwhile is lost.
         lease.check()?;
         match replies {
@@ -122,9 +116,8 @@ impl LockGuard {
                 return Err(lock_error(lease.all_keys().nth(nth), error));
             }
         }
-        let extended = lease.extended(asked, ttl);
+        let extended = holding.extended(asked, ttl);
         extended.map_err(|cause| lease.lost_error(cause))?;
-        places.renew(token, asked + ttl);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     slice,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
@@ -22,6 +22,7 @@ use crate::{
     key::LockKey,
     lease::{Lease, Rest},
     live::Slot,
+    lost_cause::LostCause,
     observe::Ending,
     opening::{OPEN, is_opened},
     queue::Places,
@@ -45,8 +46,7 @@ pub(crate) struct Holding {
     pub(crate) places: Places,
     /// Whether its owner met another one first.
     had_to_wait: bool,
-    /// While the lease is renewed.
-    renewed: OnceLock<Arc<Renewed>>,
+    pub(crate) renewed: Renewed,
     stage: AtomicU8,
     /// See [`Slot`].
     slot: AtomicUsize,
@@ -85,33 +85,31 @@ impl Holding {
             terms,
             places,
             had_to_wait,
-            renewed: OnceLock::new(),
+            renewed: Renewed::default(),
             stage: AtomicU8::new(BARE),
             slot: AtomicUsize::new(Slot::NONE),
         })
     }
 
     /// Renews the lease from now on, if it has a `max_hold`.
-    pub(crate) fn begin_renewal(&self) {
-        if self.terms.max_hold.is_none() {
-            return;
+    pub(crate) fn begin_renewal(self: &Arc<Self>) {
+        if self.terms.max_hold.is_some() {
+            self.core.renewal.start(self);
         }
-        let queue = &self.core.queue;
-        let places = self.lease.keys().iter().map(|key| queue.place(key));
-        let renewed = Renewed::new(
-            self.lease.clone(),
-            self.token.clone(),
-            self.ttl,
-            self.terms.min_hold,
-            places.collect(),
-        );
-        self.renewed
-            .get_or_init(|| self.core.renewal.start(renewed));
     }
 
-    /// What is being renewed, if the lease is.
-    fn renewed(&self) -> Option<&Arc<Renewed>> {
-        self.renewed.get()
+    /// Asks for each key to be kept for the ttl from now on.
+    pub(crate) fn extends(&self, ttl: Duration) -> impl Iterator<Item = ExtendRequest> {
+        let keys = self.lease.keys().iter();
+        keys.map(move |key| ExtendRequest::new(key.clone(), self.token.clone(), ttl))
+    }
+
+    /// Notes that the keys are kept for a ttl from `asked` on; what the deadline
+    /// is now, or what has ended the lease meanwhile.
+    pub(crate) fn extended(&self, asked: Instant, ttl: Duration) -> Result<Instant, LostCause> {
+        let deadline = self.lease.extended(asked, ttl)?;
+        self.places.renew(&self.token, asked + ttl);
+        Ok(deadline)
     }
 
     /// Notes that a body runs under the lease; `false` where a drain has given
@@ -155,14 +153,12 @@ impl Holding {
     /// [left](Self::leave) the lease does once.
     pub(crate) fn hand_over(&self) {
         let core = &self.core;
-        if let Some(renewed) = self.renewed() {
-            renewed.leave();
-            core.renewal.stop(renewed);
-        }
+        self.renewed.leave();
+        core.renewal.stop(self);
         core.live.handed_over(self);
         // Whoever waits here asks the servers from now on.
         self.places.free(&self.token);
-        if self.renewed().is_some() && core.backend.is_immediate() {
+        if self.renewed.is_begun() && core.backend.is_immediate() {
             // Renewed up to the limit in advance, and kept for no longer now
             // than on servers.
             for key in self.lease.keys() {
@@ -180,9 +176,7 @@ impl Holding {
             backend, renewal, ..
         } = &*self.core;
         let ending = Ending::begin(&self.lease);
-        if let Some(renewed) = self.renewed() {
-            renewal.stop(renewed);
-        }
+        renewal.stop(self);
         let min_hold = self.terms.min_hold;
         let rest = (!min_hold.is_zero()).then(|| self.lease.rest_of(min_hold, Instant::now()));
         let lengthened = rest.as_ref().filter(|rest| rest.is_to_be_lengthened);
@@ -228,10 +222,7 @@ impl Holding {
     /// grant that came after its question.
     fn lengthen(&self, rest: &Rest) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
         self.places.renew(&self.token, rest.until);
-        let keys = self.lease.keys().iter();
-        let request =
-            |key: &LockKey| ExtendRequest::new(key.clone(), self.token.clone(), rest.left);
-        self.core.backend.extend(keys.map(request).collect())
+        self.core.backend.extend(self.extends(rest.left).collect())
     }
 
     /// Gives the first key back: to a successor in this process, if there is one
