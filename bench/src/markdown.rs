@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs};
 
-use lockguard_tests::Server;
+use lockguard_servers::Server;
 
 use crate::{
     report::{Report, number},

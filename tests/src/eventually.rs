@@ -1,6 +1,6 @@
 //! Waiting for a condition with a deadline.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use lockguard::LockRequest;
 
@@ -29,23 +29,6 @@ pub fn eventually(
             );
             tokio::time::sleep(INTERVAL).await;
         }
-    }
-}
-
-/// Waits until `is_true` says so, outside a runtime.
-///
-/// # Panics
-///
-/// When `deadline` has passed first.
-#[track_caller]
-pub fn eventually_blocking(deadline: Duration, mut is_true: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + deadline;
-    while !is_true() {
-        assert!(
-            std::time::Instant::now() < end,
-            "the condition was still false after {deadline:?}"
-        );
-        thread::sleep(INTERVAL);
     }
 }
 

@@ -14,11 +14,8 @@
 // Waiting for what must become true.
 mod eventually;
 
-// Servers, and what can go wrong on the way to them.
-mod ports;
+// What can go wrong on the way to servers.
 mod proxy;
-mod server;
-mod watchdog;
 
 // Clients in processes of their own, and tests over several servers.
 mod over_nodes;
@@ -45,15 +42,15 @@ mod witness;
 #[cfg(feature = "metrics")]
 pub use crate::measured::{Description, Measured};
 pub use crate::{
-    eventually::{eventually, eventually_blocking, eventually_locks},
+    eventually::{eventually, eventually_locks},
     heed::hear,
     proxy::{Flow, Proxy},
     quorums::tokens_over_random_quorums,
     redlock_over::redlock_over,
     scripted::{Call, Fate, Operation, Scripted, Step},
-    server::{Server, Servers},
     traces::{Trace, Traces},
     warnings::Warnings,
     witness::{Interval, Section, Violation, Witness},
     worker::Worker,
 };
+pub use lockguard_servers::{Server, Servers, eventually_blocking};

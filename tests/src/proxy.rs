@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use lockguard_servers::free_port;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -20,8 +21,6 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep_until},
 };
-
-use crate::ports;
 
 /// How many chunks one direction of a connection holds back.
 const HELD_CHUNKS: usize = 1024;
@@ -266,7 +265,7 @@ impl Drop for Open {
 
 async fn listen_anywhere() -> (u16, TcpListener) {
     loop {
-        let port = ports::free_port();
+        let port = free_port();
         if let Ok(listener) = listen(port).await {
             return (port, listener);
         }

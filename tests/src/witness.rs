@@ -17,8 +17,6 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempPath;
 
-use crate::watchdog;
-
 /// Numbers the sections of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -44,7 +42,7 @@ impl Witness {
     pub fn new() -> Self {
         let made = tempfile::Builder::new()
             .prefix("witness-")
-            .tempfile_in(watchdog::directory())
+            .tempfile_in(lockguard_servers::directory())
             .expect("make a file for the witness")
             .into_temp_path();
         let mut witness = Self::join(&made);

@@ -9,10 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lockguard_servers::Guarded;
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
-
-use crate::watchdog::Guarded;
 
 /// How long a line may be waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

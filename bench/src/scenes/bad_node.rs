@@ -7,7 +7,7 @@ use std::{
 };
 
 use lockguard::LockManager;
-use lockguard_tests::{Server, Servers};
+use lockguard_servers::{Server, Servers};
 
 use crate::{
     contender::{Failure, Lockguard},

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lockguard::LockManager;
-use lockguard_tests::{Server, Servers};
+use lockguard_servers::{Server, Servers};
 
 use crate::{
     awake::Awake,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lockguard::LockManager;
-use lockguard_tests::{Server, Servers};
+use lockguard_servers::{Server, Servers};
 
 use crate::{
     contender::{Contender, Failure, Floor, Lockguard, QuorumFloor},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockguard_tests::{Server, Servers};
+use lockguard_servers::{Server, Servers};
 
 use crate::{
     contender::Failure,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lockguard::{LockGuard, LockManager};
-use lockguard_tests::Server;
+use lockguard_servers::Server;
 
 use crate::{
     contender::{Failure, TTL},

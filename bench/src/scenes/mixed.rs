@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lockguard_tests::Servers;
+use lockguard_servers::Servers;
 
 use crate::{
     contender::Failure,

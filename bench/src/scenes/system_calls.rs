@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use lockguard_tests::Server;
+use lockguard_servers::Server;
 
 use crate::{
     contender::Failure,

@@ -20,7 +20,7 @@ use super::{
     verdict::Verdict,
     work::PREFIX,
 };
-use crate::{Flow, Proxy, Server, Worker, watchdog};
+use crate::{Flow, Proxy, Server, Worker};
 
 /// How many client processes a cell has.
 const CLIENTS: u16 = 3;
@@ -99,7 +99,7 @@ impl Running {
         }
         let journal = tempfile::Builder::new()
             .prefix("journal-")
-            .tempfile_in(watchdog::directory())
+            .tempfile_in(lockguard_servers::directory())
             .expect("make a journal")
             .into_temp_path();
         let mut running = Self {

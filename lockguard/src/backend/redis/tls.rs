@@ -55,15 +55,12 @@ fn config(roots: RootCertStore) -> io::Result<ClientConfig> {
 mod tests {
     use std::{fs, io::Write as _, net::TcpListener, thread};
 
+    use lockguard_servers::free_port;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
     use redis::{Pipeline, Value};
 
     use super::*;
-    use crate::backend::redis::{
-        RedisNode, failure,
-        tests::{Server, free_port},
-        wire::Wire,
-    };
+    use crate::backend::redis::{RedisNode, failure, tests::Server, wire::Wire};
 
     /// A server with a certificate that nobody has signed but itself, what trusts
     /// it, and the port where it speaks TLS.
@@ -116,7 +113,7 @@ mod tests {
         let error = wire.ask(questions.cmd("PING")).await.unwrap_err();
         let error = failure::of_connection(&error);
         assert!(error.contains("`tls-auth-clients no`"), "{error}");
-        let error = refusal(server.port).await;
+        let error = refusal(server.port()).await;
         assert!(error.contains("write `redis://`"), "{error}");
     }
 

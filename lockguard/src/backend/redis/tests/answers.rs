@@ -316,11 +316,11 @@ async fn a_lock_whose_fence_cannot_be_stored_is_neither_taken_nor_lost() {
     let keys = ["EVAL", ACQUIRE_WITHOUT_FENCE, "2", "k", "fence"];
     let arguments = [token.expose(), before.expose(), "60000", "1", "60000"];
     let acquire = [keys, arguments].concat();
-    assert!(server.try_ask::<String>(&acquire).is_err());
+    assert!(server.try_cli::<String>(&acquire).is_err());
     assert_eq!(server.keys(), 0);
     for owner in [&before, &token] {
         let _: () = server.ask(&["SET", "k", owner.expose()]);
-        assert!(server.try_ask::<String>(&acquire).is_err());
+        assert!(server.try_cli::<String>(&acquire).is_err());
         assert_eq!(server.value(&key).as_deref(), Some(owner.expose()));
     }
 }

@@ -11,7 +11,7 @@ fn after_its_runtime_every_operation_says_that_it_is_gone() {
     let (key, token) = (key("seat:1"), token());
     let pending = node.acquire(AcquireRequest::new(key.clone(), token.clone(), TTL));
     drop(runtime);
-    server.go_on();
+    server.cont();
     // Here there is no runtime at all, and there another.
     let later = Runtime::new().unwrap();
     for outcome in [

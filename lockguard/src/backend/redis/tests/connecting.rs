@@ -12,7 +12,7 @@ async fn a_server_that_accepts_and_says_nothing_is_refused_within_the_timeout() 
     let reason = error.reason();
     assert!(reason.contains("greeting within 300ms"), "{reason}");
     assert!(reason.contains("`connect_timeout`"), "{reason}");
-    server.go_on();
+    server.cont();
     eventually("the node grants", async || {
         is_granted(&take(&node, &key("seat:1"), &token()).await)
     })
@@ -39,8 +39,10 @@ async fn no_socket_is_an_error_that_says_so() {
 
 #[tokio::test]
 async fn a_socket_is_a_node_like_any_other() {
-    let server = Server::start();
-    let url = format!("redis+unix://{}", server.socket().display());
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("s").display().to_string();
+    let _server = Server::with(&["--unixsocket", &socket]);
+    let url = format!("redis+unix://{socket}");
     let node = RedisNode::connect(&url).await.unwrap();
     assert!(is_granted(&take(&node, &key("seat:1"), &token()).await));
 }
@@ -48,7 +50,7 @@ async fn a_socket_is_a_node_like_any_other() {
 #[tokio::test]
 async fn a_database_that_is_not_there_is_an_error_that_says_what_to_write() {
     let server = Server::start();
-    let url = format!("redis://127.0.0.1:{}/99", server.port);
+    let url = format!("redis://127.0.0.1:{}/99", server.port());
     let error = RedisNode::connect(&url).await.unwrap_err().to_string();
     assert!(error.contains("write a lower one"), "{error}");
 }
@@ -73,7 +75,7 @@ async fn what_sends_back_what_it_is_sent_is_no_server() {
 async fn a_password_is_used_and_never_shown() {
     let server = Server::start();
     let _: () = server.ask(&["CONFIG", "SET", "requirepass", "s@cret"]);
-    let place = format!("127.0.0.1:{}", server.port);
+    let place = format!("127.0.0.1:{}", server.port());
     let node = RedisNode::connect(&format!("redis://:s%40cret@{place}/5"))
         .await
         .unwrap();
@@ -96,7 +98,7 @@ async fn a_user_that_may_only_lock_can_lock() {
         "ACL", "SETUSER", "app", "on", ">pass", "~seat:*", "-@all", "+set", "+get", "+del",
         "+pttl", "+pexpire", "+type", "+eval", "+evalsha",
     ]);
-    let url = format!("redis://app:pass@127.0.0.1:{}", server.port);
+    let url = server.url_of("app");
     let node = RedisNode::connect(&url).await.unwrap();
     let (key, token) = (key("seat:1"), token());
     assert!(is_granted(&take(&node, &key, &token).await));
@@ -120,7 +122,7 @@ async fn a_right_that_only_a_script_misses_is_named() {
     let _: () = server.ask(&[
         "ACL", "SETUSER", "app", "on", ">pass", "~*", "+@all", "-del",
     ]);
-    let url = format!("redis://app:pass@127.0.0.1:{}", server.port);
+    let url = server.url_of("app");
     let node = RedisNode::connect(&url).await.unwrap();
     let (key, token) = (key("seat:1"), token());
     assert!(is_granted(&take(&node, &key, &token).await));
@@ -132,7 +134,7 @@ async fn a_right_that_only_a_script_misses_is_named() {
 #[tokio::test]
 async fn a_replica_is_refused_and_used_when_it_is_promoted() {
     let primary = Server::start();
-    let replica = Server::with(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+    let replica = Server::with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]);
     let node = replica.node(SHORT);
     let error = node.first_contact().await.unwrap_err().error;
     assert_eq!(
@@ -155,7 +157,7 @@ async fn a_primary_that_becomes_a_replica_says_so() {
     let node = server.connected().await;
     let (key, token) = (key("seat:1"), token());
     take(&node, &key, &token).await.unwrap();
-    let _: () = server.ask(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    let _: () = server.ask(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
     let said = reason(take(&node, &self::key("seat:2"), &token).await);
     assert!(said.starts_with("READONLY: "), "{said}");
     server.kill_clients();
@@ -193,15 +195,19 @@ async fn a_server_that_loads_its_data_is_connected_to_when_it_has() {
         "--rdbcompression",
         "no",
     ];
-    let mut server = Server::with(&seconds_of_loading);
+    let server = Server::with(&seconds_of_loading);
     let fill = "for n = 1, 200 do redis.call('SET', n, string.rep('x', 1024)) end";
     let _: () = server.ask(&["EVAL", fill, "0"]);
     let _: () = server.ask(&["SAVE"]);
-    server.down();
-    server.spawn();
+    server.kill();
+    let url = server.url();
+    let starting = thread::spawn(move || {
+        server.start_again();
+        server
+    });
     let mut said = String::new();
     eventually("it is connected to", async || {
-        let connected = RedisNode::connect(&server.url()).await;
+        let connected = RedisNode::connect(&url).await;
         if let Err(error) = &connected
             && error.reason().contains("LOADING")
         {
@@ -211,6 +217,7 @@ async fn a_server_that_loads_its_data_is_connected_to_when_it_has() {
     })
     .await;
     assert_eq!(said, failure::LOADING);
+    starting.join().unwrap();
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ async fn a_server_that_goes_on_is_good_again_and_keeps_nothing_of_ours() {
         assert!(is_unavailable(&take(&node, &key, &token).await));
         assert!(is_unavailable(&free(&node, &key, &token).await));
     }
-    server.go_on();
+    server.cont();
     turn_good(&node).await;
     assert_eq!(server.keys(), 0);
 }
@@ -127,7 +127,7 @@ async fn what_was_on_its_way_to_a_stopped_server_is_given_back() {
         for task in tasks {
             assert!(is_unavailable(&task.await.unwrap()));
         }
-        server.go_on();
+        server.cont();
         turn_good(&node).await;
         assert_eq!(server.keys(), 0, "round {round}");
     }
@@ -146,7 +146,7 @@ async fn a_hand_back_that_a_hung_server_misses_is_what_it_is_sent_first() {
     let handed_back = ExtendRequest::new(key.clone(), next, TTL).back_to(former.clone());
     assert!(node.extend(vec![handed_back]).await[0].is_err());
     // What it was sent before is in its socket, and is executed.
-    server.go_on();
+    server.cont();
     turn_good(&node).await;
     assert_eq!(server.value(&key), Some(former.expose().to_owned()));
 }
@@ -268,7 +268,7 @@ async fn a_server_that_is_back_wakes_no_waiter_before_it_can_be_asked() {
     turn_bad(&server, &node).await;
     assert!(free(&node, &key, &owner).await.is_err());
     let passed = node.passed(&token()).expect("a server that tells");
-    server.go_on();
+    server.cont();
     timeout(PATIENCE, passed).await.expect("a new connection");
     assert!(is_granted(&take(&node, &key, &token()).await));
 }
@@ -276,7 +276,7 @@ async fn a_server_that_is_back_wakes_no_waiter_before_it_can_be_asked() {
 #[tokio::test]
 async fn what_a_network_delivers_late_takes_no_lock() {
     let server = Server::start();
-    let (port, is_held, first) = slow_road(server.port);
+    let (port, is_held, first) = slow_road(server.port());
     let address = Address::parse(&format!("redis://127.0.0.1:{port}")).unwrap();
     let node = RedisNode::open(address, SHORT);
     node.first_contact().await.unwrap();
@@ -417,12 +417,12 @@ async fn a_release_behind_those_that_a_server_is_owed_leaves_no_key() {
 
 #[tokio::test]
 async fn a_killed_server_is_used_again_when_it_is_back() {
-    let mut server = Server::start();
+    let server = Server::start();
     let node = server.impatient().await;
-    server.down();
+    server.kill();
     let said = reason(take(&node, &key("seat:1"), &token()).await);
     assert!(said.contains("connection refused"), "{said}");
-    server.up();
+    server.start_again();
     eventually("the node grants again", async || {
         is_granted(&take(&node, &key("seat:1"), &token()).await)
     })
@@ -431,25 +431,25 @@ async fn a_killed_server_is_used_again_when_it_is_back() {
 
 #[tokio::test]
 async fn a_server_restarted_within_the_timeout_fails_no_call() {
-    let mut server = Server::start();
+    let server = Server::start();
     let node = server.connected().await;
-    server.down();
+    server.kill();
     let (key, token) = (key("seat:1"), token());
     let taking = node.acquire(AcquireRequest::new(key.clone(), token.clone(), TTL));
-    server.up();
+    server.start_again();
     assert!(is_granted(&taking.await));
 }
 
 #[tokio::test]
 async fn a_node_that_is_refused_from_the_start_connects_when_it_can() {
-    let mut server = Server::start();
-    server.down();
+    let server = Server::start();
+    server.kill();
     let node = server.node(SHORT);
     let error = node.first_contact().await.unwrap_err().error;
     assert_eq!(error.reason(), "connection refused");
-    assert_eq!(error.node(), format!("127.0.0.1:{}", server.port));
+    assert_eq!(error.node(), format!("127.0.0.1:{}", server.port()));
     assert!(is_unavailable(&take(&node, &key("seat:1"), &token()).await));
-    server.up();
+    server.start_again();
     eventually("the node grants", async || {
         is_granted(&take(&node, &key("seat:1"), &token()).await)
     })

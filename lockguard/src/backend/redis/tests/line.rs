@@ -72,7 +72,7 @@ async fn a_ticket_that_a_hung_server_enters_late_is_taken_out() {
     let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
     assert!(is_unavailable(&node.acquire(request).await));
     ticket.close();
-    server.go_on();
+    server.cont();
     let other = LockKey::new("other").unwrap();
     eventually("the node is back", async || {
         !is_unavailable(&take(&node, &other, &token()).await)
@@ -85,8 +85,8 @@ async fn a_ticket_that_a_hung_server_enters_late_is_taken_out() {
 /// While there is no connection, by a give-back of the attempt before.
 #[tokio::test]
 async fn a_waiter_whose_question_was_never_sent_is_out_of_the_line_that_it_was_left_in() {
-    let mut server = Server::start();
-    server.down();
+    let server = Server::start();
+    server.kill();
     let node = server.node(Timeouts {
         response: PATIENCE,
         ..Timeouts::default()
@@ -98,7 +98,7 @@ async fn a_waiter_whose_question_was_never_sent_is_out_of_the_line_that_it_was_l
     let request = AcquireRequest::new(key.clone(), waiter.next, TTL).waiting(next);
     drop(node.acquire(request));
     waiter.ticket.close();
-    server.up();
+    server.start_again();
     assert_eq!(given_back.await.unwrap(), ReleaseReply::NotHeld);
     // What was asked before has been answered then.
     assert!(is_granted(

@@ -1,19 +1,17 @@
 //! The node against real servers, which are stopped, killed and replaced.
 
 use std::{
-    env, fs,
     future::poll_fn,
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Child, Command as Process, Stdio},
+    ops::Deref,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::Poll,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use redis::{FromRedisValue, RedisResult};
+use redis::FromRedisValue;
 use tokio::{
     runtime::Runtime,
     task::JoinSet,
@@ -49,12 +47,15 @@ const SHORT: Timeouts = Timeouts {
     response: Duration::from_millis(300),
 };
 
-/// A server of one test, killed when the test ends, however it ends.
-pub(super) struct Server {
-    child: Option<Child>,
-    pub(super) port: u16,
-    directory: PathBuf,
-    arguments: Vec<String>,
+/// A server, and the nodes that are connected to it.
+pub(super) struct Server(lockguard_servers::Server);
+
+impl Deref for Server {
+    type Target = lockguard_servers::Server;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Server {
@@ -63,123 +64,30 @@ impl Server {
     }
 
     pub(super) fn with(arguments: &[&str]) -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            std::env::temp_dir().join(format!("lockguard-node-{}-{number}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let mut server = Self {
-            child: None,
-            port: free_port(),
-            directory,
-            arguments: arguments.iter().map(|&argument| argument.into()).collect(),
-        };
-        // Another process may have taken the port in the meantime.
-        for _ in 0..10 {
-            if server.try_up() {
-                return server;
-            }
-            server.port = free_port();
-        }
-        panic!("no redis-server came up");
-    }
-
-    fn up(&mut self) {
-        assert!(self.try_up(), "the server did not come up again");
-    }
-
-    fn spawn(&mut self) {
-        let program = env::var_os("LOCKGUARD_REDIS_SERVER");
-        let child = Process::new(program.unwrap_or_else(|| "redis-server".into()))
-            .args(["--port", &self.port.to_string()])
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--unixsocket", self.socket().to_str().unwrap()])
-            .arg("--dir")
-            .arg(&self.directory)
-            .args(&self.arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server is not there; `cargo xtask test` finds or installs one");
-        self.child = Some(child);
-    }
-
-    fn try_up(&mut self) -> bool {
-        self.spawn();
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if self.try_ask::<()>(&["PING"]).is_ok() {
-                return true;
-            }
-            let child = self.child.as_mut().unwrap();
-            if child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        false
-    }
-
-    fn down(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
-        let status = Process::new("kill").args([signal, &pid]).status().unwrap();
-        assert!(status.success());
-    }
-
-    fn stop(&self) {
-        self.signal("-STOP");
-    }
-
-    fn go_on(&self) {
-        self.signal("-CONT");
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.join("s")
-    }
-
-    fn try_ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
-        let client = redis::Client::open(("127.0.0.1", self.port))?;
-        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
-        let mut cmd = redis::Cmd::new();
-        cmd.arg(command);
-        cmd.query(&mut connection)
+        Self(lockguard_servers::Server::start_with(arguments))
     }
 
     fn ask<T: FromRedisValue>(&self, command: &[&str]) -> T {
-        self.try_ask(command).unwrap()
+        self.cli(command)
     }
 
     fn value(&self, key: &LockKey) -> Option<String> {
-        self.ask(&["GET", key.as_str()])
+        self.get(key.as_str())
     }
 
+    /// How many there are.
     fn keys(&self) -> usize {
         self.ask(&["DBSIZE"])
     }
 
     /// Closes every connection but the one that asks.
     fn kill_clients(&self) {
-        let kill = |kind| self.ask(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
-        // Who listens for messages is a client of the second kind.
-        let killed: usize = ["normal", "pubsub"].map(kill).iter().sum();
-        assert!(killed > 0, "nobody was connected");
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        assert!(self.client_kill() > 0, "nobody was connected");
     }
 
     /// The address for a user whose password is `pass`.
     fn url_of(&self, user: &str) -> String {
-        format!("redis://{user}:pass@127.0.0.1:{}", self.port)
+        format!("redis://{user}:pass@{}", self.address())
     }
 
     fn node(&self, timeouts: Timeouts) -> RedisNode {
@@ -205,16 +113,6 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
 /// Connected as one of two nodes.
 async fn beside_others(url: &str) -> RedisNode {
     let membership = Membership {
@@ -225,11 +123,6 @@ async fn beside_others(url: &str) -> RedisNode {
     let node = RedisNode::open_among(address, Timeouts::default(), membership);
     node.first_contact().await.unwrap();
     node
-}
-
-pub(super) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn key(name: &str) -> LockKey {

@@ -85,7 +85,7 @@ async fn a_program_that_was_blocked_hears_every_answer_that_has_come() {
     let server = Server::start();
     let node = server.connected().await;
     let asked = ask_while_stopped(&server, &node, 64).await;
-    server.go_on();
+    server.cont();
     thread::sleep(node_budget(TTL) * 2);
     for reply in asked {
         assert!(is_granted(&reply.await));
@@ -152,7 +152,7 @@ async fn beside_other_nodes_all_but_the_first_gather_until_the_task_runs() {
         assert_eq!(ask(), Some((1, gathered)));
     }
     eventually("all are sent", async || node.link.load() == Some((6, 0))).await;
-    server.go_on();
+    server.cont();
     for reply in asked {
         assert!(is_granted(&reply.await));
     }
@@ -168,7 +168,7 @@ async fn commands_wait_for_no_answer_to_be_sent() {
         .map(|n| node.acquire(AcquireRequest::new(key(&format!("k:{n}")), token(), TTL)))
         .collect();
     eventually("all are sent", async || node.link.load() == Some((12, 0))).await;
-    server.go_on();
+    server.cont();
     for reply in asked {
         assert!(is_granted(&reply.await));
     }
@@ -199,7 +199,7 @@ async fn whoever_is_answered_first_goes_on_before_most_answers_are_read() {
         assert!(is_granted(&first.await));
         link.load()
     });
-    server.go_on();
+    server.cont();
     for reply in asked {
         assert!(is_granted(&reply.await));
     }
@@ -221,7 +221,7 @@ async fn a_runtime_that_has_much_else_to_do_reads_every_answer_in_a_few_turns() 
             turns.load(Ordering::Relaxed)
         });
     }
-    server.go_on();
+    server.cont();
     thread::sleep(Duration::from_millis(100));
     let busy = tokio::spawn(poll_fn(move |cx| {
         turns.fetch_add(1, Ordering::Relaxed);

@@ -379,7 +379,7 @@ fn stored(connection: &mut Connection, keys: &[LockKey]) -> Vec<(Value, Value)> 
 #[test]
 fn one_call_does_what_several_do_one_after_the_other() {
     let server = Server::start();
-    let client = redis::Client::open(("127.0.0.1", server.port)).unwrap();
+    let client = redis::Client::open(("127.0.0.1", server.port())).unwrap();
     let mut connections = [0, 1].map(|database| {
         let mut connection = client.get_connection_with_timeout(PATIENCE).unwrap();
         let mut select = cmd("SELECT");

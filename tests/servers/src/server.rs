@@ -144,7 +144,7 @@ impl Server {
     pub fn restart(&self) {
         self.kill();
         self.remove_data();
-        self.run();
+        self.start_again();
     }
 
     /// Kills the process and starts it again on the same port, with its data.
@@ -159,7 +159,7 @@ impl Server {
             "only a server of `start_persistent` has data to restart with"
         );
         self.kill();
-        self.run();
+        self.start_again();
     }
 
     /// Sets the server's wall clock so many seconds off, at once.
@@ -198,7 +198,7 @@ impl Server {
 
     /// Starts the process again after [`kill`](Self::kill), with what is on
     /// disk.
-    fn run(&self) {
+    pub fn start_again(&self) {
         eventually_blocking(PATIENCE, || self.try_run());
     }
 

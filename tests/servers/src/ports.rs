@@ -13,7 +13,7 @@ use rand::Rng as _;
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
 /// Whoever takes the port next may still be beaten to it, and tries again.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let port = rand::rng().random_range(RANGE);
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {

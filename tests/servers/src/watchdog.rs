@@ -77,23 +77,23 @@ impl Watchdog {
 }
 
 /// A directory that is gone when this process is.
-pub(crate) fn directory() -> &'static Path {
+pub fn directory() -> &'static Path {
     &WATCHDOG.root
 }
 
 /// A child that does not outlive this process, not even if it is killed.
 ///
 /// `Drop` kills it and waits until it is gone.
-pub(crate) struct Guarded(Child);
+pub struct Guarded(Child);
 
 impl Guarded {
     /// Runs the program with these arguments and no input.
-    pub(crate) fn spawn(program: &Path, args: &[String]) -> Self {
+    pub fn spawn(program: &Path, args: &[String]) -> Self {
         Self::spawn_with_output(program, args, Stdio::null()).0
     }
 
     /// As [`spawn`](Self::spawn), with what the program reads and prints.
-    pub(crate) fn spawn_piped(program: &Path, args: &[String]) -> (Self, ChildStdin, ChildStdout) {
+    pub fn spawn_piped(program: &Path, args: &[String]) -> (Self, ChildStdin, ChildStdout) {
         let (mut guarded, input) = Self::spawn_with_output(program, args, Stdio::piped());
         let output = guarded.0.stdout.take().expect("the pipe was asked for");
         (guarded, input, output)
@@ -119,17 +119,19 @@ impl Guarded {
         (guarded, gate)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// The child's process.
+    pub fn pid(&self) -> u32 {
         self.0.id()
     }
 
     /// Waits until the child has ended.
-    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+    pub fn exit_code(&mut self) -> Option<i32> {
         let status = self.0.wait().expect("wait for a child");
         status.code()
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
+    /// Whether the child has not ended, stopped or not.
+    pub fn is_running(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(None))
     }
 }
