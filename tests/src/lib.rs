@@ -27,6 +27,7 @@ pub mod torture;
 // Backends that answer as told, and what every backend owes.
 pub mod contract;
 mod forward;
+mod managers;
 mod quorums;
 mod redlock_over;
 mod scripted;
@@ -44,6 +45,7 @@ pub use crate::measured::{Description, Measured};
 pub use crate::{
     eventually::{eventually, eventually_locks},
     heed::hear,
+    managers::managers,
     proxy::{Flow, Proxy},
     quorums::tokens_over_random_quorums,
     redlock_over::redlock_over,

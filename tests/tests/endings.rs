@@ -11,12 +11,8 @@ const TTL: Duration = Duration::from_secs(2);
 /// Long: a key that is gone before was released, and did not expire.
 const LONG: Duration = Duration::from_secs(600);
 
-fn is_empty(servers: &Servers) -> bool {
-    servers.iter().all(|server| server.keys().is_empty())
-}
-
 async fn gone(servers: &Servers) {
-    eventually(Duration::from_secs(10), || is_empty(servers)).await;
+    eventually(Duration::from_secs(10), || servers.are_empty()).await;
 }
 
 over_1_3_5_nodes!(a_value_comes_after_the_release_on_a_quorum(servers) {

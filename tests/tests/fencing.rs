@@ -158,7 +158,7 @@ over_1_3_5_nodes!(a_lease_without_a_token_leaves_no_fence(servers) {
     let error = manager.lock("a", TTL).fenced().try_acquire().await.unwrap_err();
     assert!(error.is_busy(), "{error}");
     guard.release().await.unwrap();
-    eventually(SOON, || servers.iter().all(|server| server.keys().is_empty())).await;
+    eventually(SOON, || servers.are_empty()).await;
 });
 
 over_1_3_5_nodes!(fences_that_differ_are_raised_to_one_token_on_a_quorum(servers) {

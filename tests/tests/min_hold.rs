@@ -15,7 +15,7 @@ use lockguard::{
     backend::{ExtendReply, Memory, ReleaseReply},
 };
 use lockguard_tests::{
-    Operation, Scripted, Server, Step, eventually, over_1_3_5_nodes, redlock_over,
+    Operation, Scripted, Server, Step, eventually, managers, over_1_3_5_nodes, redlock_over,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -28,21 +28,6 @@ const TTL: Duration = ms(10_000);
 const MIN_HOLD: Duration = ms(4000);
 
 const MINUTE: Duration = ms(60_000);
-
-/// One manager of each kind that needs no server.
-fn managers() -> Vec<(&'static str, LockManager)> {
-    let memories = (0..3).map(|_| Memory::new());
-    let nodes = (0..3).map(|_| Scripted::new());
-    vec![
-        ("memory", LockManager::memory()),
-        (
-            "redlock over memory",
-            LockManager::new(redlock_over(memories)),
-        ),
-        ("one node", LockManager::new(Scripted::new())),
-        ("redlock", LockManager::new(redlock_over(nodes))),
-    ]
-}
 
 /// What a holder's attempt says is left of the lock; zero when it is free.
 async fn left(manager: &LockManager) -> Duration {

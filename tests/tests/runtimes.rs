@@ -57,9 +57,7 @@ fn a_guard_dropped_outside_any_runtime_neither_blocks_nor_panics_and_its_key_goe
         let start = std::time::Instant::now();
         thread::spawn(move || drop(guard)).join().unwrap();
         assert!(start.elapsed() < Duration::from_millis(500));
-        eventually_blocking(PATIENCE, || {
-            servers.iter().all(|server| server.keys().is_empty())
-        });
+        eventually_blocking(PATIENCE, || servers.are_empty());
     }
 }
 
@@ -155,9 +153,7 @@ fn a_manager_can_be_used_from_another_runtime_while_its_own_lives() {
     let manager = home.block_on(LockManager::connect(servers.urls())).unwrap();
     let value = guest.block_on(manager.lock("k", TTL).run(async |_| 7));
     assert_eq!(value.unwrap(), 7);
-    eventually_blocking(PATIENCE, || {
-        servers.iter().all(|server| server.keys().is_empty())
-    });
+    eventually_blocking(PATIENCE, || servers.are_empty());
 }
 
 #[test]

@@ -135,7 +135,7 @@ over_1_3_5_nodes!(all_keys_are_taken_and_given_back(servers) {
         assert!(is_free(&manager, key).await, "{key}");
     }
     drop(manager.lock_all(["a", "b", "c"], TTL).acquire().await.unwrap());
-    eventually(SOON, || servers.iter().all(|server| server.keys().is_empty())).await;
+    eventually(SOON, || servers.are_empty()).await;
 });
 
 over_1_3_5_nodes!(busy_names_the_busy_key_and_leaves_the_others_free(servers) {
@@ -545,7 +545,7 @@ over_1_3_5_nodes!(an_extend_that_finds_one_key_gone_names_it_and_ends_the_lease(
     assert_eq!(guard.check().unwrap_err().key(), Some("b"));
     let error = guard.release().await.unwrap_err();
     assert_eq!((error.is_lost(), error.key()), (true, "b"));
-    eventually(SOON, || servers.iter().all(|server| server.keys().is_empty())).await;
+    eventually(SOON, || servers.are_empty()).await;
 });
 
 over_1_3_5_nodes!(a_release_that_finds_one_key_gone_names_it_and_frees_the_rest(servers) {
@@ -557,7 +557,7 @@ over_1_3_5_nodes!(a_release_that_finds_one_key_gone_names_it_and_frees_the_rest(
     let error = guard.release().await.unwrap_err();
     assert!(matches!(error, ReleaseError::Lost { cause: LostCause::Taken, .. }), "{error}");
     assert_eq!(error.key(), "c");
-    eventually(SOON, || servers.iter().all(|server| server.keys().is_empty())).await;
+    eventually(SOON, || servers.are_empty()).await;
 });
 
 over_1_3_5_nodes!(a_release_that_finds_anothers_key_leaves_that_one(servers) {

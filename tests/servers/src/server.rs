@@ -421,6 +421,11 @@ impl Servers {
         urls.join(",")
     }
 
+    /// Whether there is no key on any of them.
+    pub fn are_empty(&self) -> bool {
+        self.iter().all(|server| server.keys().is_empty())
+    }
+
     /// The servers, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Server> {
         self.0.iter()

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_held_lease_may_be_extended_until_it_is_ended() {
-    for manager in managers() {
+    for (_, manager) in managers() {
         let held = manager.lock("k", TTL).acquire().await.unwrap();
         let draining = manager.clone();
         let drain = tokio::spawn(async move { draining.drain(TIMEOUT).await });
@@ -19,7 +19,7 @@ async fn a_held_lease_may_be_extended_until_it_is_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn a_guards_lease_ends_as_drained_and_its_release_says_so() {
-    for manager in managers() {
+    for (_, manager) in managers() {
         let held = guard(&manager, "k").await;
         let asked = Instant::now();
         let drained = manager.drain(TIMEOUT).await;
@@ -39,7 +39,7 @@ async fn a_guards_lease_ends_as_drained_and_its_release_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_takes_longer_is_dropped_and_its_lock_given_back() {
-    for manager in managers() {
+    for (_, manager) in managers() {
         let running = body(&manager, "k").await;
         let drained = manager.drain(TIMEOUT).await;
         assert_eq!((drained.released(), drained.cancelled()), (1, 1));
@@ -51,7 +51,7 @@ async fn a_body_that_takes_longer_is_dropped_and_its_lock_given_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_to_finish_keeps_its_lock_and_is_listed() {
-    for manager in managers() {
+    for (_, manager) in managers() {
         let request = manager.lock("k", LONG).on_lost(OnLost::Finish);
         let running = tokio::spawn(request.run(async |lease| {
             assert_eq!(lease.lost().await, LostCause::Drained);

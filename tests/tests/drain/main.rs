@@ -31,7 +31,7 @@ use lockguard::{
 };
 use lockguard_tests::{
     Fate, Operation, Scripted, Servers, Step, Worker, eventually, eventually_blocking, forward,
-    over_1_3_5_nodes, redlock_over,
+    managers, over_1_3_5_nodes, redlock_over,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -62,10 +62,6 @@ fn is_drained<T>(result: &Result<T, LockError>) -> bool {
     matches!(result, Err(LockError::Lost { cause: found, .. }) if *found == cause)
 }
 
-fn is_empty(servers: &Servers) -> bool {
-    servers.iter().all(|server| server.keys().is_empty())
-}
-
 /// A body that runs until it is told to end, or dropped.
 struct Body {
     end: oneshot::Sender<()>,
@@ -87,16 +83,6 @@ async fn body(manager: &LockManager, key: &str) -> Body {
 async fn guard(manager: &LockManager, key: &str) -> LockGuard {
     let guard = manager.lock(key, LONG).acquire().await;
     guard.expect("a free key")
-}
-
-/// Managers that need no server: in memory, over one node, over three.
-fn managers() -> Vec<LockManager> {
-    let nodes = (0..3).map(|_| Scripted::new());
-    vec![
-        LockManager::memory(),
-        LockManager::new(Scripted::new()),
-        LockManager::new(redlock_over(nodes)),
-    ]
 }
 
 #[tokio::test(start_paused = true)]

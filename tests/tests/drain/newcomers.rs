@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn waiters_and_newcomers_are_told_at_once() {
-    for manager in managers() {
+    for (_, manager) in managers() {
         let held = guard(&manager, "k").await;
         let waiters: Vec<_> = (0..10)
             .map(|_| tokio::spawn(manager.lock("k", LONG).wait(LONG).acquire()))
@@ -30,7 +30,7 @@ async fn waiters_and_newcomers_are_told_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_that_is_dropped_refuses_newcomers_and_ends_no_lease() {
-    for manager in managers() {
+    for (_, manager) in managers() {
         let held = guard(&manager, "k").await;
         let dropped = tokio::time::timeout(A_MOMENT, manager.drain(TIMEOUT)).await;
         assert!(dropped.is_err());

@@ -12,7 +12,7 @@ over_1_3_5_nodes!(a_thousand_bodies_end_in_time_and_nothing_is_left(servers) {
     assert!(servers.iter().all(|server| server.keys().len() == 1000));
     worker.line_with("drained");
     assert_eq!(worker.exit_code(), Some(0));
-    assert!(is_empty(servers));
+    assert!(servers.are_empty());
 });
 
 over_1_3_5_nodes!(a_thousand_bodies_end_in_time_while_a_minority_hangs(servers) {
@@ -40,7 +40,7 @@ over_1_3_5_nodes!(a_body_that_ends_in_time_returns_its_value_and_the_drain_is_cl
     let drained = drain.await.unwrap();
     assert!(drained.is_clean(), "{drained}");
     assert_eq!(drained.released(), 1);
-    assert!(is_empty(servers));
+    assert!(servers.are_empty());
 });
 
 over_1_3_5_nodes!(connections_are_closed(servers) {
@@ -62,7 +62,7 @@ over_1_3_5_nodes!(an_acquire_on_its_way_leaves_nothing(servers) {
         sleep(Duration::from_micros(round * 150)).await;
         let drained = manager.drain(TIMEOUT).await;
         assert!(drained.is_clean(), "{drained}");
-        assert!(is_empty(servers), "{:?}", servers[0].keys());
+        assert!(servers.are_empty(), "{:?}", servers[0].keys());
         for body in bodies {
             let ended = body.await.unwrap();
             assert!(ended.is_ok() || is_draining(&ended), "{ended:?}");
@@ -78,7 +78,7 @@ over_1_3_5_nodes!(the_last_of_a_manager_takes_its_locks_and_connections_along(se
     assert!(held.is_held());
     running.ended.abort();
     drop(held);
-    eventually(PATIENCE, || is_empty(servers)).await;
+    eventually(PATIENCE, || servers.are_empty()).await;
     eventually(PATIENCE, || servers.iter().all(|server| server.client_count() == 0)).await;
 });
 
@@ -126,7 +126,7 @@ async fn a_server_that_is_back_in_time_gets_what_it_is_owed() {
     servers[0].cont();
     let drained = drain.await.unwrap();
     assert!(drained.left().is_empty(), "{drained}");
-    assert!(is_empty(&servers));
+    assert!(servers.are_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,5 +189,5 @@ fn a_runtime_that_ends_leaves_locks_to_their_ttl_and_not_longer() {
         running.await.unwrap();
     });
     drop(runtime);
-    eventually_blocking(PATIENCE, || is_empty(&servers));
+    eventually_blocking(PATIENCE, || servers.are_empty());
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn without_a_timeout_nothing_is_waited_for() {
-    for manager in managers() {
+    for (_, manager) in managers() {
         let held = guard(&manager, "k").await;
         let running = body(&manager, "j").await;
         let asked = Instant::now();
@@ -18,7 +18,7 @@ async fn without_a_timeout_nothing_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn two_drains_at_once_end_with_the_shorter_and_tell_the_same() {
-    for manager in managers() {
+    for (_, manager) in managers() {
         let running = body(&manager, "k").await;
         let asked = Instant::now();
         let long = manager.drain(LONG);

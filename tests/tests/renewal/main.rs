@@ -28,7 +28,7 @@ use lockguard::{
     },
 };
 use lockguard_tests::{
-    Call, Fate, Operation, Scripted, Servers, Step, Warnings, eventually, forward,
+    Call, Fate, Operation, Scripted, Servers, Step, Warnings, eventually, forward, managers,
     over_1_3_5_nodes, redlock_over,
 };
 use parking_lot::Mutex;
@@ -55,20 +55,6 @@ const FIRST_RENEWAL: Duration = ms(667 + 50 + 1);
 
 fn scripted<const N: usize>() -> [Scripted; N] {
     std::array::from_fn(|_| Scripted::new())
-}
-
-/// One manager of each kind that needs no server.
-fn managers() -> Vec<(&'static str, LockManager)> {
-    let memories = (0..3).map(|_| Memory::new());
-    vec![
-        ("memory", LockManager::memory()),
-        (
-            "redlock over memory",
-            LockManager::new(redlock_over(memories)),
-        ),
-        ("one node", LockManager::new(Scripted::new())),
-        ("redlock", LockManager::new(redlock_over(scripted::<3>()))),
-    ]
 }
 
 fn lost_cause<T: std::fmt::Debug>(result: Result<T, LockError>) -> LostCause {

@@ -28,7 +28,7 @@ over_1_3_5_nodes!(a_body_on_servers_outlives_several_ttls(servers) {
         }
     });
     body.await.unwrap();
-    eventually(MINUTE, || servers.iter().all(|server| server.keys().is_empty())).await;
+    eventually(MINUTE, || servers.are_empty()).await;
 });
 
 over_1_3_5_nodes!(max_hold_ends_a_body_on_servers(servers) {
@@ -38,7 +38,7 @@ over_1_3_5_nodes!(max_hold_ends_a_body_on_servers(servers) {
     let cause = lost_cause(request.run(async |_| sleep(MINUTE).await).await);
     assert_eq!(cause, LostCause::MaxHold);
     assert!(start.elapsed() >= ms(2500) && start.elapsed() < MINUTE / 2);
-    eventually(MINUTE, || servers.iter().all(|server| server.keys().is_empty())).await;
+    eventually(MINUTE, || servers.are_empty()).await;
 });
 
 over_1_3_5_nodes!(a_key_deleted_by_force_on_a_quorum_is_taken_at_the_next_renewal(servers) {
@@ -94,7 +94,7 @@ over_1_3_5_nodes!(a_hung_minority_costs_a_renewed_body_nothing(servers) {
     for server in servers {
         server.cont();
     }
-    eventually(MINUTE, || servers.iter().all(|server| server.keys().is_empty())).await;
+    eventually(MINUTE, || servers.are_empty()).await;
 });
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,10 +118,7 @@ async fn a_minority_that_is_killed_and_restarts_costs_a_renewed_body_nothing() {
             }
         });
         body.await.unwrap();
-        eventually(MINUTE, || {
-            servers.iter().all(|server| server.keys().is_empty())
-        })
-        .await;
+        eventually(MINUTE, || servers.are_empty()).await;
     }
 }
 
@@ -146,5 +143,5 @@ over_1_3_5_nodes!(a_thousand_leases_on_servers_are_renewed(servers) {
     let held = guards.iter().filter(|guard| guard.is_held()).count();
     assert_eq!(held, 1000);
     drop(guards);
-    eventually(MINUTE, || servers.iter().all(|server| server.keys().is_empty())).await;
+    eventually(MINUTE, || servers.are_empty()).await;
 });
