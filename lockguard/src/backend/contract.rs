@@ -18,7 +18,7 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 /// A place where locks are kept.
 ///
 /// The sentences below are the contract suite, which runs over every backend in
-/// this crate; `docs/TESTING.md` lists its cases.
+/// this crate; `tests/src/contract/mod.rs` lists its cases.
 ///
 /// - A key is held by at most one owner token, for at most its ttl.
 /// - [`acquire`](Backend::acquire) grants a free key, refuses a held one and

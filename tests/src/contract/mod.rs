@@ -28,23 +28,12 @@ pub mod wake;
 
 pub use self::fixture::{Fixture, run};
 
-/// One case of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Case {
-    /// The name of the test: a claim.
-    pub name: &'static str,
-    /// The sentence that the case tests.
-    pub sentence: &'static str,
-}
-
-/// Every case, in the order of [`contract_cases!`](crate::contract_cases).
-pub const CASES: &[Case] = crate::contract_cases! { contract_table () };
-
-/// Hands the list of all cases to another macro.
+/// The list of all cases, each with the sentence that it tests.
+#[doc(hidden)]
 #[macro_export]
 macro_rules! contract_cases {
-    ($callback:ident $arguments:tt) => {
-        $crate::$callback! { $arguments
+    ($arguments:tt) => {
+        $crate::contract_module! { $arguments
             acquire::acquire_grants_a_free_key
                 "An acquire grants a free key.";
             acquire::acquire_refuses_a_held_key
@@ -255,11 +244,11 @@ macro_rules! contract_cases {
 #[macro_export]
 macro_rules! contract_tests {
     ($module:ident, paused, $open:path) => {
-        $crate::contract_cases! { contract_module ($module $open, (start_paused = true)) }
+        $crate::contract_cases! { ($module $open, (start_paused = true)) }
     };
     ($module:ident, real, $open:path) => {
         $crate::contract_cases! {
-            contract_module ($module $open, (flavor = "multi_thread", worker_threads = 2))
+            ($module $open, (flavor = "multi_thread", worker_threads = 2))
         }
     };
 }
@@ -267,9 +256,10 @@ macro_rules! contract_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! contract_module {
-    (($module:ident $open:path, $runtime:tt) $($group:ident::$case:ident $_:literal;)*) => {
+    (($module:ident $open:path, $runtime:tt) $($group:ident::$case:ident $sentence:literal;)*) => {
         mod $module {
             $(
+                #[doc = $sentence]
                 #[tokio::test $runtime]
                 async fn $case() {
                     let fixture = $open().await;
@@ -277,13 +267,5 @@ macro_rules! contract_module {
                 }
             )*
         }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! contract_table {
-    (() $($_group:ident::$case:ident $sentence:literal;)*) => {
-        &[$($crate::contract::Case { name: stringify!($case), sentence: $sentence }),*]
     };
 }

@@ -6,7 +6,6 @@
 )]
 
 mod contract;
-mod documentation;
 mod proxy;
 mod scripted;
 mod server;
