@@ -16,9 +16,9 @@ use super::{
     evidence::{Evidence, Span, Standstill, Window},
     fault::{Fault, bounds},
     journal::Journal,
+    plan::PREFIX,
     probes::{Probes, Whose},
     verdict::Verdict,
-    work::PREFIX,
 };
 use crate::{Flow, Proxy, Server, Worker};
 

@@ -15,8 +15,9 @@ use super::{
     bugs::{self, Bug},
     clock::Stamp,
     journal::{Interface, Journal, Record},
+    plan::{Habits, PRIVATE, Plan, TOKEN_WAIT},
     probes::{usage, watch_for_stalls},
-    work::{Habits, PRIVATE, Plan, Recorder, TOKEN_WAIT, pace, perform},
+    work::{Recorder, pace, perform},
 };
 
 /// Tasks of each interface that contend with all others, and one more that has

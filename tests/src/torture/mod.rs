@@ -22,6 +22,7 @@ pub mod fault;
 // Who does it.
 pub mod cell;
 pub mod client;
+mod plan;
 mod probes;
 mod work;
 

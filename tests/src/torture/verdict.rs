@@ -108,6 +108,15 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Notes what must not have been.
+    pub(super) fn violated(&mut self, flaw: Flaw, interface: Option<Interface>, text: String) {
+        self.violations.push(Violation {
+            flaw,
+            interface,
+            text,
+        });
+    }
+
     /// How many violations are of such a kind, by this interface or by none.
     pub fn count(&self, interface: Interface, is_counted: impl Fn(Flaw) -> bool) -> usize {
         self.violations
