@@ -107,35 +107,9 @@ impl Arguments {
             self.crate_path = input.call(Path::parse_mod_style).ok();
             return;
         }
-        let ahead = input.fork();
-        let value = match ahead.parse::<Expr>() {
-            Ok(value) => value,
-            Err(_) if ends(input) => {
-                errors.at(
-                    name,
-                    format!("`{}` has no value: write `{}`", row.name, row.example),
-                );
-                return;
-            }
-            Err(error) => {
-                // Where the options end there is nothing to underline.
-                let span = if ahead.is_empty() {
-                    name.span()
-                } else {
-                    error.span()
-                };
-                errors.at_span(
-                    span,
-                    format!(
-                        "`{}` is not understood: write `{}` ({error})",
-                        row.name, row.example
-                    ),
-                );
-                skip_value_only(input);
-                return;
-            }
+        let Some(value) = value(row, name, input, errors) else {
+            return;
         };
-        input.advance_to(&ahead);
         match row.name {
             "key" => self.key = Some(value),
             "keys" => self.keys = Some(value),
@@ -246,6 +220,40 @@ fn without_value(row: &Row, input: ParseStream<'_>) -> String {
     } else {
         format!("`{name}` has no value: write `{example}`")
     }
+}
+
+/// The expression behind an option's sign; one that is not understood is
+/// answered and skipped.
+fn value(row: &Row, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> Option<Expr> {
+    let ahead = input.fork();
+    let error = match ahead.parse::<Expr>() {
+        Ok(value) => {
+            input.advance_to(&ahead);
+            return Some(value);
+        }
+        Err(error) => error,
+    };
+    let Row {
+        name: option,
+        example,
+        ..
+    } = row;
+    if ends(input) {
+        errors.at(name, format!("`{option}` has no value: write `{example}`"));
+        return None;
+    }
+    // Where the options end there is nothing to underline.
+    let span = if ahead.is_empty() {
+        name.span()
+    } else {
+        error.span()
+    };
+    errors.at_span(
+        span,
+        format!("`{option}` is not understood: write `{example}` ({error})"),
+    );
+    skip_value_only(input);
+    None
 }
 
 fn wrong_crate(value: &Expr) -> String {

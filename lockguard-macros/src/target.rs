@@ -101,32 +101,10 @@ impl Target {
     ) -> Self {
         let before = errors.count();
         refuse_kind(&signature, errors);
-        let read = |input: ParseStream<'_>| {
-            let content;
-            let brace = braced!(content in input);
-            let inner_attributes = content.call(Attribute::parse_inner)?;
-            let tokens = content.parse()?;
-            let _rest: TokenStream = input.parse()?;
-            Ok((brace, inner_attributes, tokens))
-        };
-        let (brace, inner_attributes, tokens) = read.parse2(rest).unwrap_or_else(|_| {
-            errors.at(
-                &signature.ident,
-                format!(
-                    "`{}` has no body to run under the lock: give it one here, or put the \
-                     attribute on the function that has it",
-                    signature.ident.unraw()
-                ),
-            );
-            (Brace::default(), Vec::new(), TokenStream::new())
-        });
+        let (block, inner_attributes) = block(&signature, rest, errors);
         let is_sound = errors.count() == before;
         let arguments = arguments(&signature);
         let mut output = output::declared(&signature);
-        let block = Braced {
-            brace: brace.span.join(),
-            tokens,
-        };
         let body = if signature.asyncness.is_none() && is_sound {
             if let Some(body) = returned_future(&block) {
                 refuse_early_futures(&body, errors);
@@ -274,6 +252,39 @@ impl Argument {
             .then(|| quote_spanned!(site=> #[allow(clippy::used_underscore_binding)]));
         quote_spanned!(site=> #(#conditions)* #allowed let _ = &#name;)
     }
+}
+
+/// The function's block, and the attributes at its head; an empty one where
+/// there is none, which is answered.
+fn block(
+    signature: &Signature,
+    rest: TokenStream,
+    errors: &mut Errors,
+) -> (Braced, Vec<Attribute>) {
+    let read = |input: ParseStream<'_>| {
+        let content;
+        let brace = braced!(content in input);
+        let inner_attributes = content.call(Attribute::parse_inner)?;
+        let tokens = content.parse()?;
+        let _rest: TokenStream = input.parse()?;
+        Ok((brace, inner_attributes, tokens))
+    };
+    let (brace, inner_attributes, tokens) = read.parse2(rest).unwrap_or_else(|_| {
+        errors.at(
+            &signature.ident,
+            format!(
+                "`{}` has no body to run under the lock: give it one here, or put the \
+                 attribute on the function that has it",
+                signature.ident.unraw()
+            ),
+        );
+        (Brace::default(), Vec::new(), TokenStream::new())
+    });
+    let block = Braced {
+        brace: brace.span.join(),
+        tokens,
+    };
+    (block, inner_attributes)
 }
 
 /// The names in the arguments' patterns.
