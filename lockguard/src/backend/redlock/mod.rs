@@ -231,30 +231,20 @@ impl Redlock {
         budget: Option<Duration>,
         count: usize,
     ) -> Vec<Result<ExtendReply, BackendError>> {
-        let decide = |votes: &[Vote<ExtendReplies>]| {
-            let decisions: Vec<_> = (0..count).map(|nth| decide_nth(votes, nth)).collect();
-            if decisions.contains(&Decision::Open) {
+        let decide_all = |votes: &[_]| {
+            if (0..count).any(|nth| decide_nth(votes, nth) == Decision::Open) {
                 Decision::Open
             } else {
-                Decision::Reply(decisions)
+                Decision::Reply(())
             }
         };
-        let decision = round
-            .decide(budget.unwrap_or(LONGEST_NODE_BUDGET), decide)
-            .await;
-        match decision {
-            Decision::Reply(decisions) => decisions
-                .into_iter()
-                .enumerate()
-                .map(|(nth, decision)| match decision {
-                    Decision::Reply(reply) => Ok(reply),
-                    Decision::Open | Decision::Unavailable => Err(nth_error(&round, nth)),
-                })
-                .collect(),
-            Decision::Open | Decision::Unavailable => {
-                (0..count).map(|nth| Err(nth_error(&round, nth))).collect()
-            }
-        }
+        let budget = budget.unwrap_or(LONGEST_NODE_BUDGET);
+        round.decide(budget, decide_all).await;
+        let replies = (0..count).map(|nth| match decide_nth(round.votes(), nth) {
+            Decision::Reply(reply) => Ok(reply),
+            Decision::Open | Decision::Unavailable => Err(nth_error(&round, nth)),
+        });
+        replies.collect()
     }
 
     async fn release_round(
