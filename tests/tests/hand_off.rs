@@ -67,6 +67,64 @@ fn wait_in_a_process(servers: &Servers) -> Worker {
     Worker::start(worker, &["hold", &servers.urls(), "k", &ttl])
 }
 
+/// The commands that a server runs by a call, inside scripts too; none of connections
+/// and checks.
+async fn run_by<T>(server: &Server, call: impl AsyncFnOnce() -> T) -> (String, T) {
+    let before = server.command_counts();
+    let reply = call().await;
+    let mut run = Vec::new();
+    for (command, count) in server.command_counts() {
+        let is_of_checks = ["info", "hello", "client"]
+            .iter()
+            .any(|of| command.starts_with(of));
+        if !is_of_checks {
+            let times = count - before.get(&command).copied().unwrap_or(0);
+            run.extend((0..times).map(|_| command.clone()));
+        }
+    }
+    (run.join(" "), reply)
+}
+
+/// Where many wait, each section is one place in line and one release, and one
+/// claim where the release is no grant.
+#[tokio::test]
+async fn a_place_in_line_a_release_and_a_claim_take_few_commands() {
+    let server = Server::start();
+    let node = RedisNode::connect(&server.url()).await.unwrap();
+    let key = LockKey::new("k").unwrap();
+    let token = || OwnerToken::with_label("");
+    let [held, first, second] = [token(), token(), token()];
+    let ask = |token: &OwnerToken, next: &OwnerToken| {
+        let waiter = Waiter::new(Ticket::draw(), next.clone(), TTL);
+        let request = AcquireRequest::new(key.clone(), token.clone(), TTL);
+        node.acquire(request.waiting(waiter))
+    };
+    let release =
+        |token: &OwnerToken| node.release(ReleaseRequest::new(key.clone(), token.clone()));
+    assert_eq!(ask(&held, &token()).await.unwrap(), AcquireReply::Granted);
+    assert!(matches!(
+        ask(&token(), &first).await,
+        Ok(AcquireReply::Busy(_))
+    ));
+
+    let (place, reply) = run_by(&server, async || ask(&token(), &second).await).await;
+    assert!(matches!(reply, Ok(AcquireReply::Busy(_))), "{reply:?}");
+    assert_eq!(place, "evalsha get pttl pttl zadd zrangebyscore zrank");
+    let (passed_on, reply) = run_by(&server, async || release(&held).await).await;
+    assert_eq!(reply.unwrap(), ReleaseReply::Freed);
+    assert_eq!(passed_on, "evalsha get pttl publish set zrange zrem");
+    let (claim, reply) = run_by(&server, async || ask(&first, &token()).await).await;
+    assert_eq!(reply.unwrap(), AcquireReply::Granted);
+    assert_eq!(claim, "evalsha get set zrangebyscore");
+    let (last, reply) = run_by(&server, async || release(&first).await).await;
+    assert_eq!(reply.unwrap(), ReleaseReply::Freed);
+    assert_eq!(last, passed_on);
+    assert_eq!(ask(&second, &token()).await.unwrap(), AcquireReply::Granted);
+    let (freed, reply) = run_by(&server, async || release(&second).await).await;
+    assert_eq!(reply.unwrap(), ReleaseReply::Freed);
+    assert_eq!(freed, "del evalsha get pttl");
+}
+
 over_1_3_5_nodes!(a_release_wakes_a_waiter_of_another_process(servers) {
     let [holder, waiter] = managers(servers).await;
     for _ in 0..5 {

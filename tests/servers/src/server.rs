@@ -1,6 +1,7 @@
 //! Redis and Valkey servers of a test's own.
 
 use std::{
+    collections::BTreeMap,
     env, fmt, fs,
     ops::Index,
     path::{Path, PathBuf},
@@ -370,12 +371,19 @@ impl Server {
 
     /// How often the command was run since the start, inside scripts too.
     pub fn command_count(&self, command: &str) -> u64 {
+        let counts = self.command_counts();
+        counts.get(&command.to_lowercase()).copied().unwrap_or(0)
+    }
+
+    /// How often each command was run since the start, inside scripts too.
+    pub fn command_counts(&self) -> BTreeMap<String, u64> {
         let info: String = self.cli(&["INFO", "commandstats"]);
-        let name = format!("cmdstat_{}", command.to_lowercase());
-        field(&info, &name)
-            .and_then(|stats| stats.strip_prefix("calls="))
-            .and_then(|stats| stats.split(',').next())
-            .map_or(0, |calls| calls.parse().expect("a number of calls"))
+        let count = |line: &str| {
+            let (command, stats) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let calls = stats.split(',').next()?;
+            Some((command.to_owned(), calls.parse().ok()?))
+        };
+        info.lines().filter_map(count).collect()
     }
 
     fn ask<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {

@@ -198,7 +198,7 @@ impl Form {
 }
 
 /// The ticket, the waiter as it stands in a line, and how long the line is
-/// kept.
+/// kept at most: for twice the ttl, as whoever is gone holds nothing for longer.
 ///
 /// `window` says for how many milliseconds the lock is reserved for it (0: it is
 /// only told), `grant` for how many it may be granted to it (0: it has to ask).

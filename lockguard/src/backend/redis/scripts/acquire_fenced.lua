@@ -60,7 +60,7 @@ for n = 1, count do
   if held and held ~= token and (from == '' or held ~= from) then
     left = redis.call('PTTL', KEYS[n])
   elseif not held and line then
-    held, left = pass(KEYS[n], line, tonumber(ARGV[6]), ARGV[7])
+    held, left = pass(KEYS[n], line, nil, tonumber(ARGV[6]), ARGV[7])
   end
   if left then
     local place = line and enter(line, ARGV[6], ARGV[7], ARGV[8], ARGV[9])

@@ -27,7 +27,7 @@ if not held and ARGV[2] == '0' then
 end
 local left
 if not held then
-  held, left = pass(lock, line, stamp, number)
+  held, left = pass(lock, line, nil, stamp, number)
 elseif held ~= token and held ~= reserved(token) then
   left = redis.call('PTTL', lock)
 end

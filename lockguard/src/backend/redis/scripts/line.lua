@@ -4,11 +4,15 @@
 -- A sorted set of waiters by the stamps of their tickets; those of one stamp
 -- stand in the order of their numbers, so that every server orders alike.
 -- A waiter is "number asked window ttl channel token": its ticket's number in 16
--- hex digits, when it asked by this server's clock, for how long a lock is
--- reserved for it (0: it is told, and the lock goes to the next), for how long
--- it is granted where it has just asked (0: never), where it is told so ("-": it
--- asks by itself), and the owner token of its next attempt. Times are
--- milliseconds; a waiter comes without the second word, which `enter` adds.
+-- hex digits, when it asked, for how long a lock is reserved for it (0: it is
+-- told, and the lock goes to the next), for how long it is granted where it has
+-- just asked (0: never), where it is told so ("-": it asks by itself), and the
+-- owner token of its next attempt. Times are milliseconds; a waiter comes without
+-- the second word, which `enter` adds.
+--
+-- What is left of the line's own time is its clock, since that is asked for
+-- anyway. It runs backwards, and leaps when the line is kept for longer: too
+-- seldom and too far for a waiter to be taken for one that has just asked.
 --
 -- A lock that is reserved holds the waiter's token and " reserved": its claim is
 -- a new owner's, which a fence must tell from a repeat.
@@ -25,22 +29,25 @@ local function first_of(line)
   return first[1], tonumber(first[2])
 end
 
+-- Takes the first out of the line, if its ticket is lower than this one; any, if
+-- there is none.
+local function take_first(line, stamp, number)
+  local waiter, at = first_of(line)
+  if not waiter or stamp and (at > stamp or at == stamp and string.sub(waiter, 1, #number) >= number) then
+    return nil
+  end
+  return redis.pcall('ZREM', line, waiter) == 1 and waiter
+end
+
 local function parts_of(waiter)
   return string.match(waiter, '^(%x+) (%d+) (%d+) (%d+) (%S+) (.*)$')
 end
 
--- By this server's clock, in milliseconds; nil where the user may not ask.
-local function now()
-  local time = redis.pcall('TIME')
-  return time[1] and time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
 -- So recently that its lease loses little of its ttl, and that few can hang with
 -- a grant.
-local function has_just_asked(asked, ttl)
-  local at = ttl > 0 and now()
-  local age = at and math.abs(at - asked)
-  return age and age <= 10 and 20 * age <= ttl
+local function has_just_asked(asked, left, ttl)
+  local age = type(left) == 'number' and math.abs(asked - left)
+  return ttl > 0 and age and age <= 10 and 20 * age <= ttl
 end
 
 -- Takes a ticket out of the line; the error, where the server refuses to.
@@ -55,21 +62,20 @@ local function leave(line, stamp, number)
   return failure
 end
 
--- Enters a ticket, or replaces its waiter, and keeps the line for so many
--- milliseconds; its place, from 0, or -1 where the server forbids it.
+-- Enters a ticket, or replaces its waiter, and keeps the line for three quarters
+-- of so many milliseconds at least; its place, from 0, or -1 where the server
+-- forbids it.
 local function enter(line, stamp, number, waiter, life)
   leave(line, stamp, number)
-  local is_never_granted = string.find(waiter, '^%x+ %d+ 0 ')
-  local asked = not is_never_granted and now() or 0
-  waiter = string.gsub(waiter, ' ', string.format(' %.0f ', asked), 1)
+  local left = redis.pcall('PTTL', line)
+  local is_short = type(left) == 'table' or 4 * left < 3 * tonumber(life)
+  local asked = is_short and life or string.format('%.0f', left)
+  waiter = string.gsub(waiter, ' ', ' ' .. asked .. ' ', 1)
   -- Where it is refused, the waiter has no place in the end.
   redis.pcall('ZADD', line, stamp, waiter)
-  local left = redis.pcall('PTTL', line)
-  if type(left) == 'table' or left < tonumber(life) then
-    if type(redis.pcall('PEXPIRE', line, life)) == 'table' then
-      redis.pcall('ZREM', line, waiter)
-      return -1
-    end
+  if is_short and type(redis.pcall('PEXPIRE', line, life)) == 'table' then
+    redis.pcall('ZREM', line, waiter)
+    return -1
   end
   local place = redis.pcall('ZRANK', line, waiter)
   return type(place) == 'number' and place or -1
@@ -103,27 +109,27 @@ end
 
 -- Reserves the lock for the first in line that hears of it, if its ticket is
 -- lower than this one; what the lock holds then, and for how many milliseconds.
+-- `left` is what is left of the line's time, if it is known.
 --
 -- To one that has just asked it is granted instead: the message is the second
 -- answer to what it asked, and its lease counts from then. So it goes out last,
 -- when nothing can fail any more. Whoever cannot be told, or cannot have the
 -- lock, is out of the line until it asks again.
-local function pass(lock, line, stamp, number)
+local function pass(lock, line, left, stamp, number)
+  left = left or redis.pcall('PTTL', line)
+  -- There is no such line.
+  if left == -2 then
+    return nil
+  end
   for _ = 1, 16 do
-    local waiter, at = first_of(line)
+    local waiter = take_first(line, stamp, number)
     if not waiter then
       return nil
     end
     local its, asked, window, ttl, channel, token = parts_of(waiter)
-    if stamp and its and (at > stamp or at == stamp and its >= number) then
-      return nil
-    end
-    if redis.pcall('ZREM', line, waiter) ~= 1 then
-      return nil
-    end
     if its then
       local value, keep, message = reserved(token), window, string.sub(token, -16)
-      if channel ~= '-' and has_just_asked(asked, tonumber(ttl)) then
+      if channel ~= '-' and has_just_asked(asked, left, tonumber(ttl)) then
         value, keep, message = token, ttl, string.sub(token, -32)
       end
       if keep ~= '0' and redis.pcall('SET', lock, value, 'PX', keep).err then

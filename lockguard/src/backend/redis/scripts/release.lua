@@ -23,9 +23,10 @@
 --            for several locks this for each, or 1 where all were freed and nobody
 --            waits.
 --
--- `count` and `freed` are of `release_alone.lua`, which stands before this: how
--- many locks there are, and how many of them, from the first, it has freed.
-local function release(lock, line, token, keep, stamp, number, waiter, life)
+-- `count`, `freed` and `left` are of `release_alone.lua`, which stands before this:
+-- how many locks there are, how many of them, from the first, it has freed, and
+-- what is left of the time of the next one's line, if it has asked.
+local function release(lock, line, left, token, keep, stamp, number, waiter, life)
   local rest = tonumber(keep)
   local held = redis.pcall('GET', lock)
   if type(held) == 'table' and not string.find(held.err, 'WRONGTYPE', 1, true) then
@@ -43,14 +44,14 @@ local function release(lock, line, token, keep, stamp, number, waiter, life)
     return failure or (is_reserved and 0 or -1)
   end
   if held and rest then
-    local left = redis.pcall('PTTL', lock)
-    if type(left) == 'number' and (left < 0 or left > rest) then
-      left = redis.pcall('PEXPIRE', lock, keep)
+    local kept = redis.pcall('PTTL', lock)
+    if type(kept) == 'number' and (kept < 0 or kept > rest) then
+      kept = redis.pcall('PEXPIRE', lock, keep)
     end
     if line then
       tell_first(line, '')
     end
-    return type(left) == 'table' and left or 1
+    return type(kept) == 'table' and kept or 1
   end
   if held and keep == 'open' then
     local opened = redis.pcall('DEL', lock)
@@ -59,7 +60,7 @@ local function release(lock, line, token, keep, stamp, number, waiter, life)
     end
     return type(opened) == 'table' and opened or 1
   end
-  if line and pass(lock, line, waiter and tonumber(stamp), number) then
+  if line and pass(lock, line, left, waiter and tonumber(stamp), number) then
     return held and 1 or 0
   end
   if not held then
@@ -70,13 +71,13 @@ local function release(lock, line, token, keep, stamp, number, waiter, life)
 end
 
 if count == 1 then
-  return release(KEYS[1], KEYS[2], unpack(ARGV))
+  return release(KEYS[1], KEYS[2], left, unpack(ARGV))
 end
 local replies = {}
 for nth = 1, freed do
   replies[nth] = 1
 end
 for nth = freed + 1, count do
-  replies[nth] = release(KEYS[nth], KEYS[count + nth], ARGV[nth])
+  replies[nth] = release(KEYS[nth], KEYS[count + nth], nil, ARGV[nth])
 end
 return replies

@@ -7,12 +7,13 @@
 local count = math.ceil(#KEYS / 2)
 local says_more = ARGV[count + 1]
 -- How many are free by now: the first so many.
-local freed = 0
+local freed, left = 0, nil
 while freed < count and not says_more do
   local nth = freed + 1
   local lock, line, token = KEYS[nth], KEYS[count + nth], ARGV[nth]
   -- -2: there is no such line.
-  if line and redis.pcall('PTTL', line) ~= -2 then
+  left = line and redis.pcall('PTTL', line) or -2
+  if left ~= -2 then
     break
   end
   if redis.pcall('GET', lock) ~= token or type(redis.pcall('DEL', lock)) == 'table' then

@@ -18,8 +18,7 @@ macro_rules! release_later {
             include_str!("../scripts/release_alone.lua"),
             include_str!("../scripts/line.lua"),
             "local _, asked = parts_of((first_of(KEYS[2])))\n",
-            "local age = ARGV[2]\n",
-            "now = function() return asked + age end\n",
+            "left = asked - ARGV[2]\n",
             "ARGV[2] = ''\n",
             include_str!("../scripts/release.lua"),
         )

@@ -155,12 +155,19 @@ async fn who_is_told_that_a_lock_is_open_asks_20_ms_later() {
 }
 
 #[tokio::test]
-async fn a_line_is_forgotten_within_twice_the_ttl() {
+async fn a_line_is_forgotten_within_twice_the_ttl_and_not_much_sooner() {
     let server = Server::start();
     let node = server.connected().await;
-    let _waiter = InLine::enter(&node, "k", |waiter| waiter).await;
-    let left: i64 = server.ask(&["PTTL", "{k} line"]);
-    assert!((1..=120_000).contains(&left), "{left}");
+    let key = InLine::enter(&node, "k", |waiter| waiter).await.key;
+    for before in [90_001, 89_999] {
+        let _: i64 = server.ask(&["PEXPIRE", "{k} line", &before.to_string()]);
+        let waiter = Waiter::new(Ticket::draw(), token(), TTL);
+        let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+        let refused = node.acquire(request).await;
+        assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+        let left: i64 = server.ask(&["PTTL", "{k} line"]);
+        assert!((88_000..=120_000).contains(&left), "{left}");
+    }
 }
 
 /// It had expired; the next release would be told to nobody else.
@@ -234,18 +241,26 @@ async fn of_waiters_with_one_stamp_the_one_with_the_lower_number_is_first() {
 }
 
 #[tokio::test]
-async fn a_waiter_is_entered_with_the_time_at_which_it_asked() {
+async fn a_waiter_is_entered_with_what_was_left_of_the_line_when_it_asked() {
     let server = Server::start();
     let node = server.connected().await;
-    let clock = || {
-        let (seconds, micros): (u64, u64) = server.ask(&["TIME"]);
-        seconds * 1000 + micros / 1000
-    };
-    let before = clock();
-    let _waiter = InLine::enter(&node, "k", Waiter::taking_grants).await;
-    let entries: Vec<String> = server.ask(&["ZRANGE", "{k} line", "0", "-1"]);
-    let asked: u64 = entries[0].split(' ').nth(1).unwrap().parse().unwrap();
-    assert!((before..=clock()).contains(&asked), "{entries:?}");
+    let left = || server.ask::<u64>(&["PTTL", "{k} line"]);
+    let key = InLine::enter(&node, "k", |waiter| waiter).await.key;
+    // By the clock that the line had, and by that which it is given.
+    for shortened in [119_000, 5_000] {
+        let _: i64 = server.ask(&["PEXPIRE", "{k} line", &shortened.to_string()]);
+        let before = left();
+        let ticket = Ticket::draw();
+        let waiter = Waiter::new(ticket, token(), TTL).taking_grants();
+        let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+        let refused = node.acquire(request).await;
+        assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{refused:?}");
+        let entries: Vec<String> = server.ask(&["ZRANGE", "{k} line", "-1", "-1"]);
+        let asked: u64 = entries[0].split(' ').nth(1).unwrap().parse().unwrap();
+        let is_kept = shortened > 90_000;
+        let earliest = if is_kept { before } else { 120_000 };
+        assert!((left()..=earliest).contains(&asked), "{entries:?}");
+    }
 }
 
 /// It has expired, or was deleted, and nobody was told.
