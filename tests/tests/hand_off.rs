@@ -112,7 +112,7 @@ async fn a_place_in_line_a_release_and_a_claim_take_few_commands() {
     assert_eq!(place, "evalsha get pttl pttl zadd zrangebyscore zrank");
     let (passed_on, reply) = run_by(&server, async || release(&held).await).await;
     assert_eq!(reply.unwrap(), ReleaseReply::Freed);
-    assert_eq!(passed_on, "evalsha get pttl publish set zrange zrem");
+    assert_eq!(passed_on, "evalsha get pttl publish set zpopmin");
     let (claim, reply) = run_by(&server, async || ask(&first, &token()).await).await;
     assert_eq!(reply.unwrap(), AcquireReply::Granted);
     assert_eq!(claim, "evalsha get set zrangebyscore");

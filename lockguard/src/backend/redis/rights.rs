@@ -18,8 +18,9 @@ const NEEDED: [&[&str]; 9] = [
 ];
 
 /// What the line of a lock takes besides.
-const FOR_WAITERS: [&[&str]; 5] = [
+const FOR_WAITERS: [&[&str]; 6] = [
     &["ZADD", KEY, "0", "v"],
+    &["ZPOPMIN", KEY],
     &["ZRANGE", KEY, "0", "0"],
     &["ZRANGEBYSCORE", KEY, "0", "0"],
     &["ZRANK", KEY, "v"],

@@ -32,8 +32,11 @@ end
 -- Takes the first out of the line, if its ticket is lower than this one; any, if
 -- there is none.
 local function take_first(line, stamp, number)
+  if not stamp then
+    return redis.pcall('ZPOPMIN', line)[1]
+  end
   local waiter, at = first_of(line)
-  if not waiter or stamp and (at > stamp or at == stamp and string.sub(waiter, 1, #number) >= number) then
+  if not waiter or at > stamp or at == stamp and string.sub(waiter, 1, #number) >= number then
     return nil
   end
   return redis.pcall('ZREM', line, waiter) == 1 and waiter

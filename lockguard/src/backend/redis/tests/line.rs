@@ -346,7 +346,7 @@ async fn whoever_may_take_nobody_out_of_the_line_frees_the_lock() {
     let server = Server::start();
     let node = server.connected().await;
     let waiter = InLine::enter(&node, "k", |waiter| waiter).await;
-    let powerless = without(&server, "zrem").await;
+    let powerless = without(&server, "zpopmin").await;
     let freed = free(&powerless, &waiter.key, &waiter.holder).await;
     assert_eq!(freed.unwrap(), ReleaseReply::Freed);
     assert_eq!(server.value(&waiter.key), None);
