@@ -385,3 +385,30 @@ async fn whoever_may_take_nobody_out_of_the_line_hears_that_a_waiter_has_not_lef
     assert!(powerless.release(leave.clone()).await.is_err());
     assert!(node.release(leave).await.is_ok());
 }
+
+/// The next release would be told to whoever has the lock already.
+#[tokio::test]
+async fn a_waiter_that_a_give_back_enters_behind_its_pass_is_out_of_the_line_once_granted() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, holder, next, ticket) = (key("k"), token(), token(), Ticket::draw());
+    assert!(is_granted(&take(&node, &key, &holder).await));
+    let waiter = |next: &OwnerToken| Waiter::new(ticket.clone(), next.clone(), TTL);
+    let asked = token();
+    let ask = |token: &OwnerToken, next: &OwnerToken| {
+        let request = AcquireRequest::new(key.clone(), token.clone(), TTL);
+        node.acquire(request.waiting(waiter(next)))
+    };
+    assert!(matches!(
+        ask(&asked, &next).await,
+        Ok(AcquireReply::Busy(_))
+    ));
+    let freed = free(&node, &key, &holder).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+    let given_back = ReleaseRequest::new(key.clone(), asked).staying(waiter(&next));
+    let given_back = node.release(given_back).await;
+    assert_eq!(given_back.unwrap(), ReleaseReply::NotHeld);
+    assert!(is_granted(&ask(&next, &token()).await));
+    let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
+    assert_eq!(in_line, 0);
+}
