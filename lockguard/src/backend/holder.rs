@@ -63,14 +63,15 @@ impl Holder {
     }
 
     /// The same, with how many stand in the key's line before the waiter that
-    /// was refused.
+    /// was refused, as far as the server counts them.
     #[must_use]
     pub fn with_place(mut self, place: Option<u32>) -> Self {
         self.place = place;
         self
     }
 
-    /// How many stand in the key's line before the waiter that was refused;
+    /// How many stand in the key's line before the waiter that was refused, as far
+    /// as the server counts them: one that comes anew is the first, or not.
     /// `None` where it stands in none.
     pub fn place(&self) -> Option<u32> {
         self.place

@@ -53,32 +53,40 @@ local function has_just_asked(asked, left, ttl)
   return ttl > 0 and age and age <= 10 and 20 * age <= ttl
 end
 
--- Takes a ticket out of the line; the error, where the server refuses to.
+-- Takes a ticket out of the line; the error, where the server refuses to, and
+-- whether it was there.
 local function leave(line, stamp, number)
-  local failure
+  local failure, was_there
   for _, waiter in ipairs(redis.pcall('ZRANGEBYSCORE', line, stamp, stamp)) do
     if string.sub(waiter, 1, #number) == number then
       local left = redis.pcall('ZREM', line, waiter)
       failure = type(left) == 'table' and left or failure
+      was_there = true
     end
   end
-  return failure
+  return failure, was_there
 end
 
 -- Enters a ticket, or replaces its waiter, and keeps the line for three quarters
 -- of so many milliseconds at least; its place, from 0, or -1 where the server
 -- forbids it.
+--
+-- Whoever comes anew is the first or has one before it; how many, it is told when
+-- it asks again.
 local function enter(line, stamp, number, waiter, life)
-  leave(line, stamp, number)
+  local _, was_there = leave(line, stamp, number)
   local left = redis.pcall('PTTL', line)
   local is_short = type(left) == 'table' or 4 * left < 3 * tonumber(life)
   local asked = is_short and life or string.format('%.0f', left)
   waiter = string.gsub(waiter, ' ', ' ' .. asked .. ' ', 1)
-  -- Where it is refused, the waiter has no place in the end.
-  redis.pcall('ZADD', line, stamp, waiter)
-  if is_short and type(redis.pcall('PEXPIRE', line, life)) == 'table' then
+  local added = redis.pcall('ZADD', line, stamp, waiter)
+  local kept = is_short and redis.pcall('PEXPIRE', line, life)
+  if type(added) == 'table' or type(kept) == 'table' then
     redis.pcall('ZREM', line, waiter)
     return -1
+  end
+  if not was_there then
+    return left == -2 and 0 or 1
   end
   local place = redis.pcall('ZRANK', line, waiter)
   return type(place) == 'number' and place or -1

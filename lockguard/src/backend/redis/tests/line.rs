@@ -412,3 +412,27 @@ async fn a_waiter_that_a_give_back_enters_behind_its_pass_is_out_of_the_line_onc
     let in_line: usize = server.ask(&["ZCARD", "{k} line"]);
     assert_eq!(in_line, 0);
 }
+
+#[tokio::test]
+async fn who_asks_again_is_told_how_many_stand_before_it() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let key = key("k");
+    assert!(is_granted(&take(&node, &key, &token()).await));
+    let mut tickets = [1, 1, 1].map(Ticket::new);
+    tickets.sort();
+    let place = async |ticket: &Ticket| {
+        let waiter = Waiter::new(ticket.clone(), token(), TTL);
+        let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+        match node.acquire(request).await {
+            Ok(AcquireReply::Busy(holder)) => holder.place(),
+            other => panic!("not busy: {other:?}"),
+        }
+    };
+    for (ticket, at) in tickets.iter().zip([0, 1, 1]) {
+        assert_eq!(place(ticket).await, Some(at), "anew");
+    }
+    for (ticket, at) in tickets.iter().zip([0, 1, 2]) {
+        assert_eq!(place(ticket).await, Some(at), "again");
+    }
+}
