@@ -16,7 +16,7 @@ use lockguard::{
         Holder, Memory, Pass, Redlock, ReleaseReply, ReleaseRequest, Standing, Ticket, Waiter,
     },
 };
-use lockguard_tests::{Scripted, forward, redlock_over};
+use lockguard_tests::{Operation, Scripted, Step, forward, redlock_over};
 use parking_lot::Mutex;
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -408,6 +408,37 @@ async fn a_wait_in_line_ends_in_time_where_votes_are_split() {
     assert!(waited >= TTL, "{waited:?}");
     let late = waited.saturating_sub(TTL);
     assert!(late <= Duration::from_millis(1), "{late:?} late");
+}
+
+/// Each would be asked to enter its waiter a second time.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_refuses_a_waiter_a_moment_after_the_others_is_given_nothing_back() {
+    let holder = Holder::new(OURS.as_bytes(), Some(TTL));
+    let refused = Step::reply(AcquireReply::Busy(holder));
+    let nodes = [0, 0, 0, 1, 5].map(|later| {
+        let node = Scripted::new();
+        node.on_every_acquire(refused.clone().after(Duration::from_millis(later)));
+        node
+    });
+    let store = redlock_over(nodes.clone());
+    let token = || OwnerToken::with_label("");
+    let asks = || AcquireRequest::new(LockKey::new("k").unwrap(), token(), TTL);
+    let given_back = || {
+        let releases = |node: &Scripted| node.calls_of(Operation::Release).len();
+        nodes.each_ref().map(releases)
+    };
+    let asked = Instant::now();
+    let waiter = Waiter::new(Ticket::draw(), token(), TTL);
+    let reply = store.acquire(asks().waiting(waiter)).await;
+    assert!(matches!(reply, Ok(AcquireReply::Busy(_))), "{reply:?}");
+    assert_eq!(given_back(), [0, 0, 0, 0, 1]);
+    // Nobody else waits for more than a quorum.
+    let first = asked.elapsed();
+    assert!(first <= Duration::from_millis(1), "{first:?}");
+    let reply = store.acquire(asks()).await;
+    assert!(matches!(reply, Ok(AcquireReply::Busy(_))), "{reply:?}");
+    assert_eq!(asked.elapsed(), first);
+    assert_eq!(given_back(), [0, 0, 0, 1, 2]);
 }
 
 /// A lock store with a line that answers so many questions alike and no others,

@@ -51,7 +51,8 @@ use crate::{
 /// ticket, and is woken by the first node that reserves the key for it.
 ///
 /// An acquire that came to anything but a grant gives back, in the background,
-/// what single nodes have granted or may have.
+/// what single nodes have granted or may have; where a waiter is refused, the
+/// others have another millisecond to refuse it as well.
 /// A release goes to every node, those included that did not answer the
 /// acquire.
 /// Where a quorum has answered it and is of two minds, the others have another
@@ -99,7 +100,7 @@ impl Redlock {
                 self.release_replaced(&round, &request);
                 Ok(AcquireReply::Granted)
             }
-            Decision::Reply(refused) => self.refuse(round, &request, refused),
+            Decision::Reply(refused) => self.refuse(round, &request, refused).await,
             // After an error the caller releases, as the contract says; to
             // give back here too would fill what dead nodes are owed.
             Decision::Open | Decision::Unavailable => Err(round.error()),
@@ -134,7 +135,7 @@ impl Redlock {
                     );
                 }
                 Decision::Reply(Fenced::Refused(refused)) => {
-                    return self.refuse(round, &request, refused);
+                    return self.refuse(round, &request, refused).await;
                 }
                 Decision::Open | Decision::Unavailable => {
                     round.blame(
@@ -184,12 +185,18 @@ impl Redlock {
     ///
     /// Where a node has put the token in the place of another, that one is dead
     /// there: whether a quorum held it, nobody can tell from it any more.
-    fn refuse(
+    ///
+    /// A waiter has nothing to do but wait, and a node that is heard to refuse it as
+    /// well is given nothing back.
+    async fn refuse(
         &self,
-        round: Round<AcquireReply>,
+        mut round: Round<AcquireReply>,
         request: &AcquireRequest,
         refused: AcquireReply,
     ) -> Result<AcquireReply, BackendError> {
+        if request.waiter.is_some() {
+            round.hear_others().await;
+        }
         let has_replaced = request.replaces.is_some() && !round.nodes(is_grant).is_empty();
         let error = has_replaced.then(|| round.error());
         self.give_back(round, request);

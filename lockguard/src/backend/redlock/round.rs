@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     backend::{Backend, BackendError, BoxFuture},
-    clock::until_unless,
+    clock::{until, until_unless},
     node_error::NodeError,
     quorum::{Decision, Vote, has_quorum},
 };
@@ -21,6 +21,12 @@ use crate::{
 /// More than nodes that are well are apart, mostly, and less than anybody
 /// notices.
 const STRAGGLERS_HAVE: Duration = Duration::from_millis(100);
+
+/// How long the others have to answer an attempt that is refused.
+///
+/// More than nodes side by side are apart, and little for a waiter that is passed
+/// the key meanwhile.
+const OTHERS_HAVE: Duration = Duration::from_millis(1);
 
 /// What one node is doing about a question.
 pub(super) type Answer<R> = BoxFuture<'static, Result<R, BackendError>>;
@@ -105,6 +111,18 @@ impl<R: Send + 'static> Round<R> {
             }
             decision => decision,
         }
+    }
+
+    /// Waits a moment for the nodes that have not answered, whatever is decided.
+    pub(super) async fn hear_others(&mut self) {
+        let others = poll_fn(|cx| {
+            self.take_in(cx);
+            if self.votes.iter().any(|vote| matches!(vote, Vote::Pending)) {
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        });
+        until(Instant::now() + OTHERS_HAVE, others).await;
     }
 
     /// Takes in what has been answered meanwhile.
