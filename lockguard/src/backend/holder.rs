@@ -71,8 +71,8 @@ impl Holder {
     }
 
     /// How many stand in the key's line before the waiter that was refused, as far
-    /// as the server counts them: one that comes anew is the first, or not.
-    /// `None` where it stands in none.
+    /// as the server counts them: one that comes anew may only hear whether it is
+    /// the first. `None` where it stands in none.
     pub fn place(&self) -> Option<u32> {
         self.place
     }

@@ -63,7 +63,7 @@ for n = 1, count do
     held, left = pass(KEYS[n], line, nil, tonumber(ARGV[6]), ARGV[7])
   end
   if left then
-    local place = line and enter(line, ARGV[6], ARGV[7], ARGV[8], ARGV[9])
+    local place = line and enter(line, ARGV[6], ARGV[7], ARGV[8], ARGV[9], held)
     -- More is no owner token of anybody's.
     held = string.sub(held, 1, 65536)
     return {n, held, left, string.format('%.0f', greatest), place}

@@ -32,7 +32,7 @@ elseif held ~= token and held ~= reserved(token) then
   left = redis.call('PTTL', lock)
 end
 if left then
-  local place = enter(line, ARGV[3], number, ARGV[5], ARGV[6])
+  local place = enter(line, ARGV[3], number, ARGV[5], ARGV[6], held)
   -- More is no owner token of anybody's.
   return {string.sub(held, 1, 65536), left, place}
 end

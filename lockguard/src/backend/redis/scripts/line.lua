@@ -72,8 +72,9 @@ end
 -- forbids it.
 --
 -- Whoever comes anew is the first or has one before it; how many, it is told when
--- it asks again.
-local function enter(line, stamp, number, waiter, life)
+-- it asks again. It is counted at once where another library holds the lock, whose
+-- release tells nobody: then the first in line has to look.
+local function enter(line, stamp, number, waiter, life, held)
   local _, was_there = leave(line, stamp, number)
   local left = redis.pcall('PTTL', line)
   local is_short = type(left) == 'table' or 4 * left < 3 * tonumber(life)
@@ -85,7 +86,7 @@ local function enter(line, stamp, number, waiter, life)
     redis.pcall('ZREM', line, waiter)
     return -1
   end
-  if not was_there then
+  if not was_there and held and string.find(held, '^lg1:') then
     return left == -2 and 0 or 1
   end
   local place = redis.pcall('ZRANK', line, waiter)

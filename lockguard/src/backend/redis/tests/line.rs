@@ -413,15 +413,13 @@ async fn a_waiter_that_a_give_back_enters_behind_its_pass_is_out_of_the_line_onc
     assert_eq!(in_line, 0);
 }
 
+/// Nobody looks at what another library holds but the first, and one that was
+/// passed to in vain comes anew.
 #[tokio::test]
-async fn who_asks_again_is_told_how_many_stand_before_it() {
+async fn who_asks_again_or_meets_another_library_is_told_how_many_stand_before_it() {
     let server = Server::start();
     let node = server.connected().await;
-    let key = key("k");
-    assert!(is_granted(&take(&node, &key, &token()).await));
-    let mut tickets = [1, 1, 1].map(Ticket::new);
-    tickets.sort();
-    let place = async |ticket: &Ticket| {
+    let place = async |key: &LockKey, ticket: &Ticket| {
         let waiter = Waiter::new(ticket.clone(), token(), TTL);
         let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
         match node.acquire(request).await {
@@ -429,10 +427,17 @@ async fn who_asks_again_is_told_how_many_stand_before_it() {
             other => panic!("not busy: {other:?}"),
         }
     };
-    for (ticket, at) in tickets.iter().zip([0, 1, 1]) {
-        assert_eq!(place(ticket).await, Some(at), "anew");
-    }
-    for (ticket, at) in tickets.iter().zip([0, 1, 2]) {
-        assert_eq!(place(ticket).await, Some(at), "again");
+    let ours = token();
+    for (holder, anew) in [(ours.expose(), [0, 1, 1]), ("another", [0, 1, 2])] {
+        let key = key(holder);
+        let _: () = server.ask(&["SET", key.as_str(), holder]);
+        let mut tickets = [1, 1, 1].map(Ticket::new);
+        tickets.sort();
+        for (ticket, at) in tickets.iter().zip(anew) {
+            assert_eq!(place(&key, ticket).await, Some(at), "{holder}, anew");
+        }
+        for (ticket, at) in tickets.iter().zip([0, 1, 2]) {
+            assert_eq!(place(&key, ticket).await, Some(at), "{holder}, again");
+        }
     }
 }
