@@ -17,17 +17,16 @@ for nth, key in ipairs(KEYS) do
   local reply = -1
   local held = redis.pcall('GET', key)
   if held == token or (successor ~= '' and held == successor) then
-    local left = redis.pcall('PTTL', key)
-    local is_short = type(left) == 'number' and left >= 0 and left < tonumber(keep)
-    local done = left
-    if type(left) == 'number' and successor ~= '' and held ~= successor then
-      if left < 0 then
-        done = redis.pcall('SET', key, successor)
-      else
-        done = redis.pcall('SET', key, successor, 'PX', math.max(left, tonumber(keep)))
-      end
-    elseif is_short then
-      done = redis.pcall('PEXPIRE', key, keep)
+    local done = redis.pcall('PTTL', key)
+    local is_handed_on = successor ~= '' and held ~= successor
+    local left, keep = tonumber(done), tonumber(keep)
+    -- Also where it is long enough: behind a write that takes no memory a script
+    -- may SET on a server that is full.
+    if left and left >= 0 and (left < keep or is_handed_on) then
+      done = redis.pcall('PEXPIRE', key, math.max(left, keep))
+    end
+    if type(done) == 'number' and is_handed_on then
+      done = redis.pcall('SET', key, successor, 'KEEPTTL')
     end
     reply = 1
     if type(done) == 'table' and done.err then

@@ -22,6 +22,7 @@ mod answers;
 mod callers;
 mod connecting;
 mod faults;
+mod full;
 mod grants;
 mod line;
 mod sending;
