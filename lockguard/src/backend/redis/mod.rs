@@ -289,7 +289,7 @@ impl RedisNode {
             self.restarts.used(request.ttl);
         }
         let (budget, count) = (budgets.max().unwrap_or_default(), requests.len());
-        let reply = self.send(budget, |answer| Task::Extend { requests, answer });
+        let reply = self.send(budget, |answer| Task::extend(requests, answer));
         async move {
             let extended = reply.await;
             extended.unwrap_or_else(|error| vec![Err(error); count])

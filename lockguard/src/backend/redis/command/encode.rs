@@ -26,9 +26,15 @@ impl Command {
             Task::Acquire {
                 request, question, ..
             } => self.acquire(packed, request, *question, channel),
-            Task::Extend { requests, .. } => {
-                self.form.call(packed, &EXTEND, requests.len());
-                for request in requests {
+            Task::Extend {
+                requests,
+                heard,
+                at_once,
+                ..
+            } => {
+                self.form.call(packed, &EXTEND, *at_once);
+                let requests = requests.iter().skip(heard.len()).take(*at_once);
+                for request in requests.clone() {
                     packed.arg(request.key.as_str());
                 }
                 for request in requests {

@@ -114,6 +114,10 @@ pub(super) enum Task {
     Extend {
         requests: Vec<ExtendRequest>,
         answer: Answer<Extended>,
+        /// The answers for the first of them, where the server has refused all at once.
+        heard: Extended,
+        /// How many of the others are asked for next.
+        at_once: usize,
     },
     Release {
         request: ReleaseRequest,
@@ -131,6 +135,16 @@ impl Task {
             request,
             answer,
             question,
+        }
+    }
+
+    /// Extends all of them at once.
+    pub(super) fn extend(requests: Vec<ExtendRequest>, answer: Answer<Extended>) -> Self {
+        Self::Extend {
+            at_once: requests.len(),
+            requests,
+            answer,
+            heard: Vec::new(),
         }
     }
 }
@@ -169,10 +183,7 @@ impl Command {
                 request,
                 answer: Answer::to_nobody(),
             },
-            Debt::HandBack(requests) => Task::Extend {
-                requests,
-                answer: Answer::to_nobody(),
-            },
+            Debt::HandBack(requests) => Task::extend(requests, Answer::to_nobody()),
         };
         Self::new(task, None)
     }
@@ -345,8 +356,13 @@ impl Command {
     /// alone.
     pub(super) fn unfit(&self, reply: &Value) -> Option<String> {
         match (&self.task, reply) {
-            (Task::Extend { requests, .. }, Value::Array(replies)) => {
-                let mut each = requests.iter().zip(replies);
+            (
+                Task::Extend {
+                    requests, heard, ..
+                },
+                Value::Array(replies),
+            ) => {
+                let mut each = requests.iter().skip(heard.len()).zip(replies);
                 each.find_map(|(request, reply)| failure::unfit(reply, request.is_hand_back))
             }
             _ => failure::unfit(reply, self.is_debt()),
@@ -396,7 +412,22 @@ impl Command {
             Task::Extend {
                 ref requests,
                 ref mut answer,
-            } => answer.send(Ok(extend_reply(&reply, requests.len(), node))),
+                ref mut heard,
+                ref mut at_once,
+            } => {
+                if is_denied(&reply) && *at_once > 1 {
+                    // It may be for one of the keys, and is not said for which.
+                    *at_once /= 2;
+                } else {
+                    heard.append(&mut extend_reply(&reply, *at_once, node));
+                    *at_once = (2 * *at_once).min(requests.len() - heard.len());
+                }
+                if *at_once > 0 {
+                    self.form = Form::ByHash;
+                    return (!self.is_abandoned()).then_some(self);
+                }
+                answer.send(Ok(mem::take(heard)));
+            }
             // An error is an answer too.
             Task::Look { ref mut answer } => answer.send(Ok(NodeFacts::of_reply(Some(reply)))),
             Task::Release { ref mut answer, .. } => {
@@ -462,13 +493,22 @@ impl Command {
     /// Answers the caller by a reply for which the server is given up; gives back
     /// what is owed then.
     pub(super) fn fail_by(mut self, reply: &Value, error: &NodeError) -> Option<Debt> {
-        if let Task::Extend { requests, answer } = &mut self.task
+        if let Task::Extend {
+            requests,
+            answer,
+            heard,
+            at_once,
+        } = &mut self.task
             && matches!(reply, Value::Array(_))
         {
             // A hand-back that was done is owed with one that was refused, and found
             // done.
-            let heard = extend_reply(reply, requests.len(), &error.node().into());
-            answer.send(Ok(heard));
+            heard.append(&mut extend_reply(reply, *at_once, &error.node().into()));
+            heard.resize(
+                requests.len(),
+                Err(BackendError::unavailable(error.clone())),
+            );
+            answer.send(Ok(mem::take(heard)));
         }
         self.fail(error)
     }

@@ -90,6 +90,31 @@ async fn a_batch_of_extends_is_answered_in_order() {
 }
 
 #[tokio::test]
+async fn an_extend_that_is_refused_for_one_key_is_asked_again_for_the_others() {
+    let server = Server::start();
+    let mine = ["ACL", "SETUSER", "app", "on", ">pass", "+@all"];
+    let grant = |keys: &[&str]| server.ask::<()>(&[&mine, keys].concat());
+    grant(&["~*"]);
+    let node = RedisNode::connect(&server.url_of("app")).await.unwrap();
+    let token = token();
+    let keys: Vec<_> = (0..70).map(|nth| key(&format!("k:{nth}"))).collect();
+    for key in keys.iter().chain([&key("other")]) {
+        take(&node, key, &token).await.unwrap();
+    }
+    grant(&["resetkeys", "~k:*"]);
+    let extend = |key: LockKey| ExtendRequest::new(key, token.clone(), 2 * TTL);
+    for refused in [0, 21, 63, 70] {
+        let mut requests: Vec<_> = keys.iter().cloned().map(extend).collect();
+        requests.insert(refused, extend(key("other")));
+        let mut replies = node.extend(requests).await;
+        assert!(reason(replies.remove(refused)).starts_with("NOPERM: "));
+        for (nth, reply) in replies.into_iter().enumerate() {
+            assert_eq!(reply.unwrap(), ExtendReply::Extended, "{nth} of {refused}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_release_of_a_free_key_finds_nothing() {
     let server = Server::start();
     let node = server.connected().await;
