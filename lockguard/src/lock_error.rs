@@ -185,10 +185,12 @@ impl LockError {
 
 /// What a caller decides by.
 impl LockError {
-    /// The key this error is about: `None` for [`LockError::NotRegistered`].
+    /// The key this error is about: `None` for [`LockError::NotRegistered`], and
+    /// where no key was given.
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::NotRegistered { .. } => None,
+            Self::InvalidOptions { key, .. } if key.is_empty() => None,
             Self::Busy { key, .. }
             | Self::Unavailable { key, .. }
             | Self::Lost { key, .. }
@@ -411,9 +413,10 @@ mod tests {
     }
 
     #[test]
-    fn options_of_no_key_are_those_of_several() {
+    fn options_of_no_key_are_those_of_several_and_name_none() {
         let error = LockError::invalid_options("", "there is none");
         assert_eq!(error.to_string(), "lock several keys: there is none");
+        assert_eq!(error.key(), None);
     }
 
     #[test]
