@@ -7,7 +7,7 @@ use crate::node_error::{NodeError, write_nodes};
 /// Why a manager was not made.
 ///
 /// No text contains a password; each fits after "failed to".
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// An address does not parse, or names what this build cannot do.
@@ -113,6 +113,13 @@ impl fmt::Display for ConnectError {
             ),
             Self::Unsuitable { node } => write!(f, "connect a lock manager: {node}"),
         }
+    }
+}
+
+/// As its text, which says what to do: it is what a `main` that returns it prints.
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectError({self})")
     }
 }
 

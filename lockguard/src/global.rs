@@ -172,7 +172,7 @@ pub async fn drain(timeout: Duration) -> Drained {
 }
 
 /// Says that a manager has been registered already.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AlreadyRegistered {
     /// `None` for the default manager.
     name: Option<&'static str>,
@@ -190,6 +190,13 @@ impl fmt::Display for AlreadyRegistered {
                 "register the lock manager `{name}`: one is registered under that name already"
             ),
         }
+    }
+}
+
+/// As its text, which says what to do: it is what a `main` that returns it prints.
+impl fmt::Debug for AlreadyRegistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AlreadyRegistered({self})")
     }
 }
 

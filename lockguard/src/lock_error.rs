@@ -14,7 +14,7 @@ use crate::{
 /// ended before the body did.
 ///
 /// Texts name the key and never an owner token, and fit after "failed to".
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum LockError {
     /// No manager is registered under this name (`None`: the default one).
@@ -283,6 +283,13 @@ impl fmt::Display for LockError {
                  `lockguard::scope(manager, async {{ … }})`, or use `LockManager::memory()`"
             ),
         }
+    }
+}
+
+/// As its text, which says what to do: it is what a `main` that returns it prints.
+impl fmt::Debug for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LockError({self})")
     }
 }
 

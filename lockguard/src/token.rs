@@ -108,12 +108,19 @@ impl fmt::Debug for OwnerToken {
 }
 
 /// Says that a text is no owner token of lockguard's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ParseOwnerTokenError(());
 
 impl fmt::Display for ParseOwnerTokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("parse an owner token: expected `lg1:<label>:<32 hex digits>`")
+    }
+}
+
+/// As its text, which says what to do: it is what a `main` that returns it prints.
+impl fmt::Debug for ParseOwnerTokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ParseOwnerTokenError({self})")
     }
 }
 

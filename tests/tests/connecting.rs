@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lockguard::{ConnectError, LockManager};
+use lockguard::{ConnectError, LockError, LockManager, OwnerToken};
 use lockguard_tests::{Server, Servers, eventually};
 
 #[tokio::test]
@@ -78,6 +78,28 @@ async fn no_password_is_in_any_text() {
             assert!(!shown.contains("hunter2"), "{shown}");
         }
     }
+}
+
+/// A `main` that returns an error prints it so.
+#[tokio::test]
+async fn the_debug_text_of_an_error_says_what_its_text_does() {
+    let twice = LockManager::connect("redis://a,redis://a")
+        .await
+        .unwrap_err();
+    let register = || lockguard::register_named("twice", LockManager::memory());
+    register().unwrap();
+    for (shown, text) in [
+        shown_and_text(twice),
+        shown_and_text(LockError::not_registered(None)),
+        shown_and_text(register().unwrap_err()),
+        shown_and_text("no token".parse::<OwnerToken>().unwrap_err()),
+    ] {
+        assert!(shown.contains(&text), "{shown}");
+    }
+}
+
+fn shown_and_text(error: impl std::error::Error) -> (String, String) {
+    (format!("{error:?}"), error.to_string())
 }
 
 #[tokio::test]
