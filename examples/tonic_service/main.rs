@@ -63,7 +63,12 @@ async fn listen() -> Result<ExitCode, Failure> {
     say(format_args!("listening on {ADDRESS}"))?;
     let drained = serve(listener, seats, manager, told_to_stop(), GRACE).await?;
     say(format_args!("{drained}"))?;
-    Ok(ExitCode::SUCCESS)
+    if drained.is_clean() {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        say("bookings were cut short, or their seats stay locked for a while")?;
+        Ok(ExitCode::FAILURE)
+    }
 }
 
 /// Serves until it is told to stop, and leaves no lock behind.
