@@ -209,7 +209,7 @@ fn or_else(tried: &TokenStream, failed: &TokenStream) -> TokenStream {
 // Input:  on_busy = expr
 // Output: let acquired = match unless_busy(acquire(request).await) {
 //     Ok(acquired) => acquired,
-//     Err(_) => { let value: R = expr; return value; }
+//     Err(_) => { let value: R = if false { never() } else { expr }; return value; }
 // };
 //
 // The expression stands where the body's surroundings are: it sees all
@@ -221,8 +221,7 @@ fn unless_busy(output: &Type, value: &Expr) -> TokenStream {
         let __lockguard_acquired = match __lockguard::unless_busy(__lockguard_acquire.await) {
             __lockguard::Ok(__lockguard_acquired) => __lockguard_acquired,
             __lockguard::Err(_) => {
-                let __lockguard_value: #output = #value;
-                #[allow(unreachable_code)]
+                let __lockguard_value: #output = if false { __lockguard::never() } else { #value };
                 return __lockguard_value;
             }
         };
@@ -531,12 +530,13 @@ fn bindings(model: &Model) -> TokenStream {
 // Output: async move {
 //     let _ = &a;
 //     let lease = lease();                                // only with `bind = lease`
-//     if false { let output: R = loop {}; return output; }
+//     if false { return never::<R>(); }
 //     { body }
 // }
 //
 // What never runs tells the compiler the type of the block, so that a mistake in
-// the body is reported where it is; no call of the runtime does it as cheaply.
+// the body is reported where it is; not by a `loop {}`, whose `allow` of unreachable
+// code a crate that forbids `unused` would be told of.
 // The body keeps a block of its own, for what it declares must not shadow `R`.
 fn body_future(model: &Model, body: &Braced) -> TokenStream {
     let captures = model.target.capture_arguments();
@@ -551,14 +551,12 @@ fn body_future(model: &Model, body: &Braced) -> TokenStream {
     // not at the whole attribute.
     let site = Span::mixed_site();
     let (block, place) = (site.located_at(*brace), place_of(output));
-    let returned = quote_spanned!(place=> return __lockguard_output;);
+    let returned = quote_spanned!(place=> return __lockguard::never::<#output>(););
     quote_spanned! {block=>
         async move {
             #captures
             #bindings
-            #[allow(unreachable_code)]
             if false {
-                let __lockguard_output: #output = loop {};
                 #returned
             }
             #body

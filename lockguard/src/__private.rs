@@ -287,6 +287,12 @@ impl<T> SkipValue for Option<T> {
     }
 }
 
+/// What a block returns, for the compiler to know: it is named, and never called.
+#[expect(clippy::empty_loop, reason = "nothing waits in it")]
+pub fn never<R>() -> R {
+    loop {}
+}
+
 /// What a function returns that was skipped.
 pub fn skipped<R: SkipOutput>() -> R {
     R::skipped()

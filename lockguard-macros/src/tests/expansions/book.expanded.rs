@@ -14,10 +14,8 @@ async fn book(seat_id: u64, user: &str) -> Result<String, LockError> {
             __lockguard_request,
             async move {
                 let _ = &seat_id;
-                #[allow(unreachable_code)]
                 if false {
-                    let __lockguard_output: Result<String, LockError> = loop {};
-                    return __lockguard_output;
+                    return __lockguard::never::<Result<String, LockError>>();
                 }
                 { Ok(format!("seat {seat_id} for {user}")) }
             },

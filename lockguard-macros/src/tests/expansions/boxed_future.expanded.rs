@@ -16,10 +16,8 @@ fn book<'a>(
         >(
                 __lockguard_request,
                 async move {
-                    #[allow(unreachable_code)]
                     if false {
-                        let __lockguard_output: Result<Ticket, BookingError> = loop {};
-                        return __lockguard_output;
+                        return __lockguard::never::<Result<Ticket, BookingError>>();
                     }
                     { reserve(seat).await }
                 },

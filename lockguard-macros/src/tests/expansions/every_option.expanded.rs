@@ -25,8 +25,12 @@ where
     ) {
         __lockguard::Ok(__lockguard_acquired) => __lockguard_acquired,
         __lockguard::Err(_) => {
-            let __lockguard_value: Report = Report::later(day).await?;
-            #[allow(unreachable_code)] return __lockguard_value;
+            let __lockguard_value: Report = if false {
+                __lockguard::never()
+            } else {
+                Report::later(day).await?
+            };
+            return __lockguard_value;
         }
     };
     return match __lockguard::locked_since(
@@ -36,10 +40,8 @@ where
                 let _ = &_guard;
                 let _ = &day;
                 let lease = __lockguard::lease();
-                #[allow(unreachable_code)]
                 if false {
-                    let __lockguard_output: Report = loop {};
-                    return __lockguard_output;
+                    return __lockguard::never::<Report>();
                 }
                 { self.write::<T>(&day, lease) }
             },

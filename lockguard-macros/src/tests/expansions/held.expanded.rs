@@ -24,10 +24,8 @@ async fn import(id: u64) -> Result<(), ImportError> {
                 let _ = &id;
                 let lease = __lockguard::lease();
                 let token = __lockguard::fence();
-                #[allow(unreachable_code)]
                 if false {
-                    let __lockguard_output: Result<(), ImportError> = loop {};
-                    return __lockguard_output;
+                    return __lockguard::never::<Result<(), ImportError>>();
                 }
                 { store(id, token, lease).await }
             },

@@ -13,10 +13,8 @@ impl Order {
                     let _ = &right;
                     let _ = &left;
                     let _ = &self;
-                    #[allow(unreachable_code)]
                     if false {
-                        let __lockguard_output: () = loop {};
-                        return __lockguard_output;
+                        return __lockguard::never::<()>();
                     }
                     {
                         send(self.address, left, right);

@@ -18,10 +18,8 @@ async fn seats() -> Result<
     >(
             __lockguard_request,
             async move {
-                #[allow(unreachable_code)]
                 if false {
-                    let __lockguard_output: Result<_, (LockError, Vec<Box<_>>)> = loop {};
-                    return __lockguard_output;
+                    return __lockguard::never::<Result<_, (LockError, Vec<Box<_>>)>>();
                 }
                 { Ok(std::iter::empty()) }
             },

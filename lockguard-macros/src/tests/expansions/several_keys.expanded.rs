@@ -20,10 +20,8 @@ async fn transfer(from: u64, to: &Account) -> Result<(), TransferError> {
             __lockguard_request,
             async move {
                 let _ = &from;
-                #[allow(unreachable_code)]
                 if false {
-                    let __lockguard_output: Result<(), TransferError> = loop {};
-                    return __lockguard_output;
+                    return __lockguard::never::<Result<(), TransferError>>();
                 }
                 { move_money(from, to).await }
             },
@@ -47,10 +45,8 @@ async fn merge(orders: &[Order]) -> Result<Order, LockError> {
     >(
             __lockguard_request,
             async move {
-                #[allow(unreachable_code)]
                 if false {
-                    let __lockguard_output: Result<Order, LockError> = loop {};
-                    return __lockguard_output;
+                    return __lockguard::never::<Result<Order, LockError>>();
                 }
                 { Ok(Order::of(orders)) }
             },

@@ -10,10 +10,8 @@ async fn nightly() {
     return match __lockguard::try_locked(
             __lockguard_request,
             async move {
-                #[allow(unreachable_code)]
                 if false {
-                    let __lockguard_output: () = loop {};
-                    return __lockguard_output;
+                    return __lockguard::never::<()>();
                 }
                 {
                     work().await;

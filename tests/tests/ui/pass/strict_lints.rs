@@ -15,7 +15,7 @@
     unused_qualifications,
     unused_results
 )]
-#![forbid(unsafe_code)]
+#![forbid(dead_code, unreachable_code, unsafe_code, unused_variables)]
 
 use lockguard::{LockError, distributed_lock};
 
