@@ -9,7 +9,8 @@ use std::{
 };
 
 use lockguard::{
-    FencingToken, Handover, LockError, LockGuard, LockKey, LockManager, LostCause, OwnerToken,
+    FencingToken, Handover, LockError, LockGuard, LockKey, LockManager, LostCause, NodeError,
+    OwnerToken,
     backend::{AcquireRequest, Backend as _, Memory, ReleaseRequest},
 };
 use lockguard_tests::{
@@ -166,6 +167,28 @@ async fn without_a_quorum_it_is_unavailable_and_can_be_adopted_later() {
     servers[0].cont();
     servers[1].cont();
     let guard = adopted_at_last(&manager, &handover).await;
+    guard.release().await.unwrap();
+    eventually(PATIENCE, || is_empty(&servers)).await;
+}
+
+/// It still keeps the former holder's token, which nobody else gives back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_misses_an_adoption_keeps_nothing_of_the_former_holder() {
+    let servers = Servers::start(3);
+    let builder = LockManager::builder().nodes([servers.urls()]);
+    let builder = builder.response_timeout(Duration::from_millis(200));
+    let manager = builder.build().await.unwrap();
+    let handover = handed_over(&manager, "k", LONG).await;
+    eventually(PATIENCE, || {
+        servers.iter().all(|server| server.get("k").is_some())
+    })
+    .await;
+    servers[2].stop();
+    // It is asked for nothing more from then on.
+    let is_given_up = |error: &NodeError| error.reason().starts_with("no answer for");
+    while !manager.nodes().await[2].error().is_some_and(is_given_up) {}
+    let guard = manager.adopt(handover).await.unwrap();
+    servers[2].cont();
     guard.release().await.unwrap();
     eventually(PATIENCE, || is_empty(&servers)).await;
 }

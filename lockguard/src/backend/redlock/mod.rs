@@ -234,12 +234,13 @@ impl Redlock {
     }
 
     async fn extend_round(
+        self,
         mut round: Round<ExtendReplies>,
         budget: Option<Duration>,
-        count: usize,
+        requests: Vec<ExtendRequest>,
     ) -> Vec<Result<ExtendReply, BackendError>> {
         let decide_all = |votes: &[_]| {
-            if (0..count).any(|nth| decide_nth(votes, nth) == Decision::Open) {
+            if (0..requests.len()).any(|nth| decide_nth(votes, nth) == Decision::Open) {
                 Decision::Open
             } else {
                 Decision::Reply(())
@@ -247,11 +248,29 @@ impl Redlock {
         };
         let budget = budget.unwrap_or(LONGEST_NODE_BUDGET);
         round.decide(budget, decide_all).await;
-        let replies = (0..count).map(|nth| match decide_nth(round.votes(), nth) {
-            Decision::Reply(reply) => Ok(reply),
+        let replies = requests.iter().enumerate();
+        let replies = replies.map(|(nth, request)| match decide_nth(round.votes(), nth) {
+            Decision::Reply(reply) => {
+                if reply == ExtendReply::Extended {
+                    self.release_former(&round, nth, request);
+                }
+                Ok(reply)
+            }
             Decision::Open | Decision::Unavailable => Err(nth_error(&round, nth)),
         });
         replies.collect()
+    }
+
+    /// Releases the owner whose place a successor has taken, as
+    /// [`release_replaced`](Self::release_replaced) does after an acquire.
+    fn release_former(&self, round: &Round<ExtendReplies>, nth: usize, request: &ExtendRequest) {
+        if request.successor.is_none() {
+            return;
+        }
+        let others = round.nodes(|vote| nth_vote(vote, nth) != Vote::Reply(ExtendReply::Extended));
+        self.release_on(others, &request.key.clone().into(), |key| {
+            ReleaseRequest::new(key.clone(), request.token.clone())
+        });
     }
 
     async fn release_round(
@@ -328,7 +347,7 @@ impl Backend for Redlock {
         requests: Vec<ExtendRequest>,
     ) -> BoxFuture<'static, Vec<Result<ExtendReply, BackendError>>> {
         let budgets = || requests.iter().map(|request| node_budget(request.ttl));
-        let (budget, count) = (budgets().min(), requests.len());
+        let budget = budgets().min();
         let mut round = Round::ask(&self.nodes, |node| {
             let replies = node.extend(requests.clone());
             Box::pin(async move { Ok(replies.await) })
@@ -337,7 +356,7 @@ impl Backend for Redlock {
             // Each node keeps the longest budget of these requests, and not this one.
             round = round.with_timer();
         }
-        Box::pin(Self::extend_round(round, budget, count))
+        Box::pin(self.clone().extend_round(round, budget, requests))
     }
 
     fn release(
@@ -467,18 +486,20 @@ type ExtendReplies = Vec<Result<ExtendReply, BackendError>>;
 
 /// Decides the `nth` request of a batch.
 fn decide_nth(votes: &[Vote<ExtendReplies>], nth: usize) -> Decision<ExtendReply> {
-    let votes: Vec<_> = votes
-        .iter()
-        .map(|vote| match vote {
-            Vote::Pending => Vote::Pending,
-            Vote::Silent => Vote::Silent,
-            Vote::Reply(replies) => match replies.get(nth) {
-                Some(Ok(reply)) => Vote::Reply(*reply),
-                Some(Err(_)) | None => Vote::Silent,
-            },
-        })
-        .collect();
+    let votes: Vec<_> = votes.iter().map(|vote| nth_vote(vote, nth)).collect();
     decide_extend(&votes)
+}
+
+/// What a node said of the `nth` request of a batch.
+fn nth_vote(vote: &Vote<ExtendReplies>, nth: usize) -> Vote<ExtendReply> {
+    match vote {
+        Vote::Pending => Vote::Pending,
+        Vote::Silent => Vote::Silent,
+        Vote::Reply(replies) => match replies.get(nth) {
+            Some(Ok(reply)) => Vote::Reply(*reply),
+            Some(Err(_)) | None => Vote::Silent,
+        },
+    }
 }
 
 /// Why the nodes that are silent about the `nth` request of a batch are.
