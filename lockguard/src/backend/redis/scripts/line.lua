@@ -80,9 +80,10 @@ local function enter(line, stamp, number, waiter, life, held)
   local is_short = type(left) == 'table' or 4 * left < 3 * tonumber(life)
   local asked = is_short and life or string.format('%.0f', left)
   waiter = string.gsub(waiter, ' ', ' ' .. asked .. ' ', 1)
-  local added = redis.pcall('ZADD', line, stamp, waiter)
-  local kept = is_short and redis.pcall('PEXPIRE', line, life)
-  if type(added) == 'table' or type(kept) == 'table' then
+  if type(redis.pcall('ZADD', line, stamp, waiter)) == 'table' then
+    return -1
+  end
+  if is_short and type(redis.pcall('PEXPIRE', line, life)) == 'table' then
     redis.pcall('ZREM', line, waiter)
     return -1
   end

@@ -303,6 +303,26 @@ pub(super) fn user_without(server: &Server, command: &str) -> String {
     server.url_of(command)
 }
 
+/// It is somebody's, and would be gone with the time that a line is given.
+#[tokio::test]
+async fn a_key_beside_the_lock_that_is_no_line_is_left_alone() {
+    let server = Server::start();
+    let node = server.connected().await;
+    let (key, holder) = (key("k"), token());
+    assert!(is_granted(&take(&node, &key, &holder).await));
+    let _: () = server.ask(&["SET", "{k} line", "value"]);
+    let waiter = Waiter::new(Ticket::draw(), token(), TTL);
+    let request = AcquireRequest::new(key.clone(), token(), TTL).waiting(waiter);
+    let Ok(AcquireReply::Busy(refused)) = node.acquire(request).await else {
+        panic!("not busy");
+    };
+    assert_eq!(refused.place(), None);
+    let freed = free(&node, &key, &holder).await;
+    assert_eq!(freed.unwrap(), ReleaseReply::Freed);
+    let left: i64 = server.ask(&["PTTL", "{k} line"]);
+    assert_eq!(left, -1);
+}
+
 /// One that is never forgotten would be told in vain for ever.
 #[tokio::test]
 async fn nobody_is_entered_into_a_line_that_may_not_be_written_or_does_not_expire() {
