@@ -31,6 +31,20 @@ async fn try_acquire_does_not_wait_for_another_holder() {
     assert!(start.elapsed().is_zero());
 }
 
+/// The store said it when it was asked, before the wait.
+#[tokio::test(start_paused = true)]
+async fn busy_after_a_wait_for_another_manager_says_what_is_left_by_then() {
+    let store = Memory::new();
+    let [ours, anothers] = [(); 2].map(|()| LockManager::new(store.clone()));
+    let _guard = anothers.lock("k", TTL).acquire().await.unwrap();
+    let request = ours.lock("k", TTL).wait(TTL / 4);
+    let LockError::Busy { retry_after, .. } = request.acquire().await.unwrap_err() else {
+        panic!("not busy");
+    };
+    let left = retry_after.unwrap();
+    assert!(left <= TTL * 3 / 4, "{left:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn busy_names_the_holder_and_when_the_key_is_free() {
     let holder = LockManager::builder().memory().label("billing@host-1:7");

@@ -63,7 +63,9 @@ impl Contest<'_> {
             until(look, Self::freed(self.places, &key, wake)).await;
         }
         if between_tries.is_none() && Instant::now() >= deadline {
-            return Err(self.busy_error(&holder));
+            let left = holder.expires_in();
+            let left = left.map(|left| left.saturating_sub(now.elapsed()));
+            return Err(self.busy_error(&holder.with_expiry(left)));
         }
         Ok(None)
     }
