@@ -56,8 +56,8 @@ pub(crate) fn acquire(
     want: Want,
 ) -> impl Future<Output = Result<LockGuard, LockError>> {
     async move {
-        let places = core.queue.places(&want.keys);
-        let mut grant = take(&core, &want, &places).await?;
+        let mut places = Places::default();
+        let mut grant = take(&core, &want, &mut places).await?;
         places.hold(&grant.undo.token, grant.since.asked, want.ttl);
         let lease = Lease::new(
             want.keys,
@@ -83,7 +83,7 @@ pub(crate) fn acquire(
     }
 }
 
-/// Takes the keys, or says why not.
+/// Takes the keys, or says why not; the places are those that it had to take.
 ///
 /// # Cancel safety
 ///
@@ -92,7 +92,7 @@ pub(crate) fn acquire(
 pub(crate) async fn take(
     core: &Arc<Core>,
     want: &Want,
-    places: &Places,
+    places: &mut Places,
 ) -> Result<Grant, LockError> {
     let acquiring = Acquiring::begin(want);
     let contest = pin!(contend(core, want, places));
@@ -102,7 +102,7 @@ pub(crate) async fn take(
 }
 
 /// See [`take`].
-async fn contend(core: &Arc<Core>, want: &Want, places: &Places) -> Result<Grant, LockError> {
+async fn contend(core: &Arc<Core>, want: &Want, places: &mut Places) -> Result<Grant, LockError> {
     check(core, want)?;
     let draining = || LockError::draining(want.keys.first());
     let candidate = core.live.candidate().ok_or_else(draining)?;

@@ -157,7 +157,7 @@ impl Holding {
         core.renewal.stop(self);
         core.live.handed_over(self);
         // Whoever waits here asks the servers from now on.
-        self.places.free(&self.token);
+        self.tell(|places| places.free(&self.token));
         if self.renewed.is_begun() && core.backend.is_immediate() {
             // Renewed up to the limit in advance, and kept for no longer now
             // than on servers.
@@ -248,6 +248,16 @@ impl Holding {
             Leaves::Nothing => release,
             Leaves::Rest(rest) => release.keeping(rest.left),
             Leaves::Open(_) => release.opening(),
+        }
+    }
+
+    /// Tells those who wait here, who have come since where the lease needed no
+    /// places.
+    fn tell(&self, tell: impl FnOnce(&Places)) {
+        if self.places.are_none() {
+            tell(&self.core.queue.places_there(self.lease.all_keys()));
+        } else {
+            tell(&self.places);
         }
     }
 
@@ -344,13 +354,12 @@ impl Freeing {
 impl Drop for Freeing {
     fn drop(&mut self) {
         let holding = &self.holding;
-        let (places, token) = (&holding.places, &holding.token);
-        let live = &holding.core.live;
-        match &self.leaves {
+        let (token, live) = (&holding.token, &holding.core.live);
+        holding.tell(|places| match &self.leaves {
             Leaves::Nothing => places.free(token),
             Leaves::Rest(rest) => places.keep(token, rest.until),
             Leaves::Open(until) => places.open(token, *until),
-        }
+        });
         if !self.is_heard {
             self.unreleased.extend(0..holding.lease.keys().len());
         }

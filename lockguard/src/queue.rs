@@ -100,8 +100,12 @@ pub(crate) struct Place {
 /// Whoever wants several keys never takes a turn, and is in the crowd of one of
 /// them at a time: it holds nothing else while it waits, so that nobody waits for
 /// it in a circle.
+///
+/// Whoever is granted a key for which nobody waits here needs none: see
+/// [`Queue::places_there`].
+#[derive(Default)]
 pub(crate) struct Places {
-    first: Place,
+    first: Option<Place>,
     /// Empty for a single key, and costs nothing then.
     rest: Vec<Place>,
 }
@@ -189,18 +193,25 @@ impl Drop for InCrowd<'_> {
 impl Queue {
     /// Steps up to the lines of these keys.
     pub(crate) fn places(self: &Arc<Self>, keys: &LockKeys) -> Places {
-        let rest = keys.iter().skip(1);
-        Places {
-            first: self.place(keys.first()),
-            rest: rest.map(|key| self.place(key)).collect(),
-        }
+        keys.iter().map(|key| self.place(key)).collect()
+    }
+
+    /// Steps up to those of their lines that there are: one for each key that
+    /// somebody here waits for, or holds after a wait.
+    pub(crate) fn places_there(self: &Arc<Self>, keys: &LockKeys) -> Places {
+        let there = |key| Some(self.place_in(self.lines.of(key).lock().get(key)?));
+        keys.iter().filter_map(there).collect()
     }
 
     /// Steps up to the line of this key.
     pub(crate) fn place(self: &Arc<Self>, key: &LockKey) -> Place {
         let mut lines = self.lines.of(key).lock();
         let line = lines.entry(key.clone());
-        let line = line.or_insert_with(|| Arc::new(Line::new(key.clone())));
+        self.place_in(line.or_insert_with(|| Arc::new(Line::new(key.clone()))))
+    }
+
+    /// To be called while the lines are locked.
+    fn place_in(self: &Arc<Self>, line: &Arc<Line>) -> Place {
         line.places.fetch_add(1, Ordering::Relaxed);
         Place {
             queue: Arc::clone(self),
@@ -257,35 +268,46 @@ impl Places {
     ///
     /// As [`Place::turn`].
     pub(crate) async fn turn(&self) -> Turn<'_> {
-        self.first.turn().await
+        match self.single() {
+            Some(place) => place.turn().await,
+            None => pending().await,
+        }
     }
 
     /// The same, where there is nobody to wait for; `None` for several keys, which
     /// are contended for without.
     pub(crate) fn turn_at_once(&self) -> Poll<Option<Turn<'_>>> {
-        if !self.rest.is_empty() {
-            return Poll::Ready(None);
+        match self.single().map(Place::turn_at_once) {
+            Some(None) => Poll::Pending,
+            turn => Poll::Ready(turn.flatten()),
         }
-        match self.first.turn_at_once() {
-            None => Poll::Pending,
-            turn => Poll::Ready(turn),
-        }
+    }
+
+    /// The place of a single key.
+    fn single(&self) -> Option<&Place> {
+        self.first.as_ref().filter(|_| self.rest.is_empty())
     }
 
     /// The place of this key; the first where it is none of ours.
-    pub(crate) fn of(&self, key: &LockKey) -> &Place {
+    pub(crate) fn of(&self, key: &LockKey) -> Option<&Place> {
         let mut rest = self.rest.iter();
-        rest.find(|place| place.key() == key).unwrap_or(&self.first)
+        let of_key = rest.find(|place| place.key() == key);
+        of_key.or(self.first.as_ref())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Place> {
-        iter::once(&self.first).chain(&self.rest)
+        self.first.iter().chain(&self.rest)
+    }
+
+    pub(crate) fn are_none(&self) -> bool {
+        self.first.is_none()
     }
 
     /// Names the last of those who have the single key next, if it is handed on.
     pub(crate) fn add_successor(&self, successor: Successor) {
         const MANY: usize = 64;
-        let successors = &mut self.first.line.state.lock().successors;
+        let Some(place) = &self.first else { return };
+        let successors = &mut place.line.state.lock().successors;
         // Those who gave up leave now and then, so that the line stays short.
         if successors.len() >= MANY && successors.len().is_power_of_two() {
             successors.retain(Successor::is_there);
@@ -295,7 +317,8 @@ impl Places {
 
     /// Names the first of them.
     pub(crate) fn add_first_successor(&self, successor: Successor) {
-        let successors = &mut self.first.line.state.lock().successors;
+        let Some(place) = &self.first else { return };
+        let successors = &mut place.line.state.lock().successors;
         // The one that was first has given up, or somebody else would not be.
         while successors.front().is_some_and(|first| !first.is_there()) {
             successors.pop_front();
@@ -306,9 +329,8 @@ impl Places {
     /// Who has the single key next, if somebody is there, the servers need not be
     /// asked who, and the key is ours to hand on.
     pub(crate) fn successor(&self, is_ours: impl FnOnce() -> bool) -> Option<Successor> {
-        let line = &self.first.line;
-        if !self.rest.is_empty()
-            || line.has_head_a_ticket.load(Ordering::Relaxed)
+        let line = &self.single()?.line;
+        if line.has_head_a_ticket.load(Ordering::Relaxed)
             || line.handed_on.load(Ordering::Relaxed) >= MOST_HANDED_ON
         {
             return None;
@@ -377,6 +399,16 @@ impl Places {
     /// Notes that the lease with this token has been given back.
     pub(crate) fn free(&self, token: &OwnerToken) {
         self.iter().for_each(|place| place.free(token));
+    }
+}
+
+impl FromIterator<Place> for Places {
+    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
+        let mut places = places.into_iter();
+        Self {
+            first: places.next(),
+            rest: places.collect(),
+        }
     }
 }
 

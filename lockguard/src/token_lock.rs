@@ -13,6 +13,7 @@ use crate::{
     manager::LockManager,
     observe,
     point::Point,
+    queue::Places,
     release_error::ReleaseError,
     retry::{Patience, RetryPolicy},
     terms::Terms,
@@ -232,8 +233,8 @@ impl LockManager {
             point,
             is_fenced: false,
         };
-        let places = core.queue.places(&want.keys);
-        let grant = take(core, &want, &places).await?;
+        let mut places = Places::default();
+        let grant = take(core, &want, &mut places).await?;
         Ok(grant.into_token())
     }
 

@@ -226,6 +226,42 @@ async fn a_release_that_nobody_tells_of_is_noticed_within_ten_seconds() {
     assert!(freed.elapsed() <= Duration::from_secs(10));
 }
 
+/// A lock store that answers at once, and does not tell of releases.
+struct Terse(Memory);
+
+impl Backend for Terse {
+    forward!(acquire, extend, release => |store| store.0);
+
+    fn is_immediate(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_tells_whoever_has_come_since_the_key_was_free() {
+    let manager = LockManager::new(Terse(Memory::new()));
+    let held = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    held.release().await.unwrap();
+    let freed = Instant::now();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    assert!(freed.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_does_not_overtake_whoever_waits_since_the_key_was_free() {
+    let manager = LockManager::memory();
+    let held = manager.lock("k", TTL).acquire().await.unwrap();
+    let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    held.release().await.unwrap();
+    let newcomer = manager.lock("k", TTL).wait(Duration::from_millis(1));
+    let (earlier, later) = tokio::join!(waiting, newcomer.acquire());
+    assert!(later.unwrap_err().is_busy());
+    earlier.unwrap().unwrap().release().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_gives_up_leaves_the_line_to_the_next() {
     let manager = LockManager::memory();

@@ -1,6 +1,9 @@
 //! One attempt: what is asked, and what the answer comes to.
 
-use std::mem;
+use std::{
+    mem,
+    task::{Context, Poll, Waker},
+};
 
 use tokio::time::Instant;
 
@@ -59,6 +62,16 @@ impl Contest<'_> {
             Some(Some(reply)) => self.settle(sent, reply),
             Some(None) => Ok(self.overtaken(sent)),
             None => self.settle(sent, Err(self.core.no_answer(longest_attempt(want.ttl)))),
+        }
+    }
+
+    /// One attempt that is answered at once; one that is not is given back.
+    pub(super) fn attempt_at_once(&mut self) -> Result<Option<Attempt>, LockError> {
+        let (sent, mut answer) = self.ask();
+        let mut nobody = Context::from_waker(Waker::noop());
+        match answer.as_mut().poll(&mut nobody) {
+            Poll::Ready(reply) => self.settle(sent, reply).map(Some),
+            Poll::Pending => Ok(None),
         }
     }
 

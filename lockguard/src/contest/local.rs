@@ -189,7 +189,9 @@ impl<'a> Contest<'a> {
         if Instant::now() >= self.deadline {
             return Err(self.busy_error(holder));
         }
-        let place = self.places.of(self.key_of(holder));
+        let Some(place) = self.places.of(self.key_of(holder)) else {
+            return Ok(false);
+        };
         if self.stand_in_crowd(place) {
             return Ok(self.is_behind_local_holders());
         }

@@ -31,13 +31,17 @@ const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
 pub(crate) async fn contest(
     core: &Arc<Core>,
     want: &Want,
-    places: &Places,
+    places: &mut Places,
 ) -> Result<Grant, LockError> {
     if core.backend.is_immediate() {
         // A loop that takes free locks would never let other tasks run. Here, since
         // a lease may count from the beginning of the contest.
         consume_budget().await;
+        if let Some(grant) = take_free(core, want)? {
+            return Ok(grant);
+        }
     }
+    *places = core.queue.places(&want.keys);
     let mut contest = Contest::new(core, want, places);
     if contest.may_stand && core.contended.has(want.keys.first()) {
         contest.steps_into_line();
@@ -78,6 +82,23 @@ pub(crate) async fn contest(
             }
             None => Box::pin(contest.pause_split()).await?,
         }
+    }
+}
+
+/// Takes free keys for which nobody waits here, without a place in their lines.
+///
+/// Only of a backend that answers at once, where others of this process do as well
+/// to ask it as to know who of them holds a key.
+fn take_free(core: &Arc<Core>, want: &Want) -> Result<Option<Grant>, LockError> {
+    // Tries are counted where they are paused between.
+    let is_counted = matches!(want.patience, Patience::Tries { .. });
+    if is_counted || !core.queue.places_there(&want.keys).are_none() {
+        return Ok(None);
+    }
+    let nowhere = Places::default();
+    match Contest::new(core, want, &nowhere).attempt_at_once()? {
+        Some(Attempt::Granted(grant)) => Ok(Some(grant)),
+        _ => Ok(None),
     }
 }
 

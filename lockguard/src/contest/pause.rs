@@ -1,7 +1,7 @@
 //! Between two attempts: what is waited for, and for how long.
 
 use std::{
-    future::{poll_fn, ready},
+    future::{pending, poll_fn, ready},
     pin::pin,
     task::Poll,
     time::Duration,
@@ -148,7 +148,12 @@ impl Contest<'_> {
 
     /// A release of this key by one of ours, or one that the backend tells of.
     async fn freed(places: &Places, key: &LockKey, mut by_backend: Option<BoxFuture<'static, ()>>) {
-        let mut by_place = pin!(places.of(key).freed());
+        let mut by_place = pin!(async {
+            match places.of(key) {
+                Some(place) => place.freed().await,
+                None => pending().await,
+            }
+        });
         poll_fn(|cx| {
             let told = by_backend
                 .as_mut()
