@@ -1,49 +1,31 @@
 //! Which leases the running task holds.
 
-use std::{sync::Arc, task::Poll};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use tokio::time::Instant;
-use tracing::{Span, debug_span};
-
-use crate::{core::Core, holding::Holding, key::LockKey, lease::Lease, metrics::Polls};
+use crate::{core::Core, holding::Holding, key::LockKey, lease::Lease};
 
 tokio::task_local! {
-    /// The innermost body that is being polled; its outer ones hang on it.
-    static BODY: Arc<Body>;
+    /// What the innermost body that is being polled holds; what its outer ones
+    /// hold hangs on it.
+    static INNERMOST: Arc<Holding>;
 }
 
-/// A running body, and the one that called it.
-pub(crate) struct Body {
-    holding: Arc<Holding>,
-    outer: Option<Arc<Body>>,
-    span: Span,
-    polls: Polls,
+/// What the body holds that calls this, if one does.
+pub(crate) fn innermost() -> Option<Arc<Holding>> {
+    INNERMOST.try_with(Arc::clone).ok()
 }
 
-impl Body {
-    /// A body that starts inside those of the task that calls this.
-    pub(crate) fn new(holding: Arc<Holding>) -> Arc<Self> {
-        let lease = &holding.lease;
-        Arc::new(Self {
-            outer: BODY.try_with(Arc::clone).ok(),
-            span: debug_span!("lock.body", key = %lease.key(), point = %lease.point()),
-            polls: Polls::at(lease.point()),
-            holding,
-        })
-    }
-
-    /// Polls as this body: meanwhile [`current`] is its lease.
-    ///
-    /// The clock was read `now`, just before.
-    pub(crate) fn poll<T>(
-        self: &Arc<Self>,
-        now: Instant,
-        poll: impl FnOnce() -> Poll<T>,
-    ) -> Poll<T> {
-        let _entered = self.span.enter();
-        self.polls
-            .timed(now, || BODY.sync_scope(Arc::clone(self), poll))
-    }
+/// Polls the body under this lease: meanwhile [`current`] is its lease.
+pub(crate) fn poll_within<F: Future>(
+    holding: &Arc<Holding>,
+    body: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    INNERMOST.sync_scope(Arc::clone(holding), || body.poll(cx))
 }
 
 /// The lease of the innermost body that runs in this task.
@@ -75,23 +57,21 @@ impl Body {
 /// # }
 /// ```
 pub fn current() -> Option<Lease> {
-    BODY.try_with(|body| body.holding.lease.clone()).ok()
+    INNERMOST.try_with(|holding| holding.lease.clone()).ok()
 }
 
 /// The lease of this task's bodies that holds the key under this manager.
 pub(crate) fn held_in_this_task(core: &Arc<Core>, key: &LockKey) -> Option<Lease> {
-    let mut next = BODY.try_with(Arc::clone).ok();
-    while let Some(body) = next.clone() {
-        let Holding {
-            core: its, lease, ..
-        } = &*body.holding;
-        let is_same = Arc::ptr_eq(its, core) && lease.keys().binary_search(key).is_ok();
+    let mut next = innermost();
+    while let Some(holding) = next {
+        let lease = &holding.lease;
+        let is_same = Arc::ptr_eq(&holding.core, core) && lease.keys().binary_search(key).is_ok();
         // A body that has ended may still be the outer one of a task that it
         // left behind.
         if is_same && lease.is_held() {
             return Some(lease.clone());
         }
-        next.clone_from(&body.outer);
+        next = holding.outer().cloned();
     }
     None
 }

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     slice,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
@@ -19,6 +19,7 @@ use crate::{
     background::Uncancelled,
     clock::all,
     core::Core,
+    current::innermost,
     key::LockKey,
     lease::{Lease, Rest},
     live::Slot,
@@ -48,6 +49,8 @@ pub(crate) struct Holding {
     had_to_wait: bool,
     pub(crate) renewed: Renewed,
     stage: AtomicU8,
+    /// What the body holds in which its own body runs.
+    outer: OnceLock<Arc<Holding>>,
     /// See [`Slot`].
     slot: AtomicUsize,
 }
@@ -87,6 +90,7 @@ impl Holding {
             had_to_wait,
             renewed: Renewed::default(),
             stage: AtomicU8::new(BARE),
+            outer: OnceLock::new(),
             slot: AtomicUsize::new(Slot::NONE),
         })
     }
@@ -112,13 +116,22 @@ impl Holding {
         Ok(deadline)
     }
 
-    /// Notes that a body runs under the lease; `false` where a drain has given
-    /// it back meanwhile, and no body may begin.
+    /// Notes that a body runs under the lease, inside those of the task that calls
+    /// this; `false` where a drain has given it back meanwhile, and no body may
+    /// begin.
     pub(crate) fn begin_body(&self) -> bool {
+        if let Some(outer) = innermost() {
+            self.outer.get_or_init(|| outer);
+        }
         let begun = self
             .stage
             .compare_exchange(BARE, BODY, Ordering::AcqRel, Ordering::Acquire);
         begun.is_ok()
+    }
+
+    /// What the next outer body of its task holds.
+    pub(crate) fn outer(&self) -> Option<&Arc<Holding>> {
+        self.outer.get()
     }
 
     /// Takes over what the guard would give back; `false` when it has been, or

@@ -11,7 +11,7 @@ use ::metrics::{
     Gauge, SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use crate::{lost_cause::LostCause, point::Point};
@@ -183,43 +183,36 @@ impl Drop for One {
 /// How a body is polled; told when it is dropped, with the body.
 pub(crate) struct Polls {
     point: SharedString,
-    seen: Mutex<Seen>,
-}
-
-/// The last poll, and the longest.
-#[derive(Default)]
-struct Seen {
-    begun: Option<Instant>,
-    gap: Duration,
-    poll: Duration,
+    last: Option<Instant>,
+    longest_gap: Duration,
+    longest_poll: Duration,
 }
 
 impl Polls {
     pub(crate) fn at(point: &Point) -> Self {
         Self {
             point: label(point),
-            seen: Mutex::default(),
+            last: None,
+            longest_gap: Duration::ZERO,
+            longest_poll: Duration::ZERO,
         }
     }
 
-    /// Polls, and notes how long that took; the clock was read before.
-    pub(crate) fn timed<T>(&self, begun: Instant, poll: impl FnOnce() -> T) -> T {
-        let polled = poll();
+    /// Notes how long a poll took that has ended; the clock was read before.
+    pub(crate) fn polled(&mut self, begun: Instant) {
         let took = begun.elapsed();
-        let mut seen = self.seen.lock();
-        let gap = seen.begun.map_or(took, |last| took.max(begun - last));
-        seen.begun = Some(begun);
-        seen.gap = seen.gap.max(gap);
-        seen.poll = seen.poll.max(took);
-        polled
+        let last = self.last.replace(begun);
+        let gap = last.map_or(took, |last| took.max(begun - last));
+        self.longest_gap = self.longest_gap.max(gap);
+        self.longest_poll = self.longest_poll.max(took);
     }
 }
 
 impl Drop for Polls {
     fn drop(&mut self) {
-        let seen = self.seen.get_mut();
-        histogram!(BODY_GAP_SECONDS, "point" => self.point.clone()).record(seen.gap);
-        histogram!(BODY_POLL_SECONDS, "point" => self.point.clone()).record(seen.poll);
+        let point = || self.point.clone();
+        histogram!(BODY_GAP_SECONDS, "point" => point()).record(self.longest_gap);
+        histogram!(BODY_POLL_SECONDS, "point" => point()).record(self.longest_poll);
     }
 }
 

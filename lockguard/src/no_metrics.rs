@@ -63,7 +63,5 @@ impl Polls {
 
     #[inline]
     #[expect(clippy::unused_self, reason = "there is nothing to note")]
-    pub(crate) fn timed<T>(&self, _: Instant, poll: impl FnOnce() -> T) -> T {
-        poll()
-    }
+    pub(crate) fn polled(&mut self, _: Instant) {}
 }

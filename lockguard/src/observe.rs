@@ -1,4 +1,4 @@
-//! What an acquire and the end of a lease tell whoever watches.
+//! What an acquire, a body and the end of a lease tell whoever watches.
 //!
 //! Spans and events name the key, metrics never do; nothing tells an owner
 //! token.
@@ -14,7 +14,7 @@ use crate::{
     lease::Lease,
     lock_error::LockError,
     lost_cause::LostCause,
-    metrics,
+    metrics::{self, Polls},
     point::Point,
 };
 
@@ -109,6 +109,39 @@ fn outcome(error: &LockError) -> &'static str {
         LockError::NotRegistered { .. } => "not_registered",
         LockError::Draining { .. } => "draining",
         LockError::RuntimeGone { .. } => "runtime_gone",
+    }
+}
+
+/// A body that runs, where anybody wants to know; told when it is dropped, with
+/// the body.
+pub(crate) struct Running(Option<Box<Told>>);
+
+struct Told {
+    span: Span,
+    polls: Polls,
+}
+
+impl Running {
+    pub(crate) fn begin(lease: &Lease) -> Self {
+        let (key, point) = (lease.key(), lease.point());
+        let span = debug_span!("lock.body", %key, %point);
+        let is_watched = metrics::IS_ON || !span.is_disabled();
+        let told = || Told {
+            polls: Polls::at(point),
+            span,
+        };
+        Self(is_watched.then(|| Box::new(told())))
+    }
+
+    /// Polls in the span; the clock was read `now`, just before.
+    pub(crate) fn watch<T>(&mut self, now: Instant, poll: impl FnOnce() -> T) -> T {
+        let entered = self.0.as_ref().map(|told| told.span.enter());
+        let polled = poll();
+        drop(entered);
+        if let Some(told) = &mut self.0 {
+            told.polls.polled(now);
+        }
+        polled
     }
 }
 

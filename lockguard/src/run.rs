@@ -3,15 +3,14 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use tokio::time::Instant;
 
 use crate::{
-    backend::BoxFuture, current::Body, guard::LockGuard, lease::Lease, lock_error::LockError,
-    lost_cause::LostCause, metrics, terms::OnLost,
+    backend::BoxFuture, current::poll_within, guard::LockGuard, lease::Lease,
+    lock_error::LockError, lost_cause::LostCause, metrics, observe::Running, terms::OnLost,
 };
 
 /// Polls the body until it ends or its lease does.
@@ -36,8 +35,8 @@ pub(crate) fn run<F: Future>(
 /// What is known of a body that runs.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// Made at the first poll, in the task that runs the body.
-    chain: Option<Arc<Body>>,
+    /// Since the first poll, in the task that runs the body.
+    running: Option<Running>,
     /// Made when the body first has to wait.
     loss: Option<BoxFuture<'static, LostCause>>,
     /// The lease is lost, and the body goes on all the same.
@@ -60,16 +59,17 @@ impl Watch {
         {
             return Poll::Ready(Err(error));
         }
-        let chain = match &mut self.chain {
-            Some(chain) => chain,
+        let running = match &mut self.running {
+            Some(running) => running,
             // A drain has given the lock back since: whatever `on_lost` says,
             // no body begins without it.
             None if !guard.begin_body() => {
                 return Poll::Ready(Err(stop(guard, LostCause::Drained)));
             }
-            begins => begins.insert(Body::new(Arc::clone(guard.holding()))),
+            begins => begins.insert(Running::begin(lease)),
         };
-        if let Poll::Ready(value) = chain.poll(now, || body.poll(cx)) {
+        let poll = || poll_within(guard.holding(), body, cx);
+        if let Poll::Ready(value) = running.watch(now, poll) {
             if let Some(cause) = lease.ended(Instant::now()) {
                 guard.core().count_finished_late();
                 metrics::finished_late(lease.point());
