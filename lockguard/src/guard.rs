@@ -180,13 +180,14 @@ impl LockGuard {
         Handover::new(&self.holding)
     }
 
-    /// The release on every normal way out of a body.
+    /// The release on every normal way out of a body, whose lease has just been
+    /// [ended](crate::run::Watch::end).
     ///
     /// A failure never replaces the body's value: it is a warning, and delays
     /// the caller by one node budget at most.
     /// Cancel safety is that of [`release`](Self::release).
-    pub(crate) async fn release_after_body(self) {
-        if let Some(release) = self.begin_release_after_body() {
+    pub(crate) async fn release_after_body(self, ended: Result<(), LostCause>) {
+        if let Some(release) = self.begin_release_after_body(ended) {
             self.finish_release(release).await;
         }
     }
@@ -195,9 +196,10 @@ impl LockGuard {
     /// first poll is not boxed.
     pub(crate) fn poll_release_after_body(
         self,
+        ended: Result<(), LostCause>,
         cx: &mut Context<'_>,
     ) -> Option<BoxFuture<'static, ()>> {
-        let mut release = self.begin_release_after_body();
+        let mut release = self.begin_release_after_body(ended);
         if let Poll::Ready(reply) = Pin::new(release.as_mut()?).poll(cx) {
             self.warn_unless_released(self.outcome(Some(reply)));
             return None;
@@ -220,9 +222,8 @@ impl LockGuard {
     }
 
     /// `None` where nobody waits for it.
-    fn begin_release_after_body(&self) -> Option<Release> {
-        let is_lost = self.end().is_err();
-        if is_lost || self.holding.core.settings.background_release {
+    fn begin_release_after_body(&self, ended: Result<(), LostCause>) -> Option<Release> {
+        if ended.is_err() || self.holding.core.settings.background_release {
             // The caller is told at once; dropping hands it to the background.
             return None;
         }

@@ -153,11 +153,12 @@ impl<R, F: Future<Output = R>> Future for Tried<F, R> {
             // The body is dropped here, and then the lock is given back.
             let before = step.as_mut().project_replace(Step::Over);
             if let StepBefore::Body {
-                lock: Lock::Held { guard, .. },
+                lock: Lock::Held { guard, watch },
                 ..
             } = before
             {
-                match guard.poll_release_after_body(cx) {
+                let ended = watch.end(&guard);
+                match guard.poll_release_after_body(ended, cx) {
                     Some(release) => step.set(Step::Release { release, value }),
                     None => return Poll::Ready(value),
                 }

@@ -1,6 +1,6 @@
 //! What is asked of a manager before a lock is taken.
 
-use std::{borrow::Cow, fmt, pin::pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use crate::{
     acquire::{self, Want},
@@ -12,7 +12,7 @@ use crate::{
     observe,
     point::Point,
     retry::Patience,
-    run::run,
+    run::Watch,
     terms::{OnLost, Terms},
 };
 
@@ -293,13 +293,15 @@ impl LockRequest {
         // Declared before the body, so that the body is dropped first,
         // however this future ends.
         let guard = self.acquire().await?;
+        let mut watch = Watch::default();
         let value = {
             // Its first part, which a closure may do before it gives a future, is
             // the body too.
-            let body = pin!(async { body(guard.lease().clone()).await });
-            run(&guard, body).await
+            let mut body = pin!(async { body(guard.lease().clone()).await });
+            poll_fn(|cx| watch.poll(&guard, body.as_mut(), cx)).await
         };
-        guard.release_after_body().await;
+        let ended = watch.end(&guard);
+        guard.release_after_body(ended).await;
         value
     }
 }

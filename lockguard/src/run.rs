@@ -1,7 +1,6 @@
 //! Runs a body for as long as its lease lasts.
 
 use std::{
-    future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -13,25 +12,6 @@ use crate::{
     lock_error::LockError, lost_cause::LostCause, metrics, observe::Running, terms::OnLost,
 };
 
-/// Polls the body until it ends or its lease does.
-///
-/// The clock is compared before each poll of the body, so that a body that is
-/// always ready, or that uses up its cooperative budget, is stopped too; the
-/// timer merely wakes one that is idle.
-/// A value that the body has produced is returned, however late.
-/// Where the request says [`OnLost::Finish`], a body goes on after the loss.
-///
-/// # Errors
-///
-/// [`LockError::Lost`]; the caller drops the body then.
-pub(crate) fn run<F: Future>(
-    guard: &LockGuard,
-    mut body: Pin<&mut F>,
-) -> impl Future<Output = Result<F::Output, LockError>> {
-    let mut watch = Watch::default();
-    poll_fn(move |cx| watch.poll(guard, body.as_mut(), cx))
-}
-
 /// What is known of a body that runs.
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -41,10 +21,21 @@ pub(crate) struct Watch {
     loss: Option<BoxFuture<'static, LostCause>>,
     /// The lease is lost, and the body goes on all the same.
     goes_on: bool,
+    has_finished: bool,
 }
 
 impl Watch {
-    /// Polls a body under its lock; see [`run`].
+    /// Polls the body until it ends or its lease does.
+    ///
+    /// The clock is compared before each poll of the body, so that a body that is
+    /// always ready, or that uses up its cooperative budget, is stopped too; the
+    /// timer merely wakes one that is idle.
+    /// A value that the body has produced is returned, however late.
+    /// Where the request says [`OnLost::Finish`], a body goes on after the loss.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Lost`]; the caller drops the body then.
     pub(crate) fn poll<F: Future>(
         &mut self,
         guard: &LockGuard,
@@ -70,13 +61,7 @@ impl Watch {
         };
         let poll = || poll_within(guard.holding(), body, cx);
         if let Poll::Ready(value) = running.watch(now, poll) {
-            if let Some(cause) = lease.ended(Instant::now()) {
-                guard.core().count_finished_late();
-                metrics::finished_late(lease.point());
-                if !self.goes_on {
-                    warn_of_late_finish(lease, cause);
-                }
-            }
+            self.has_finished = true;
             return Poll::Ready(Ok(value));
         }
         if self.goes_on {
@@ -91,6 +76,25 @@ impl Watch {
             Some(error) => Poll::Ready(Err(error)),
             None => Poll::Pending,
         }
+    }
+
+    /// Ends the lease, once the body has been dropped; a body that finished after
+    /// the loss is told of.
+    ///
+    /// # Errors
+    ///
+    /// What had ended the lease before.
+    pub(crate) fn end(&self, guard: &LockGuard) -> Result<(), LostCause> {
+        let lease = guard.lease();
+        lease.end().inspect_err(|cause| {
+            if self.has_finished {
+                guard.core().count_finished_late();
+                metrics::finished_late(lease.point());
+                if !self.goes_on {
+                    warn_of_late_finish(lease, *cause);
+                }
+            }
+        })
     }
 
     /// The error, or `None` where the body goes on all the same.
