@@ -53,6 +53,14 @@ impl LockKeys {
         }
     }
 
+    /// The key, if it is a single one.
+    pub(crate) fn into_single(self) -> Result<LockKey, Self> {
+        match self.0 {
+            Inner::One(key) => Ok(key),
+            Inner::Several(_) => Err(self),
+        }
+    }
+
     /// Whether there is more than one.
     pub(crate) fn are_several(&self) -> bool {
         self.as_slice().len() > 1

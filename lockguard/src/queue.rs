@@ -193,14 +193,21 @@ impl Drop for InCrowd<'_> {
 impl Queue {
     /// Steps up to the lines of these keys.
     pub(crate) fn places(self: &Arc<Self>, keys: &LockKeys) -> Places {
-        keys.iter().map(|key| self.place(key)).collect()
+        let mut places = Places::default();
+        keys.iter().for_each(|key| places.add(self.place(key)));
+        places
     }
 
     /// Steps up to those of their lines that there are: one for each key that
     /// somebody here waits for, or holds after a wait.
     pub(crate) fn places_there(self: &Arc<Self>, keys: &LockKeys) -> Places {
-        let there = |key| Some(self.place_in(self.lines.of(key).lock().get(key)?));
-        keys.iter().filter_map(there).collect()
+        let mut places = Places::default();
+        for key in keys {
+            if let Some(line) = self.lines.of(key).lock().get(key) {
+                places.add(self.place_in(line));
+            }
+        }
+        places
     }
 
     /// Steps up to the line of this key.
@@ -262,6 +269,13 @@ impl Line {
 }
 
 impl Places {
+    fn add(&mut self, place: Place) {
+        match &self.first {
+            None => self.first = Some(place),
+            Some(_) => self.rest.push(place),
+        }
+    }
+
     /// The right to contend for a single key, in the order of arrival.
     ///
     /// # Cancel safety
@@ -399,16 +413,6 @@ impl Places {
     /// Notes that the lease with this token has been given back.
     pub(crate) fn free(&self, token: &OwnerToken) {
         self.iter().for_each(|place| place.free(token));
-    }
-}
-
-impl FromIterator<Place> for Places {
-    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
-        let mut places = places.into_iter();
-        Self {
-            first: places.next(),
-            rest: places.collect(),
-        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Backend for Memory {
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        let reply = self.store.acquire(&request, Instant::now());
+        let reply = self.store.acquire(request, Instant::now());
         Box::pin(ready(reply))
     }
 

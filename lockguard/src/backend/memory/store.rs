@@ -30,39 +30,43 @@ pub(super) struct Store(Sharded<Shard>);
 impl Store {
     pub(super) fn acquire(
         &self,
-        request: &AcquireRequest,
+        request: AcquireRequest,
         now: Instant,
     ) -> Result<AcquireReply, BackendError> {
-        let mut shards = self.lock(&request.keys);
-        for key in &request.keys {
+        let AcquireRequest {
+            keys, token, fence, ..
+        } = request;
+        let mut shards = self.lock(&keys);
+        for key in &keys {
             let Some(entry) = shards.of(key).live(key, now) else {
                 continue;
             };
-            if entry.token != request.token {
+            if entry.token != token {
                 let holder = entry.holder(now).of_key(key.clone());
-                let fence = request.fence.and_then(|_| shards.fence(&request.keys, now));
+                let fence = fence.and_then(|_| shards.fence(&keys, now));
                 return Ok(AcquireReply::Busy(holder.with_fence(fence)));
             }
         }
-        let token = match request.fence {
-            Some(fence) => Some(shards.raise(&request.keys, fence, now)?),
+        let fencing_token = match fence {
+            Some(fence) => Some(shards.raise(&keys, fence, now)?),
             None => None,
         };
-        for key in &request.keys {
-            let shard = shards.of(key);
-            shard.sweep_if_due(now);
-            match shard.entries.entry(key.clone()) {
-                // The caller's own, whose ttl is left alone.
-                hash_map::Entry::Occupied(held) if token.is_none() && now < held.get().expires => {}
-                entry => {
-                    entry.insert_entry(Entry {
-                        token: request.token.clone(),
-                        expires: now + request.ttl.min(FAR),
-                    });
+        let entry = Entry {
+            token,
+            expires: now + request.ttl.min(FAR),
+        };
+        // One that is not fenced leaves the ttl of the caller's own alone.
+        let is_fenced = fencing_token.is_some();
+        match keys.into_single() {
+            Ok(key) => shards.of(&key).enter(key, entry, is_fenced, now),
+            Err(keys) => {
+                for key in &keys {
+                    let shard = shards.of(key);
+                    shard.enter(key.clone(), entry.clone(), is_fenced, now);
                 }
             }
         }
-        Ok(token.map_or(AcquireReply::Granted, AcquireReply::GrantedWith))
+        Ok(fencing_token.map_or(AcquireReply::Granted, AcquireReply::GrantedWith))
     }
 
     pub(super) fn extend(&self, request: &ExtendRequest, now: Instant) -> ExtendReply {
@@ -252,6 +256,17 @@ impl Shard {
             .filter(|entry| now < entry.expires)
     }
 
+    /// Enters who holds a key that is free, or the caller's own.
+    fn enter(&mut self, key: LockKey, entry: Entry, is_to_last: bool, now: Instant) {
+        self.sweep_if_due(now);
+        match self.entries.entry(key) {
+            hash_map::Entry::Occupied(held) if !is_to_last && now < held.get().expires => {}
+            held => {
+                held.insert_entry(entry);
+            }
+        }
+    }
+
     /// The fence of this key, unless it has been forgotten.
     fn fence(&self, key: &LockKey, now: Instant) -> Option<FencingToken> {
         let fence = self.fences.get(key).filter(|fence| now < fence.expires);
@@ -299,6 +314,7 @@ struct Fence {
     expires: Instant,
 }
 
+#[derive(Clone)]
 struct Entry {
     token: OwnerToken,
     expires: Instant,
@@ -345,7 +361,7 @@ mod tests {
         let (store, now) = (Arc::new(Store::default()), Instant::now());
         let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
         let request = AcquireRequest::new(key.clone(), token.clone(), Duration::from_secs(1));
-        assert!(store.acquire(&request, now).is_ok());
+        assert!(store.acquire(request.clone(), now).is_ok());
         let asks = Arc::new(Asks {
             store: Arc::clone(&store),
             key: key.clone(),
@@ -366,7 +382,7 @@ mod tests {
         let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
         let request = AcquireRequest::new(key.clone(), token.clone(), Duration::MAX);
         let request = request.fenced(FencingToken::new(1).unwrap(), Duration::MAX);
-        assert!(store.acquire(&request, now).is_ok());
+        assert!(store.acquire(request.clone(), now).is_ok());
         let extend = ExtendRequest::new(key.clone(), token.clone(), Duration::MAX);
         assert_eq!(store.extend(&extend, now), ExtendReply::Extended);
         let release = ReleaseRequest::new(key, token).keeping(Duration::MAX);
@@ -381,7 +397,7 @@ mod tests {
         for n in 0..100_000 {
             let key = LockKey::new(format!("k:{n}")).unwrap();
             let request = AcquireRequest::new(key, OwnerToken::with_label(""), ttl);
-            let reply = store.acquire(&request, now).unwrap();
+            let reply = store.acquire(request.clone(), now).unwrap();
             assert_eq!(reply, AcquireReply::Granted);
             now += Duration::from_millis(1);
         }
@@ -400,14 +416,14 @@ mod tests {
     fn a_lock_ends_with_its_ttl_and_not_before() {
         let (store, now) = (Store::default(), Instant::now());
         let (one, other) = (acquire("k"), acquire("k"));
-        store.acquire(&one, now).unwrap();
-        let before = store.acquire(&other, now + TTL - Duration::from_nanos(1));
+        store.acquire(one.clone(), now).unwrap();
+        let before = store.acquire(other.clone(), now + TTL - Duration::from_nanos(1));
         assert!(matches!(before, Ok(AcquireReply::Busy(_))));
         let extend = ExtendRequest::new(one.keys.first().clone(), one.token.clone(), TTL);
         assert_eq!(store.extend(&extend, now + TTL), ExtendReply::NotHeld);
         let release = ReleaseRequest::new(one.keys.first().clone(), one.token);
         assert_eq!(store.release(release, now + TTL), ReleaseReply::NotHeld);
-        let after = store.acquire(&other, now + TTL);
+        let after = store.acquire(other, now + TTL);
         assert_eq!(after.unwrap(), AcquireReply::Granted);
     }
 
@@ -417,7 +433,7 @@ mod tests {
         let number = |number| FencingToken::new(number).unwrap();
         let grant = |proposal, at| {
             let request = acquire("k").fenced(number(proposal), 3 * TTL);
-            store.acquire(&request, at).unwrap()
+            store.acquire(request, at).unwrap()
         };
         assert_eq!(grant(5, now), AcquireReply::GrantedWith(number(5)));
         assert_eq!(grant(1, now + TTL), AcquireReply::GrantedWith(number(6)));
@@ -439,7 +455,7 @@ mod tests {
         let mut waiting = Vec::new();
         for n in keys.clone() {
             let request = fenced(n, 5);
-            let reply = store.acquire(&request, now).unwrap();
+            let reply = store.acquire(request.clone(), now).unwrap();
             assert_eq!(reply, AcquireReply::GrantedWith(number(5)));
             let (waker, wake) = oneshot::channel();
             store.watch(request.keys.first(), waker, now);
@@ -449,12 +465,12 @@ mod tests {
             assert_eq!(wake.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         }
         for n in keys.clone() {
-            let refused = store.acquire(&fenced(n, 1), now);
+            let refused = store.acquire(fenced(n, 1), now);
             assert!(matches!(refused, Ok(AcquireReply::Busy(_))), "{n}");
         }
         // The keys have expired by then, and their fences have not.
         for n in keys {
-            let reply = store.acquire(&fenced(n, 1), now + TTL).unwrap();
+            let reply = store.acquire(fenced(n, 1), now + TTL).unwrap();
             assert_eq!(reply, AcquireReply::GrantedWith(number(6)), "{n}");
         }
     }
@@ -463,7 +479,7 @@ mod tests {
     fn waiters_that_gave_up_are_forgotten_as_others_come() {
         let (store, now) = (Store::default(), Instant::now());
         let request = acquire("k");
-        store.acquire(&request, now).unwrap();
+        store.acquire(request.clone(), now).unwrap();
         for _ in 0..100 {
             let (waker, _) = oneshot::channel();
             store.watch(request.keys.first(), waker, now);
@@ -477,7 +493,7 @@ mod tests {
     fn whoever_waits_for_a_key_that_is_free_is_woken_at_once() {
         let (store, now) = (Store::default(), Instant::now());
         let request = acquire("k");
-        store.acquire(&request, now).unwrap();
+        store.acquire(request.clone(), now).unwrap();
         let (waker, mut wake) = oneshot::channel();
         store.watch(request.keys.first(), waker, now + TTL);
         assert_eq!(wake.try_recv(), Err(oneshot::error::TryRecvError::Closed));
@@ -490,7 +506,7 @@ mod tests {
         for n in 0..100_000 {
             let request = acquire(&format!("k:{n}"));
             let request = request.fenced(FencingToken::new(1).unwrap(), TTL);
-            store.acquire(&request, now).unwrap();
+            store.acquire(request.clone(), now).unwrap();
             let (waker, _) = oneshot::channel();
             store.watch(request.keys.first(), waker, now);
             now += Duration::from_millis(1);
