@@ -101,8 +101,7 @@ pub(crate) struct Place {
 /// them at a time: it holds nothing else while it waits, so that nobody waits for
 /// it in a circle.
 ///
-/// Whoever is granted a key for which nobody waits here needs none: see
-/// [`Queue::places_there`].
+/// Whoever finds nobody there may need none: see [`Queue::places_there`].
 #[derive(Default)]
 pub(crate) struct Places {
     first: Option<Place>,

@@ -237,7 +237,8 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Whether every future of this backend is ready at its first poll and
-    /// needs no runtime, so that a release can be done inside `Drop`.
+    /// needs no runtime, so that a release can be done inside `Drop`, and a key
+    /// that nobody of a manager waits for is asked for without a place in line.
     fn is_immediate(&self) -> bool {
         false
     }
