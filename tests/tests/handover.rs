@@ -175,22 +175,71 @@ async fn without_a_quorum_it_is_unavailable_and_can_be_adopted_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_misses_an_adoption_keeps_nothing_of_the_former_holder() {
     let servers = Servers::start(3);
-    let builder = LockManager::builder().nodes([servers.urls()]);
-    let builder = builder.response_timeout(Duration::from_millis(200));
-    let manager = builder.build().await.unwrap();
+    let manager = impatient(servers.urls()).await;
     let handover = handed_over(&manager, "k", LONG).await;
     eventually(PATIENCE, || {
         servers.iter().all(|server| server.get("k").is_some())
     })
     .await;
-    servers[2].stop();
-    // It is asked for nothing more from then on.
-    let is_given_up = |error: &NodeError| error.reason().starts_with("no answer for");
-    while !manager.nodes().await[2].error().is_some_and(is_given_up) {}
+    give_up(&servers, 2, &manager).await;
     let guard = manager.adopt(handover).await.unwrap();
     servers[2].cont();
     guard.release().await.unwrap();
     eventually(PATIENCE, || is_empty(&servers)).await;
+}
+
+/// A manager that soon asks a server that is stopped for nothing more.
+async fn impatient(urls: String) -> LockManager {
+    let builder = LockManager::builder().nodes([urls]);
+    let builder = builder.response_timeout(Duration::from_millis(200));
+    builder.build().await.unwrap()
+}
+
+/// Stops a server, and waits until the manager goes on without it.
+async fn give_up(servers: &Servers, nth: usize, manager: &LockManager) {
+    servers[nth].stop();
+    let is_given_up = |error: &NodeError| error.reason().starts_with("no answer for");
+    while !manager.nodes().await[nth].error().is_some_and(is_given_up) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adoption_that_misses_one_of_its_keys_leaves_the_others_to_the_former_holder() {
+    let servers = Servers::start(3);
+    let grant = |server: &Server, keys: &[&str]| {
+        let user = [
+            "ACL",
+            "SETUSER",
+            "app",
+            "on",
+            ">pass",
+            "&*",
+            "+@all",
+            "resetkeys",
+        ];
+        server.cli::<()>(&[&user, keys].concat());
+    };
+    servers.iter().for_each(|server| grant(server, &["~*"]));
+    let urls = servers
+        .iter()
+        .map(|server| format!("redis://app:pass@{}", server.address()));
+    let manager = impatient(urls.collect::<Vec<_>>().join(",")).await;
+    let guard = manager.lock_all(["a", "b"], LONG).acquire().await.unwrap();
+    let handover = guard.into_handover();
+    let is_kept = || {
+        let token = handover.token().expose();
+        servers
+            .iter()
+            .all(|server| server.get("a").as_deref() == Some(token))
+    };
+    eventually(PATIENCE, is_kept).await;
+    give_up(&servers, 2, &manager).await;
+    grant(&servers[1], &["~a", "~{a}*"]);
+    let error = manager.adopt(handover.clone()).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    servers[2].cont();
+    // What it is owed is the first that it is sent.
+    while manager.nodes().await[2].error().is_some() {}
+    eventually(PATIENCE, is_kept).await;
 }
 
 /// Nodes that are back are found out within a while.

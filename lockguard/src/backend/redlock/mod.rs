@@ -248,29 +248,33 @@ impl Redlock {
         };
         let budget = budget.unwrap_or(LONGEST_NODE_BUDGET);
         round.decide(budget, decide_all).await;
-        let replies = requests.iter().enumerate();
-        let replies = replies.map(|(nth, request)| match decide_nth(round.votes(), nth) {
-            Decision::Reply(reply) => {
-                if reply == ExtendReply::Extended {
-                    self.release_former(&round, nth, request);
-                }
-                Ok(reply)
-            }
+        let replies = (0..requests.len()).map(|nth| match decide_nth(round.votes(), nth) {
+            Decision::Reply(reply) => Ok(reply),
             Decision::Open | Decision::Unavailable => Err(nth_error(&round, nth)),
         });
-        replies.collect()
+        let replies: Vec<_> = replies.collect();
+        let is_extended = |reply| matches!(reply, &Ok(ExtendReply::Extended));
+        if replies.iter().all(is_extended) {
+            self.release_formers(&round, &requests);
+        }
+        replies
     }
 
     /// Releases the owner whose place a successor has taken, as
     /// [`release_replaced`](Self::release_replaced) does after an acquire.
-    fn release_former(&self, round: &Round<ExtendReplies>, nth: usize, request: &ExtendRequest) {
-        if request.successor.is_none() {
-            return;
+    ///
+    /// Not where its place is to be given back, and where one of its keys was
+    /// missed, since it will be.
+    fn release_formers(&self, round: &Round<ExtendReplies>, requests: &[ExtendRequest]) {
+        let is_extended = Vote::Reply(ExtendReply::Extended);
+        for (nth, request) in requests.iter().enumerate() {
+            if request.successor.is_some() && !request.is_hand_back {
+                let others = round.nodes(|vote| nth_vote(vote, nth) != is_extended);
+                self.release_on(others, &request.key.clone().into(), |key| {
+                    ReleaseRequest::new(key.clone(), request.token.clone())
+                });
+            }
         }
-        let others = round.nodes(|vote| nth_vote(vote, nth) != Vote::Reply(ExtendReply::Extended));
-        self.release_on(others, &request.key.clone().into(), |key| {
-            ReleaseRequest::new(key.clone(), request.token.clone())
-        });
     }
 
     async fn release_round(
