@@ -258,7 +258,16 @@ impl Command {
     fn tell(&mut self, error: BackendError) {
         match &mut self.task {
             Task::Acquire { answer, .. } => answer.send(Err(error)),
-            Task::Extend { answer, .. } => answer.send(Err(error)),
+            Task::Extend {
+                requests,
+                answer,
+                heard,
+                ..
+            } => {
+                let mut heard = heard.clone();
+                heard.resize(requests.len(), Err(error));
+                answer.send(Ok(heard));
+            }
             Task::Look { answer } => answer.send(Err(error)),
             Task::Release { answer, .. } => answer.send(Err(error)),
         }
@@ -493,22 +502,12 @@ impl Command {
     /// Answers the caller by a reply for which the server is given up; gives back
     /// what is owed then.
     pub(super) fn fail_by(mut self, reply: &Value, error: &NodeError) -> Option<Debt> {
-        if let Task::Extend {
-            requests,
-            answer,
-            heard,
-            at_once,
-        } = &mut self.task
+        if let Task::Extend { heard, at_once, .. } = &mut self.task
             && matches!(reply, Value::Array(_))
         {
             // A hand-back that was done is owed with one that was refused, and found
             // done.
             heard.append(&mut extend_reply(reply, *at_once, &error.node().into()));
-            heard.resize(
-                requests.len(),
-                Err(BackendError::unavailable(error.clone())),
-            );
-            answer.send(Ok(mem::take(heard)));
         }
         self.fail(error)
     }
@@ -575,6 +574,28 @@ mod tests {
         let denied = redis::parse_redis_value(b"-NOPERM no permissions\r\n").unwrap();
         let again = command.accept(denied, &Arc::from("a:6379"));
         assert!(again.is_some_and(|again| again.as_plain_release().is_none()));
+    }
+
+    /// Its caller would hold leases for lost that are kept, and ask for all again.
+    #[test]
+    fn an_extend_whose_time_is_over_says_what_was_extended_by_then() {
+        let (answer, mut reply) = Answer::channel();
+        let ttl = Duration::from_secs(2);
+        let extend = |key| ExtendRequest::new(LockKey::new(key).unwrap(), token(), ttl);
+        let task = Task::extend(["a", "b"].map(extend).to_vec(), answer);
+        let limit = Limit {
+            asked: Instant::now(),
+            budget: ttl,
+        };
+        let command = Command::new(task, Some(limit));
+        let node = Arc::from("a:6379");
+        let denied = redis::parse_redis_value(b"-NOPERM no permissions\r\n").unwrap();
+        let apart = command.accept(denied, &node).expect("they are asked apart");
+        let second = apart.accept(Value::Array(vec![Value::Int(1)]), &node);
+        let mut second = second.expect("the second is asked for");
+        second.keep_waiting_no_longer(&node, None);
+        let heard = reply.try_recv().unwrap().unwrap();
+        assert!(matches!(heard[..], [Ok(ExtendReply::Extended), Err(_)]));
     }
 
     #[test]
