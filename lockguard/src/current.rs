@@ -1,6 +1,7 @@
 //! Which leases the running task holds.
 
 use std::{
+    iter,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -62,16 +63,16 @@ pub fn current() -> Option<Lease> {
 
 /// The lease of this task's bodies that holds the key under this manager.
 pub(crate) fn held_in_this_task(core: &Arc<Core>, key: &LockKey) -> Option<Lease> {
-    let mut next = innermost();
-    while let Some(holding) = next {
-        let lease = &holding.lease;
-        let is_same = Arc::ptr_eq(&holding.core, core) && lease.keys().binary_search(key).is_ok();
-        // A body that has ended may still be the outer one of a task that it
-        // left behind.
-        if is_same && lease.is_held() {
-            return Some(lease.clone());
-        }
-        next = holding.outer().cloned();
-    }
-    None
+    let held = |innermost: &Arc<Holding>| {
+        let mut all = iter::successors(Some(innermost), |holding| holding.outer());
+        let holding = all.find(|holding| {
+            let (its, lease) = (&holding.core, &holding.lease);
+            let is_same = Arc::ptr_eq(its, core) && lease.keys().binary_search(key).is_ok();
+            // A body that has ended may still be the outer one of a task that it
+            // left behind.
+            is_same && lease.is_held()
+        });
+        holding.map(|holding| holding.lease.clone())
+    };
+    INNERMOST.try_with(held).ok().flatten()
 }

@@ -245,9 +245,10 @@ impl LockGuard {
         self.holding.terms.on_lost
     }
 
-    /// Notes that a body runs under the guard; `false` where none may begin.
-    pub(crate) fn begin_body(&self) -> bool {
-        self.holding.begin_body()
+    /// Notes that a body runs under the guard, inside another's; `false` where none
+    /// may begin.
+    pub(crate) fn begin_body(&self, outer: Option<Arc<Holding>>) -> bool {
+        self.holding.begin_body(outer)
     }
 
     pub(crate) fn core(&self) -> &Core {

@@ -19,7 +19,6 @@ use crate::{
     background::Uncancelled,
     clock::all,
     core::Core,
-    current::innermost,
     key::LockKey,
     lease::{Lease, Rest},
     live::Slot,
@@ -116,11 +115,10 @@ impl Holding {
         Ok(deadline)
     }
 
-    /// Notes that a body runs under the lease, inside those of the task that calls
-    /// this; `false` where a drain has given it back meanwhile, and no body may
-    /// begin.
-    pub(crate) fn begin_body(&self) -> bool {
-        if let Some(outer) = innermost() {
+    /// Notes that a body runs under the lease, inside another's; `false` where a
+    /// drain has given it back meanwhile, and no body may begin.
+    pub(crate) fn begin_body(&self, outer: Option<Arc<Holding>>) -> bool {
+        if let Some(outer) = outer {
             self.outer.get_or_init(|| outer);
         }
         let begun = self

@@ -8,8 +8,15 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    backend::BoxFuture, current::poll_within, guard::LockGuard, lease::Lease,
-    lock_error::LockError, lost_cause::LostCause, metrics, observe::Running, terms::OnLost,
+    backend::BoxFuture,
+    current::{innermost, poll_within},
+    guard::LockGuard,
+    lease::Lease,
+    lock_error::LockError,
+    lost_cause::LostCause,
+    metrics,
+    observe::Running,
+    terms::OnLost,
 };
 
 /// What is known of a body that runs.
@@ -54,7 +61,7 @@ impl Watch {
             Some(running) => running,
             // A drain has given the lock back since: whatever `on_lost` says,
             // no body begins without it.
-            None if !guard.begin_body() => {
+            None if !guard.begin_body(innermost()) => {
                 return Poll::Ready(Err(stop(guard, LostCause::Drained)));
             }
             begins => begins.insert(Running::begin(lease)),
@@ -84,7 +91,9 @@ impl Watch {
     /// # Errors
     ///
     /// What had ended the lease before.
-    pub(crate) fn end(&self, guard: &LockGuard) -> Result<(), LostCause> {
+    pub(crate) fn end(self, guard: &LockGuard) -> Result<(), LostCause> {
+        // They end with the body, and not with the release.
+        drop((self.running, self.loss));
         let lease = guard.lease();
         lease.end().inspect_err(|cause| {
             if self.has_finished {
