@@ -32,8 +32,8 @@ use crate::{
     token::OwnerToken,
 };
 
-/// The lines of waiters, one for each key that anybody here waits for or
-/// holds.
+/// The lines of waiters, one for each key that anybody here waits for, or holds
+/// after a wait or by servers.
 ///
 /// Only the head of a line contends on the servers; the others cost them
 /// nothing.

@@ -11,8 +11,9 @@
 -- the second word, which `enter` adds.
 --
 -- What is left of the line's own time is its clock, since that is asked for
--- anyway. It runs backwards, and leaps when the line is kept for longer: too
--- seldom and too far for a waiter to be taken for one that has just asked.
+-- anyway. It runs backwards, and leaps to the same time whenever the line is kept
+-- for longer: who asked just after one leap, and has not asked again by the next,
+-- is taken for one that has just asked. Its own clock tells it that it has not.
 --
 -- A lock that is reserved holds the waiter's token and " reserved": its claim is
 -- a new owner's, which a fence must tell from a repeat.
