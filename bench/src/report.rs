@@ -184,10 +184,19 @@ impl Table {
 /// Three digits that count.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
-        whole if whole.fract() == 0.0 => format!("{value:.0}"),
-        large if large >= 100.0 => format!("{value:.0}"),
+        large if large.fract() == 0.0 || large >= 100.0 => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", in_thousands(&format!("{large:.0}")))
+        }
         middling if middling >= 10.0 => format!("{value:.1}"),
         small if small >= 1.0 => format!("{value:.2}"),
         _ => format!("{value:.3}"),
     }
+}
+
+/// With a comma before every third digit from the end.
+fn in_thousands(digits: &str) -> String {
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }

@@ -129,8 +129,8 @@ fn require(arguments: &Arguments, target: &Target, errors: &mut Errors) {
         ),
         (true, false) => errors.at_span(
             site,
-            "`ttl` is missing: say how long the body may take, and the lock of a crashed holder \
-             stays taken, such as `ttl = \"2s\"`",
+            "`ttl` is missing: say how long the body may take, and a crashed holder keeps the lock, \
+             such as `ttl = \"2s\"`",
         ),
     }
 }

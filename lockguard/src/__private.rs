@@ -350,7 +350,7 @@ impl<T, E: FromLockError> LockOutput for Result<T, E> {
     message = "the error type `{Self}` cannot be built from a lock error",
     label = "`{Self}` does not implement `From<lockguard::LockError>`",
     note = "write `impl From<lockguard::LockError> for {Self}` (with thiserror: a variant \
-            `Lock(#[from] lockguard::LockError)`), or add `on_error = |error| …` to \
+            `Lock(#[from] lockguard::LockError)`), or add `on_error = |error| Err(…)` to \
             `#[distributed_lock]`"
 )]
 pub trait FromLockError {

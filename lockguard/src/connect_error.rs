@@ -106,6 +106,13 @@ impl fmt::Display for ConnectError {
             }
             Self::SameNode {
                 addresses: [one, other],
+            } if one == other => write!(
+                f,
+                "connect a lock manager: `{one}` is given twice, and its vote would count twice; \
+                 give each server once, whatever its database"
+            ),
+            Self::SameNode {
+                addresses: [one, other],
             } => write!(
                 f,
                 "connect a lock manager: `{one}` and `{other}` are one server, whose vote would \

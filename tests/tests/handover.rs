@@ -10,7 +10,7 @@ use std::{
 
 use lockguard::{
     FencingToken, Handover, LockError, LockGuard, LockKey, LockManager, LostCause, NodeError,
-    OwnerToken,
+    NodeStatus, OwnerToken,
     backend::{AcquireRequest, Backend as _, Memory, ReleaseRequest},
 };
 use lockguard_tests::{
@@ -192,14 +192,15 @@ async fn a_node_that_misses_an_adoption_keeps_nothing_of_the_former_holder() {
 async fn impatient(urls: String) -> LockManager {
     let builder = LockManager::builder().nodes([urls]);
     let builder = builder.response_timeout(Duration::from_millis(200));
-    builder.build().await.unwrap()
+    builder.build().await.expect("servers that run")
 }
 
 /// Stops a server, and waits until the manager goes on without it.
 async fn give_up(servers: &Servers, nth: usize, manager: &LockManager) {
     servers[nth].stop();
     let is_given_up = |error: &NodeError| error.reason().starts_with("no answer for");
-    while !manager.nodes().await[nth].error().is_some_and(is_given_up) {}
+    let error = |nodes: &[NodeStatus]| nodes.get(nth)?.error().cloned();
+    while !error(&manager.nodes().await).is_some_and(|error| is_given_up(&error)) {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ pub(super) const MISUSES: &[Misuse] = &[
         ("", r#"`key` is missing: say what is locked, such as `key = "book:{seat_id}"`"#),
     ]),
     ("ttl_missing", r#"key = "seat:{seat_id}""#, BOOK, &[
-        ("", r#"`ttl` is missing: say how long the body may take, and the lock of a crashed holder stays taken, such as `ttl = "2s"`"#),
+        ("", r#"`ttl` is missing: say how long the body may take, and a crashed holder keeps the lock, such as `ttl = "2s"`"#),
     ]),
     ("key_twice", r#"key = "seat:{seat_id}", ttl = "2s", key = "x""#, BOOK, &[
         ("key", "`key` is given twice: remove one"),
