@@ -245,12 +245,6 @@ impl LockGuard {
         self.holding.terms.on_lost
     }
 
-    /// Notes that a body runs under the guard, inside another's; `false` where none
-    /// may begin.
-    pub(crate) fn begin_body(&self, outer: Option<Arc<Holding>>) -> bool {
-        self.holding.begin_body(outer)
-    }
-
     pub(crate) fn core(&self) -> &Core {
         &self.holding.core
     }

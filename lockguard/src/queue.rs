@@ -301,7 +301,7 @@ impl Places {
         self.first.as_ref().filter(|_| self.rest.is_empty())
     }
 
-    /// The place of this key; the first where it is none of ours.
+    /// The place of this key; the first where it is none of ours, if there is one.
     pub(crate) fn of(&self, key: &LockKey) -> Option<&Place> {
         let mut rest = self.rest.iter();
         let of_key = rest.find(|place| place.key() == key);

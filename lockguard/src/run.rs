@@ -61,7 +61,7 @@ impl Watch {
             Some(running) => running,
             // A drain has given the lock back since: whatever `on_lost` says,
             // no body begins without it.
-            None if !guard.begin_body(innermost()) => {
+            None if !guard.holding().begin_body(innermost()) => {
                 return Poll::Ready(Err(stop(guard, LostCause::Drained)));
             }
             begins => begins.insert(Running::begin(lease)),

@@ -361,7 +361,7 @@ mod tests {
         let (store, now) = (Arc::new(Store::default()), Instant::now());
         let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
         let request = AcquireRequest::new(key.clone(), token.clone(), Duration::from_secs(1));
-        assert!(store.acquire(request.clone(), now).is_ok());
+        assert!(store.acquire(request, now).is_ok());
         let asks = Arc::new(Asks {
             store: Arc::clone(&store),
             key: key.clone(),
@@ -382,7 +382,7 @@ mod tests {
         let (key, token) = (LockKey::new("k").unwrap(), OwnerToken::with_label(""));
         let request = AcquireRequest::new(key.clone(), token.clone(), Duration::MAX);
         let request = request.fenced(FencingToken::new(1).unwrap(), Duration::MAX);
-        assert!(store.acquire(request.clone(), now).is_ok());
+        assert!(store.acquire(request, now).is_ok());
         let extend = ExtendRequest::new(key.clone(), token.clone(), Duration::MAX);
         assert_eq!(store.extend(&extend, now), ExtendReply::Extended);
         let release = ReleaseRequest::new(key, token).keeping(Duration::MAX);
@@ -397,7 +397,7 @@ mod tests {
         for n in 0..100_000 {
             let key = LockKey::new(format!("k:{n}")).unwrap();
             let request = AcquireRequest::new(key, OwnerToken::with_label(""), ttl);
-            let reply = store.acquire(request.clone(), now).unwrap();
+            let reply = store.acquire(request, now).unwrap();
             assert_eq!(reply, AcquireReply::Granted);
             now += Duration::from_millis(1);
         }
