@@ -57,29 +57,39 @@ pub(crate) fn acquire(
 ) -> impl Future<Output = Result<LockGuard, LockError>> {
     async move {
         let mut places = Places::default();
-        let mut grant = take(&core, &want, &mut places).await?;
-        places.hold(&grant.undo.token, grant.since.asked, want.ttl);
+        let Grant {
+            undo,
+            since,
+            fencing_token,
+            had_to_wait,
+            candidate,
+        } = take(&core, &want, &mut places).await?;
+        // Nothing of anybody else's runs until the guard exists, which gives the
+        // keys back from then on.
+        let token = undo.into_token();
+        places.hold(&token, since.asked, want.ttl);
         let lease = Lease::new(
             want.keys,
-            grant.fencing_token,
+            fencing_token,
             want.point,
-            grant.since,
+            since,
             want.ttl,
             want.terms.max_hold,
         );
         let holding = Holding::new(
             core,
             lease,
-            grant.undo.token.clone(),
+            token,
             want.ttl,
             want.terms,
             places,
-            grant.had_to_wait,
+            had_to_wait,
         );
-        // From here on the guard gives the keys back.
-        grant.undo.disarm();
+        let entered = LockGuard::enter(holding);
         // One that is refused gives them back at once; a drain waits until then.
-        LockGuard::enter(holding).map_err(|refused| LockError::draining(refused.key()))
+        let guard = entered.map_err(|refused| LockError::draining(refused.key()));
+        drop(candidate);
+        guard
     }
 }
 
@@ -89,11 +99,11 @@ pub(crate) fn acquire(
 ///
 /// Dropped at any await, the future leaves the line, and what a server may
 /// have granted is given back in the background.
-pub(crate) async fn take(
-    core: &Arc<Core>,
-    want: &Want,
-    places: &mut Places,
-) -> Result<Grant, LockError> {
+pub(crate) async fn take<'a>(
+    core: &'a Arc<Core>,
+    want: &'a Want,
+    places: &'a mut Places,
+) -> Result<Grant<'a>, LockError> {
     let acquiring = Acquiring::begin(want);
     let contest = pin!(contend(core, want, places));
     let result = acquiring.watch(contest).await;
@@ -102,7 +112,11 @@ pub(crate) async fn take(
 }
 
 /// See [`take`].
-async fn contend(core: &Arc<Core>, want: &Want, places: &mut Places) -> Result<Grant, LockError> {
+async fn contend<'a>(
+    core: &'a Arc<Core>,
+    want: &'a Want,
+    places: &'a mut Places,
+) -> Result<Grant<'a>, LockError> {
     check(core, want)?;
     let draining = || LockError::draining(want.keys.first());
     let candidate = core.live.candidate().ok_or_else(draining)?;

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 /// by a plain command.
 #[derive(Default)]
 pub(crate) struct Contended {
-    keys: Sharded<KeyMap<Instant>>,
+    keys: Sharded<Mutex<KeyMap<Instant>>>,
     /// Whether there has ever been one: most programs have none, and need not
     /// look.
     are_any: AtomicBool,

@@ -1,6 +1,6 @@
 //! What was granted and nobody owns yet.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use crate::{
     backend::{ReleaseRequest, Waiter},
@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// Granted keys that nobody owns yet: dropping it gives them back.
-pub(crate) struct Grant {
-    pub(crate) undo: Undo,
+pub(crate) struct Grant<'a> {
+    pub(crate) undo: Undo<'a>,
     pub(crate) since: Since,
     pub(crate) fencing_token: Option<FencingToken>,
     /// Whether its owner met another one first.
@@ -23,9 +23,9 @@ pub(crate) struct Grant {
     pub(crate) candidate: Option<Candidate>,
 }
 
-impl Grant {
+impl<'a> Grant<'a> {
     pub(crate) fn new(
-        undo: Undo,
+        undo: Undo<'a>,
         since: Since,
         fencing_token: Option<FencingToken>,
         had_to_wait: bool,
@@ -38,30 +38,29 @@ impl Grant {
             candidate: None,
         }
     }
-
-    /// Leaves the keys to whoever knows the token.
-    pub(crate) fn into_token(mut self) -> OwnerToken {
-        self.undo.disarm();
-        self.undo.token.clone()
-    }
 }
 
 /// Gives back what an acquire may have taken, unless it is disarmed.
 ///
 /// It stands between "a server may have granted" and "a guard exists".
-pub(crate) struct Undo {
-    core: Arc<Core>,
-    keys: LockKeys,
+pub(crate) struct Undo<'a> {
+    core: Cow<'a, Arc<Core>>,
+    keys: Cow<'a, LockKeys>,
     pub(crate) token: OwnerToken,
     ttl: Duration,
     is_armed: bool,
 }
 
-impl Undo {
-    pub(crate) fn arm(core: &Arc<Core>, keys: &LockKeys, token: OwnerToken, ttl: Duration) -> Self {
+impl<'a> Undo<'a> {
+    pub(crate) fn arm(
+        core: Cow<'a, Arc<Core>>,
+        keys: Cow<'a, LockKeys>,
+        token: OwnerToken,
+        ttl: Duration,
+    ) -> Self {
         Self {
-            core: Arc::clone(core),
-            keys: keys.clone(),
+            core,
+            keys,
             token,
             ttl,
             is_armed: true,
@@ -73,10 +72,16 @@ impl Undo {
         self.is_armed = false;
     }
 
+    /// Leaves the keys to whoever knows the token.
+    pub(crate) fn into_token(mut self) -> OwnerToken {
+        self.disarm();
+        self.token.clone()
+    }
+
     /// Gives the keys back; the ticket of a waiter who goes on stays in line.
     pub(crate) fn give_back(&mut self, mut waiter: Option<Waiter>) {
         self.disarm();
-        for key in &self.keys {
+        for key in &*self.keys {
             let mut release = ReleaseRequest::new(key.clone(), self.token.clone());
             if let Some(waiter) = waiter.take() {
                 release = release.staying(waiter);
@@ -93,7 +98,7 @@ impl Undo {
     }
 }
 
-impl Drop for Undo {
+impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if self.is_armed {
             self.give_back(None);

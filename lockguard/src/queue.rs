@@ -39,7 +39,15 @@ use crate::{
 /// nothing.
 #[derive(Default)]
 pub(crate) struct Queue {
-    lines: Sharded<KeyMap<Arc<Line>>>,
+    lines: Sharded<Lines>,
+}
+
+/// The lines of a shard.
+#[derive(Default)]
+struct Lines {
+    by_key: Mutex<KeyMap<Arc<Line>>>,
+    /// How many there are; written under the mutex, and read without.
+    count: AtomicUsize,
 }
 
 /// One key's waiters in this process, and its holder if that is one of ours.
@@ -202,7 +210,10 @@ impl Queue {
     pub(crate) fn places_there(self: &Arc<Self>, keys: &LockKeys) -> Places {
         let mut places = Places::default();
         for key in keys {
-            if let Some(line) = self.lines.of(key).lock().get(key) {
+            let lines = self.lines.of(key);
+            if lines.are_some()
+                && let Some(line) = lines.by_key.lock().get(key)
+            {
                 places.add(self.place_in(line));
             }
         }
@@ -211,9 +222,12 @@ impl Queue {
 
     /// Steps up to the line of this key.
     pub(crate) fn place(self: &Arc<Self>, key: &LockKey) -> Place {
-        let mut lines = self.lines.of(key).lock();
-        let line = lines.entry(key.clone());
-        self.place_in(line.or_insert_with(|| Arc::new(Line::new(key.clone()))))
+        let lines = self.lines.of(key);
+        let mut by_key = lines.by_key.lock();
+        let line = by_key.entry(key.clone());
+        let place = self.place_in(line.or_insert_with(|| Arc::new(Line::new(key.clone()))));
+        lines.are(by_key.len());
+        place
     }
 
     /// To be called while the lines are locked.
@@ -228,7 +242,26 @@ impl Queue {
 
     /// How many keys are waited for or held.
     fn len(&self) -> usize {
-        self.lines.iter().map(|lines| lines.lock().len()).sum()
+        self.lines.iter().map(Lines::len).sum()
+    }
+}
+
+impl Lines {
+    /// Whether there are any.
+    ///
+    /// Whoever has stepped up before it asked a store is seen by whoever asks the
+    /// store, and looks, after that.
+    fn are_some(&self) -> bool {
+        self.len() > 0
+    }
+
+    fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// To be called while they are locked.
+    fn are(&self, count: usize) {
+        self.count.store(count, Ordering::Release);
     }
 }
 
@@ -268,6 +301,14 @@ impl Line {
 }
 
 impl Places {
+    /// No place in any line.
+    pub(crate) const fn none() -> Self {
+        Self {
+            first: None,
+            rest: Vec::new(),
+        }
+    }
+
     fn add(&mut self, place: Place) {
         match &self.first {
             None => self.first = Some(place),
@@ -539,9 +580,11 @@ fn forget(holder: &mut Option<LocalHolder>, token: &OwnerToken) {
 impl Drop for Place {
     /// Forgets the line with its last place.
     fn drop(&mut self) {
-        let mut lines = self.queue.lines.of(&self.line.key).lock();
+        let lines = self.queue.lines.of(&self.line.key);
+        let mut by_key = lines.by_key.lock();
         if self.line.places.fetch_sub(1, Ordering::Relaxed) == 1 {
-            lines.remove(&self.line.key);
+            by_key.remove(&self.line.key);
+            lines.are(by_key.len());
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
 
 use crate::key::LockKey;
 
@@ -17,16 +16,16 @@ pub(crate) type KeyMap<T> = std::collections::HashMap<LockKey, T, RandomState>;
 /// Enough that two cores seldom meet on one mutex.
 pub(crate) const SHARDS: usize = 16;
 
-/// Shards by key, each behind a mutex that is held for a few instructions.
+/// Shards by key, each with a mutex that is held for a few instructions.
 #[derive(Default)]
 pub(crate) struct Sharded<T> {
     hasher: RandomState,
-    shards: [Mutex<T>; SHARDS],
+    shards: [T; SHARDS],
 }
 
 impl<T> Sharded<T> {
     /// The shard of this key.
-    pub(crate) fn of(&self, key: &LockKey) -> &Mutex<T> {
+    pub(crate) fn of(&self, key: &LockKey) -> &T {
         #[expect(clippy::indexing_slicing, reason = "see `index`")]
         &self.shards[self.index(key)]
     }
@@ -44,7 +43,7 @@ impl<T> Sharded<T> {
     }
 
     /// All shards, in their order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mutex<T>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.shards.iter()
     }
 }

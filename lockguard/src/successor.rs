@@ -1,6 +1,6 @@
 //! From one lease of this process to the next, in one round trip.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Successor {
     core: Arc<Core>,
     request: AcquireRequest,
-    grant: oneshot::Sender<Grant>,
+    grant: oneshot::Sender<Grant<'static>>,
 }
 
 impl Successor {
@@ -30,7 +30,7 @@ impl Successor {
     pub(crate) fn new(
         core: &Arc<Core>,
         request: AcquireRequest,
-    ) -> (Self, oneshot::Receiver<Grant>) {
+    ) -> (Self, oneshot::Receiver<Grant<'static>>) {
         let (grant, granted) = oneshot::channel();
         let successor = Self {
             core: Arc::clone(core),
@@ -79,7 +79,12 @@ impl Successor {
         let keeps_time = core.backend.keeps_time();
         let longest = longest_attempt(request.ttl);
         let is_fenced = request.fence.is_some();
-        let mut undo = Undo::arm(&core, &request.keys, request.token.clone(), request.ttl);
+        let mut undo = Undo::arm(
+            Cow::Owned(Arc::clone(&core)),
+            Cow::Owned(request.keys.clone()),
+            request.token.clone(),
+            request.ttl,
+        );
         let epoch = core.epoch();
         // The lease counts from here, before the first byte is sent.
         let since = Since::asked(Instant::now(), epoch);

@@ -235,7 +235,7 @@ impl LockManager {
         };
         let mut places = Places::default();
         let grant = take(core, &want, &mut places).await?;
-        Ok(grant.into_token())
+        Ok(grant.undo.into_token())
     }
 
     async fn give_back_by_token(

@@ -25,26 +25,26 @@ use crate::{
 };
 
 /// What an attempt came to.
-pub(super) enum Attempt {
-    Granted(Grant),
+pub(super) enum Attempt<'a> {
+    Granted(Grant<'a>),
     Busy(Holder),
     /// The votes were split.
     Split,
 }
 
 /// An attempt that is sent, and may be granted from here on.
-struct Sent {
+struct Sent<'a> {
     /// What a lease counts from.
     since: Since,
-    undo: Undo,
+    undo: Undo<'a>,
 }
 
 /// The answer to an attempt.
 type Answer = BoxFuture<'static, Result<AcquireReply, BackendError>>;
 
-impl Contest<'_> {
+impl<'a> Contest<'a> {
     /// One attempt with a token of its own.
-    pub(super) async fn attempt(&mut self) -> Result<Attempt, LockError> {
+    pub(super) async fn attempt(&mut self) -> Result<Attempt<'a>, LockError> {
         let (sent, acquire) = self.ask();
         // A later grant would be refused, so that no backend is waited for longer;
         // one that keeps time never takes as long.
@@ -66,7 +66,7 @@ impl Contest<'_> {
     }
 
     /// One attempt that is answered at once; one that is not is given back.
-    pub(super) fn attempt_at_once(&mut self) -> Result<Option<Attempt>, LockError> {
+    pub(super) fn attempt_at_once(&mut self) -> Result<Option<Attempt<'a>>, LockError> {
         let (sent, mut answer) = self.ask();
         let mut nobody = Context::from_waker(Waker::noop());
         match answer.as_mut().poll(&mut nobody) {
@@ -76,7 +76,7 @@ impl Contest<'_> {
     }
 
     /// Sends an attempt's question; where the answer comes.
-    fn ask(&mut self) -> (Sent, Answer) {
+    fn ask(&mut self) -> (Sent<'a>, Answer) {
         let request = self.request();
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
@@ -98,7 +98,7 @@ impl Contest<'_> {
             line.asked = waiter.takes_grants.then(|| since.clone());
         }
         let token = request.token.clone();
-        let undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
+        let undo = self.undo(token);
         let sent = Sent { since, undo };
         (sent, self.core.backend.acquire(request))
     }
@@ -140,9 +140,9 @@ impl Contest<'_> {
     /// What an answer comes to.
     fn settle(
         &mut self,
-        mut sent: Sent,
+        mut sent: Sent<'a>,
         reply: Result<AcquireReply, BackendError>,
-    ) -> Result<Attempt, LockError> {
+    ) -> Result<Attempt<'a>, LockError> {
         match reply {
             // Given back by `undo`, both of them.
             Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
@@ -185,13 +185,13 @@ impl Contest<'_> {
     ///
     /// Nodes that refused it have reserved the key for the next already, and those
     /// that are silent may be so for long.
-    fn overtaken(&self, mut sent: Sent) -> Attempt {
+    fn overtaken(&self, mut sent: Sent<'a>) -> Attempt<'a> {
         let line = self.line.as_ref().filter(|_| !self.want.keys.are_several());
         sent.undo.give_back(line.map(|line| line.waiter()));
         Attempt::Split
     }
 
-    fn granted(&mut self, sent: Sent, fencing_token: Option<FencingToken>) -> Attempt {
+    fn granted(&mut self, sent: Sent<'a>, fencing_token: Option<FencingToken>) -> Attempt<'a> {
         let Sent { since, undo } = sent;
         self.close_line();
         self.places.was_in_order();

@@ -26,7 +26,7 @@ pub(super) enum Lined<'a> {
     /// The right to ask the servers, or none, and they are asked all the same.
     Turn(Option<Turn<'a>>),
     /// A lease of ours has handed the key on.
-    Granted(Grant),
+    Granted(Grant<'a>),
 }
 
 impl<'a> Contest<'a> {
@@ -106,7 +106,7 @@ impl<'a> Contest<'a> {
     }
 
     /// See [`is_behind_local_holders`](Self::is_behind_local_holders).
-    pub(super) async fn wait_for_local_holders(&mut self) -> Result<Option<Grant>, LockError> {
+    pub(super) async fn wait_for_local_holders(&mut self) -> Result<Option<Grant<'a>>, LockError> {
         let places = self.places;
         let mut unseen = self.unseen();
         // Asked again after each wait: the holder may have been renewed, or be
@@ -203,7 +203,7 @@ impl<'a> Contest<'a> {
 
     /// From here on the servers are asked, unless a lease of ours has handed the
     /// key on in this moment.
-    fn withdraw(&mut self) -> Option<Grant> {
+    fn withdraw(&mut self) -> Option<Grant<'a>> {
         let mut granted = self.granted.take()?;
         granted.close();
         let grant = granted.try_recv().ok()?;
@@ -212,7 +212,7 @@ impl<'a> Contest<'a> {
 
     /// A grant that a holder of ours has handed on, if it is worth having; else
     /// it is given back here.
-    fn taken_over(&self, grant: Grant) -> Option<Grant> {
+    fn taken_over(&self, grant: Grant<'a>) -> Option<Grant<'a>> {
         if let Some(token) = grant.fencing_token {
             self.core.fences.saw(&self.want.keys, token);
         }
@@ -238,8 +238,8 @@ impl<'a> Contest<'a> {
 /// it has handed the key on.
 async fn freed_or_granted(
     place: &Place,
-    granted: &mut Option<oneshot::Receiver<Grant>>,
-) -> Option<Grant> {
+    granted: &mut Option<oneshot::Receiver<Grant<'static>>>,
+) -> Option<Grant<'static>> {
     let mut freed = pin!(place.freed());
     poll_fn(|cx| match poll_granted(granted, cx) {
         Some(grant) => Poll::Ready(Some(grant)),
@@ -250,9 +250,9 @@ async fn freed_or_granted(
 
 /// The grant, if it has come; nobody is asked any more where none will come.
 fn poll_granted(
-    granted: &mut Option<oneshot::Receiver<Grant>>,
+    granted: &mut Option<oneshot::Receiver<Grant<'static>>>,
     cx: &mut Context<'_>,
-) -> Option<Grant> {
+) -> Option<Grant<'static>> {
     match Pin::new(granted.as_mut()?).poll(cx) {
         Poll::Pending => None,
         Poll::Ready(grant) => {

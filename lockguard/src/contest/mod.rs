@@ -4,7 +4,7 @@ mod attempt;
 mod local;
 mod pause;
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{borrow::Cow, sync::Arc, task::Poll, time::Duration};
 
 use rand::Rng as _;
 use tokio::{sync::oneshot, task::coop::consume_budget, time::Instant};
@@ -14,12 +14,13 @@ use crate::{
     acquire::Want,
     backend::Holder,
     core::Core,
-    grant::Grant,
+    grant::{Grant, Undo},
     key::LockKey,
     line::InLine,
     lock_error::LockError,
     queue::{InCrowd, Places, Turn},
     retry::Patience,
+    token::OwnerToken,
     validity::{FAR, longest_attempt},
 };
 
@@ -28,11 +29,11 @@ use crate::{
 const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
 
 /// As [`take`](crate::acquire::take), without an eye on drains.
-pub(crate) async fn contest(
-    core: &Arc<Core>,
-    want: &Want,
-    places: &mut Places,
-) -> Result<Grant, LockError> {
+pub(crate) async fn contest<'a>(
+    core: &'a Arc<Core>,
+    want: &'a Want,
+    places: &'a mut Places,
+) -> Result<Grant<'a>, LockError> {
     if core.backend.is_immediate() {
         // A loop that takes free locks would never let other tasks run. Here, since
         // a lease may count from the beginning of the contest.
@@ -89,14 +90,14 @@ pub(crate) async fn contest(
 ///
 /// Only of a backend that answers at once, where others of this process do as well
 /// to ask it as to know who of them holds a key.
-fn take_free(core: &Arc<Core>, want: &Want) -> Result<Option<Grant>, LockError> {
+fn take_free<'a>(core: &'a Arc<Core>, want: &'a Want) -> Result<Option<Grant<'a>>, LockError> {
     // Tries are counted where they are paused between.
     let is_counted = matches!(want.patience, Patience::Tries { .. });
     if is_counted || !core.queue.places_there(&want.keys).are_none() {
         return Ok(None);
     }
-    let nowhere = Places::default();
-    match Contest::new(core, want, &nowhere).attempt_at_once()? {
+    static NOWHERE: Places = Places::none();
+    match Contest::new(core, want, &NOWHERE).attempt_at_once()? {
         Some(Attempt::Granted(grant)) => Ok(Some(grant)),
         _ => Ok(None),
     }
@@ -128,7 +129,7 @@ struct Contest<'a> {
     /// Whether another owner has been met.
     has_met_another: bool,
     /// Where the grant comes if a lease of ours hands the key on to us.
-    granted: Option<oneshot::Receiver<Grant>>,
+    granted: Option<oneshot::Receiver<Grant<'static>>>,
     /// The place among others of this process who want several keys.
     crowd: Option<InCrowd<'a>>,
     /// Given on last.
@@ -196,6 +197,12 @@ impl<'a> Contest<'a> {
         if let Some(line) = self.line.take() {
             line.close();
         }
+    }
+
+    /// What gives back what is asked for with this token.
+    fn undo(&self, token: OwnerToken) -> Undo<'a> {
+        let Want { keys, ttl, .. } = self.want;
+        Undo::arm(Cow::Borrowed(self.core), Cow::Borrowed(keys), token, *ttl)
     }
 
     /// Whether a grant that was asked for then is not worth having any more.

@@ -14,7 +14,7 @@ use crate::{
     backend::{BoxFuture, Holder, Pass},
     backoff::{SETTLE_LIMIT, busy_pause, split_pause, untold_pause},
     clock::{sleep, until},
-    grant::{Grant, Undo},
+    grant::Grant,
     key::LockKey,
     lease::Since,
     line::commands_of_a_look,
@@ -24,9 +24,9 @@ use crate::{
     validity::{FAR, node_budget},
 };
 
-impl Contest<'_> {
+impl<'a> Contest<'a> {
     /// Waits until another attempt is worth making, or says that none is.
-    pub(super) async fn pause_busy(&mut self, holder: Holder) -> Result<Option<Grant>, LockError> {
+    pub(super) async fn pause_busy(&mut self, holder: Holder) -> Result<Option<Grant<'a>>, LockError> {
         self.split = None;
         let met = self.busy;
         self.busy = met.saturating_add(1);
@@ -90,14 +90,14 @@ impl Contest<'_> {
 
     /// The grant of the key that has been passed on to us: the last attempt's,
     /// which was refused before, if it is worth having; else we ask for it.
-    fn passed_on(&mut self) -> Option<Grant> {
+    fn passed_on(&mut self) -> Option<Grant<'a>> {
         let start = Instant::now();
         let asked = self.line.as_mut()?.asked.take()?;
         if self.is_late(asked.asked) || asked.is_over() {
             return None;
         }
         let token = self.line.take()?.into_next();
-        let undo = Undo::arm(self.core, &self.want.keys, token, self.want.ttl);
+        let undo = self.undo(token);
         self.places.was_in_order();
         let since = Since { start, ..asked };
         Some(Grant::new(undo, since, None, true))

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map;
 
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
@@ -25,7 +25,7 @@ const FIRST_SWEEP: usize = 64;
 
 /// The keys, and who holds them.
 #[derive(Default)]
-pub(super) struct Store(Sharded<Shard>);
+pub(super) struct Store(Sharded<Mutex<Shard>>);
 
 impl Store {
     pub(super) fn acquire(
