@@ -56,7 +56,7 @@ pub(crate) fn acquire(
     want: Want,
 ) -> impl Future<Output = Result<LockGuard, LockError>> {
     async move {
-        let mut places = Places::default();
+        let mut places = Places::none();
         let Grant {
             undo,
             since,

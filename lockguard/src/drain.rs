@@ -134,13 +134,14 @@ pub(crate) async fn drain(core: &Arc<Core>, timeout: Duration) -> Drained {
 /// before: nobody else gets in while it runs.
 fn end_all(core: &Core) {
     for holding in core.live.leases() {
-        if holding.lease.ended(Instant::now()).is_none() {
+        let now = Instant::now();
+        if holding.lease.ended(now).is_none() {
             holding.lease.lose(LostCause::Drained);
         }
         if holding.leave_if_bare() {
             let _ = holding.lease.end();
             // Dropping a release hands it to the background.
-            drop(holding.release());
+            drop(holding.release(now));
         }
     }
 }

@@ -139,11 +139,11 @@ impl LockGuard {
     ///
     /// When the future is dropped, the release goes on in the background.
     pub async fn release(self) -> Result<(), ReleaseError> {
-        if let Err(cause) = self.end() {
+        let now = self.end().map_err(|cause| {
             // The rest goes out detached, with the guard.
-            return Err(ReleaseError::lost(self.lease().lost_key(), cause));
-        }
-        match self.begin_release() {
+            ReleaseError::lost(self.lease().lost_key(), cause)
+        })?;
+        match self.begin_release(now) {
             Some(release) => {
                 let reply = self.reply(release).await;
                 self.outcome(reply)
@@ -186,7 +186,7 @@ impl LockGuard {
     /// A failure never replaces the body's value: it is a warning, and delays
     /// the caller by one node budget at most.
     /// Cancel safety is that of [`release`](Self::release).
-    pub(crate) async fn release_after_body(self, ended: Result<(), LostCause>) {
+    pub(crate) async fn release_after_body(self, ended: Result<Instant, LostCause>) {
         if let Some(release) = self.begin_release_after_body(ended) {
             self.finish_release(release).await;
         }
@@ -196,7 +196,7 @@ impl LockGuard {
     /// first poll is not boxed.
     pub(crate) fn poll_release_after_body(
         self,
-        ended: Result<(), LostCause>,
+        ended: Result<Instant, LostCause>,
         cx: &mut Context<'_>,
     ) -> Option<BoxFuture<'static, ()>> {
         let mut release = self.begin_release_after_body(ended);
@@ -222,12 +222,11 @@ impl LockGuard {
     }
 
     /// `None` where nobody waits for it.
-    fn begin_release_after_body(&self, ended: Result<(), LostCause>) -> Option<Release> {
-        if ended.is_err() || self.holding.core.settings.background_release {
-            // The caller is told at once; dropping hands it to the background.
-            return None;
-        }
-        self.begin_release()
+    fn begin_release_after_body(&self, ended: Result<Instant, LostCause>) -> Option<Release> {
+        // Else the caller is told at once; dropping hands it to the background.
+        let now = ended.ok()?;
+        let is_awaited = !self.holding.core.settings.background_release;
+        is_awaited.then(|| self.begin_release(now)).flatten()
     }
 
     fn warn_unless_released(&self, outcome: Result<(), ReleaseError>) {
@@ -254,9 +253,9 @@ impl LockGuard {
     }
 
     /// Sends the release, once.
-    fn begin_release(&self) -> Option<Release> {
+    fn begin_release(&self, now: Instant) -> Option<Release> {
         let is_ours = self.holding.leave();
-        is_ours.then(|| self.holding.release())
+        is_ours.then(|| self.holding.release(now))
     }
 
     /// What a reply says to the owner.
@@ -287,8 +286,8 @@ impl LockGuard {
 impl Drop for LockGuard {
     fn drop(&mut self) {
         if !self.holding.is_left() {
-            let _ = self.end();
-            drop(self.begin_release());
+            let now = self.end().unwrap_or_else(|_| Instant::now());
+            drop(self.begin_release(now));
         }
     }
 }

@@ -180,16 +180,16 @@ impl Holding {
         }
     }
 
-    /// Sends the release, which whoever has [left](Self::leave) the lease does
-    /// once.
-    pub(crate) fn release(self: &Arc<Self>) -> Release {
+    /// Sends the release at `now`, which whoever has [left](Self::leave) the lease
+    /// does once.
+    pub(crate) fn release(self: &Arc<Self>, now: Instant) -> Release {
         let Core {
             backend, renewal, ..
         } = &*self.core;
         let ending = Ending::begin(&self.lease);
         renewal.stop(self);
         let min_hold = self.terms.min_hold;
-        let rest = (!min_hold.is_zero()).then(|| self.lease.rest_of(min_hold, Instant::now()));
+        let rest = (!min_hold.is_zero()).then(|| self.lease.rest_of(min_hold, now));
         let lengthened = rest.as_ref().filter(|rest| rest.is_to_be_lengthened);
         let lengthened = lengthened.map(|rest| self.lengthen(rest));
         if self.had_to_wait {
@@ -198,14 +198,14 @@ impl Holding {
         let leaves = match rest {
             Some(rest) if !rest.left.is_zero() => Leaves::Rest(rest),
             // Those who wait here ask after the first in line.
-            _ if self.is_to_be_open() => Leaves::Open(Instant::now() + 2 * OPEN),
+            _ if self.is_to_be_open(now) => Leaves::Open(now + 2 * OPEN),
             _ => Leaves::Nothing,
         };
         // All are asked for now, in one go.
-        let (first, is_handed_on) = self.release_first(&leaves);
+        let (first, is_handed_on) = self.release_first(&leaves, now);
         let replies = if self.lease.all_keys().are_several() {
             let others = self.lease.keys().iter().skip(1);
-            let others = others.map(|key| backend.release(self.request(key, &leaves)));
+            let others = others.map(|key| backend.release(self.request(key, &leaves, now)));
             Replies::Several(Box::pin(all(iter::once(first).chain(others).collect())))
         } else {
             Replies::One(first)
@@ -238,13 +238,13 @@ impl Holding {
 
     /// Gives the first key back: to a successor in this process, if there is one
     /// and it is its turn, or else to the servers; whether it is handed on.
-    fn release_first(&self, leaves: &Leaves) -> (BoxFuture<'static, Reply>, bool) {
-        let request = self.request(self.lease.key(), leaves);
+    fn release_first(&self, leaves: &Leaves, now: Instant) -> (BoxFuture<'static, Reply>, bool) {
+        let request = self.request(self.lease.key(), leaves, now);
         let successor = match leaves {
             // One that is lost is another's, or nobody's, to give.
             Leaves::Nothing => self
                 .places
-                .successor(|| self.lease.is_given_back_early(Instant::now())),
+                .successor(|| self.lease.is_given_back_early(now)),
             Leaves::Rest(_) | Leaves::Open(_) => None,
         };
         match successor {
@@ -253,8 +253,12 @@ impl Holding {
         }
     }
 
-    fn request(&self, key: &LockKey, leaves: &Leaves) -> ReleaseRequest {
-        let release = ReleaseRequest::new(key.clone(), self.token.clone()).within(self.budget());
+    fn request(&self, key: &LockKey, leaves: &Leaves, now: Instant) -> ReleaseRequest {
+        let is_done_now = self.core.backend.is_immediate();
+        let release = ReleaseRequest {
+            now: is_done_now.then_some(now),
+            ..ReleaseRequest::new(key.clone(), self.token.clone()).within(self.budget())
+        };
         match leaves {
             Leaves::Nothing => release,
             Leaves::Rest(rest) => release.keeping(rest.left),
@@ -278,11 +282,10 @@ impl Holding {
     }
 
     /// Whether the key is to be left to clients that stand in no line.
-    fn is_to_be_open(&self) -> bool {
+    fn is_to_be_open(&self, now: Instant) -> bool {
         if !self.had_to_wait || self.lease.all_keys().are_several() {
             return false;
         }
-        let now = Instant::now();
         let held = now.saturating_duration_since(self.lease.start());
         // The token's bits are drawn already: a thread that is ending, where a
         // guard may be dropped, has lost its generator.

@@ -267,14 +267,15 @@ impl Lease {
         is_held.then(|| self.0.deadline(&state, now))
     }
 
-    /// Notes that the owner gives the lease back.
+    /// Notes that the owner gives the lease back, and when.
     ///
     /// # Errors
     ///
     /// What had ended the lease before.
-    pub(crate) fn end(&self) -> Result<(), LostCause> {
+    pub(crate) fn end(&self) -> Result<Instant, LostCause> {
         let mut state = self.0.state();
-        let ended = self.0.ended(&state, Instant::now());
+        let now = Instant::now();
+        let ended = self.0.ended(&state, now);
         let is_first = state.phase == Phase::Held;
         if is_first {
             state.phase = ended.map_or(Phase::Released, Phase::Lost);
@@ -282,7 +283,7 @@ impl Lease {
         drop(state);
         self.0.changed.ring();
         let Some(cause) = ended else {
-            return Ok(());
+            return Ok(now);
         };
         if is_first {
             metrics::lost(&self.0.point, cause);

@@ -110,7 +110,6 @@ pub(crate) struct Place {
 /// it in a circle.
 ///
 /// Whoever finds nobody there may need none: see [`Queue::places_there`].
-#[derive(Default)]
 pub(crate) struct Places {
     first: Option<Place>,
     /// Empty for a single key, and costs nothing then.
@@ -200,7 +199,7 @@ impl Drop for InCrowd<'_> {
 impl Queue {
     /// Steps up to the lines of these keys.
     pub(crate) fn places(self: &Arc<Self>, keys: &LockKeys) -> Places {
-        let mut places = Places::default();
+        let mut places = Places::none();
         keys.iter().for_each(|key| places.add(self.place(key)));
         places
     }
@@ -208,7 +207,7 @@ impl Queue {
     /// Steps up to those of their lines that there are: one for each key that
     /// somebody here waits for, or holds after a wait.
     pub(crate) fn places_there(self: &Arc<Self>, keys: &LockKeys) -> Places {
-        let mut places = Places::default();
+        let mut places = Places::none();
         for key in keys {
             let lines = self.lines.of(key);
             if lines.are_some()

@@ -85,13 +85,13 @@ impl Watch {
         }
     }
 
-    /// Ends the lease, once the body has been dropped; a body that finished after
-    /// the loss is told of.
+    /// Ends the lease, once the body has been dropped, and says when; a body that
+    /// finished after the loss is told of.
     ///
     /// # Errors
     ///
     /// What had ended the lease before.
-    pub(crate) fn end(self, guard: &LockGuard) -> Result<(), LostCause> {
+    pub(crate) fn end(self, guard: &LockGuard) -> Result<Instant, LostCause> {
         // They end with the body, and not with the release.
         drop((self.running, self.loss));
         let lease = guard.lease();

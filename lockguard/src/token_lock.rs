@@ -233,7 +233,7 @@ impl LockManager {
             point,
             is_fenced: false,
         };
-        let mut places = Places::default();
+        let mut places = Places::none();
         let grant = take(core, &want, &mut places).await?;
         Ok(grant.undo.into_token())
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Contest;
 use crate::{
     acquire::Want,
-    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, FenceRequest, Holder},
+    backend::{AcquireReply, AcquireRequest, BackendError, FenceRequest, Holder},
     backend_error::lock_error,
     clock::{until_unless, wall_clock},
     fence,
@@ -39,13 +39,11 @@ struct Sent<'a> {
     undo: Undo<'a>,
 }
 
-/// The answer to an attempt.
-type Answer = BoxFuture<'static, Result<AcquireReply, BackendError>>;
-
 impl<'a> Contest<'a> {
     /// One attempt with a token of its own.
     pub(super) async fn attempt(&mut self) -> Result<Attempt<'a>, LockError> {
-        let (sent, acquire) = self.ask();
+        let (sent, request) = self.ask();
+        let acquire = self.core.backend.acquire(request);
         // A later grant would be refused, so that no backend is waited for longer;
         // one that keeps time never takes as long.
         let want = self.want;
@@ -59,24 +57,32 @@ impl<'a> Contest<'a> {
             None => until_unless(keeps_time, deadline, acquire).await.map(Some),
         };
         match reply {
-            Some(Some(reply)) => self.settle(sent, reply),
+            Some(Some(reply)) => {
+                let is_late = self.is_late(sent.since.asked);
+                self.settle(sent, reply, is_late)
+            }
             Some(None) => Ok(self.overtaken(sent)),
-            None => self.settle(sent, Err(self.core.no_answer(longest_attempt(want.ttl)))),
+            None => {
+                let no_answer = self.core.no_answer(longest_attempt(want.ttl));
+                self.settle(sent, Err(no_answer), true)
+            }
         }
     }
 
     /// One attempt that is answered at once; one that is not is given back.
     pub(super) fn attempt_at_once(&mut self) -> Result<Option<Attempt<'a>>, LockError> {
-        let (sent, mut answer) = self.ask();
+        let (sent, mut request) = self.ask();
+        request.now = Some(sent.since.asked);
+        let mut answer = self.core.backend.acquire(request);
         let mut nobody = Context::from_waker(Waker::noop());
         match answer.as_mut().poll(&mut nobody) {
-            Poll::Ready(reply) => self.settle(sent, reply).map(Some),
+            Poll::Ready(reply) => self.settle(sent, reply, false).map(Some),
             Poll::Pending => Ok(None),
         }
     }
 
-    /// Sends an attempt's question; where the answer comes.
-    fn ask(&mut self) -> (Sent<'a>, Answer) {
+    /// An attempt's question, which is to be sent now.
+    fn ask(&mut self) -> (Sent<'a>, AcquireRequest) {
         let request = self.request();
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
@@ -99,8 +105,7 @@ impl<'a> Contest<'a> {
         }
         let token = request.token.clone();
         let undo = self.undo(token);
-        let sent = Sent { since, undo };
-        (sent, self.core.backend.acquire(request))
+        (Sent { since, undo }, request)
     }
 
     /// What to ask for, with which token.
@@ -142,12 +147,11 @@ impl<'a> Contest<'a> {
         &mut self,
         mut sent: Sent<'a>,
         reply: Result<AcquireReply, BackendError>,
+        is_late: bool,
     ) -> Result<Attempt<'a>, LockError> {
         match reply {
             // Given back by `undo`, both of them.
-            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
-                if self.is_late(sent.since.asked) =>
-            {
+            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if is_late => {
                 Err(self.late_error())
             }
             // Nobody knows on which side of a restart it was granted: it is

@@ -91,12 +91,12 @@ pub(crate) async fn contest<'a>(
 /// Only of a backend that answers at once, where others of this process do as well
 /// to ask it as to know who of them holds a key.
 fn take_free<'a>(core: &'a Arc<Core>, want: &'a Want) -> Result<Option<Grant<'a>>, LockError> {
+    static NOWHERE: Places = Places::none();
     // Tries are counted where they are paused between.
     let is_counted = matches!(want.patience, Patience::Tries { .. });
     if is_counted || !core.queue.places_there(&want.keys).are_none() {
         return Ok(None);
     }
-    static NOWHERE: Places = Places::none();
     match Contest::new(core, want, &NOWHERE).attempt_at_once()? {
         Some(Attempt::Granted(grant)) => Ok(Some(grant)),
         _ => Ok(None),

@@ -26,7 +26,10 @@ use crate::{
 
 impl<'a> Contest<'a> {
     /// Waits until another attempt is worth making, or says that none is.
-    pub(super) async fn pause_busy(&mut self, holder: Holder) -> Result<Option<Grant<'a>>, LockError> {
+    pub(super) async fn pause_busy(
+        &mut self,
+        holder: Holder,
+    ) -> Result<Option<Grant<'a>>, LockError> {
         self.split = None;
         let met = self.busy;
         self.busy = met.saturating_add(1);

@@ -2,7 +2,14 @@
 
 mod store;
 
-use std::{borrow::Cow, fmt, future::ready, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    future::{poll_fn, ready},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -43,8 +50,14 @@ impl Backend for Memory {
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        let reply = self.store.acquire(request, Instant::now());
-        Box::pin(ready(reply))
+        let now = request.now.unwrap_or_else(Instant::now);
+        match self.store.acquire(request, now) {
+            // What captures nothing takes no memory.
+            Ok(AcquireReply::Granted) => {
+                Box::pin(poll_fn(|_| Poll::Ready(Ok(AcquireReply::Granted))))
+            }
+            reply => Box::pin(ready(reply)),
+        }
     }
 
     fn extend(
@@ -61,8 +74,11 @@ impl Backend for Memory {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        let reply = self.store.release(request, Instant::now());
-        Box::pin(ready(Ok(reply)))
+        let now = request.now.unwrap_or_else(Instant::now);
+        match self.store.release(request, now) {
+            ReleaseReply::Freed => Box::pin(poll_fn(|_| Poll::Ready(Ok(ReleaseReply::Freed)))),
+            reply => Box::pin(ready(Ok(reply))),
+        }
     }
 
     fn freed(&self, key: &LockKey) -> Option<BoxFuture<'static, ()>> {
