@@ -4,12 +4,13 @@ use std::{
     cell::Cell,
     collections::HashMap,
     future::poll_fn,
+    mem,
     pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::Poll,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -31,8 +32,6 @@ const SHARDS: usize = 16;
 pub(crate) struct Live {
     shards: [Shard; SHARDS],
     is_draining: AtomicBool,
-    /// Told when a drain begins.
-    begun: Notify,
     /// Told while one runs, when a lease or an acquire has ended.
     changed: Notify,
     tally: Mutex<Tally>,
@@ -43,17 +42,27 @@ pub(crate) struct Live {
 struct Shard {
     /// Acquires that may come to a lease.
     candidates: AtomicUsize,
-    leases: Mutex<Slab>,
+    /// Those of them that are not ready, to be woken when a drain begins.
+    asleep: Mutex<Slab<Waker>>,
+    leases: Mutex<Slab<Arc<Holding>>>,
 }
 
-/// Leases by number; numbers are used again.
-#[derive(Default)]
-struct Slab {
-    entries: Vec<Option<Arc<Holding>>>,
+/// Entries by number; numbers are used again.
+struct Slab<T> {
+    entries: Vec<Option<T>>,
     free: Vec<usize>,
 }
 
-/// Where a lease was entered.
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+/// Where something was entered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
     shard: usize,
@@ -195,7 +204,10 @@ impl Live {
     /// told.
     pub(crate) fn begin_drain(&self) {
         self.is_draining.store(true, Ordering::SeqCst);
-        self.begun.notify_waiters();
+        for shard in &self.shards {
+            let asleep: Vec<_> = shard.asleep.lock().iter().cloned().collect();
+            asleep.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Awaits the future unless a drain has begun or begins: `None` then, and
@@ -210,25 +222,23 @@ impl Live {
         &self,
         mut future: Pin<&mut F>,
     ) -> impl Future<Output = Option<F::Output>> {
-        let mut begins = None;
+        let mut asleep: Option<Asleep<'_>> = None;
         poll_fn(move |cx| {
-            // In this order: what is ready at once registers nowhere.
+            // In this order: what is ready at once is entered nowhere.
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
             }
-            let begins = begins.get_or_insert_with(|| Box::pin(self.begins()));
-            begins.as_mut().poll(cx).map(|()| None)
+            match &asleep {
+                Some(asleep) => asleep.is_woken_by(cx.waker()),
+                None => asleep = Some(Asleep::enter(self, cx.waker().clone())),
+            }
+            // Entered first: a drain that is not seen here wakes it.
+            if self.is_draining() {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
         })
-    }
-
-    /// Resolves when a drain has begun.
-    async fn begins(&self) {
-        let mut begun = pin!(self.begun.notified());
-        // From here on a beginning is not missed.
-        begun.as_mut().enable();
-        if !self.is_draining() {
-            begun.await;
-        }
     }
 
     /// Resolves when no lease is held, none is being released, and nobody
@@ -252,7 +262,7 @@ impl Live {
     pub(crate) fn leases(&self) -> Vec<Arc<Holding>> {
         let mut all = Vec::new();
         for shard in &self.shards {
-            all.extend(shard.leases.lock().entries.iter().flatten().cloned());
+            all.extend(shard.leases.lock().iter().cloned());
         }
         all
     }
@@ -303,19 +313,27 @@ impl Live {
     }
 }
 
-impl Slab {
-    fn insert(&mut self, holding: Arc<Holding>) -> usize {
+impl<T> Slab<T> {
+    fn insert(&mut self, entry: T) -> usize {
         if let Some(number) = self.free.pop()
-            && let Some(entry) = self.entries.get_mut(number)
+            && let Some(free) = self.entries.get_mut(number)
         {
-            *entry = Some(holding);
+            *free = Some(entry);
             return number;
         }
-        self.entries.push(Some(holding));
+        self.entries.push(Some(entry));
         self.entries.len().saturating_sub(1)
     }
 
-    fn remove(&mut self, number: usize) -> Option<Arc<Holding>> {
+    fn get_mut(&mut self, number: usize) -> Option<&mut T> {
+        self.entries.get_mut(number)?.as_mut()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().flatten()
+    }
+
+    fn remove(&mut self, number: usize) -> Option<T> {
         let removed = self.entries.get_mut(number)?.take()?;
         self.free.push(number);
         Some(removed)
@@ -323,6 +341,39 @@ impl Slab {
 
     fn is_empty(&self) -> bool {
         self.entries.len() == self.free.len()
+    }
+}
+
+/// Somebody who waits, and is woken when a drain begins.
+struct Asleep<'a> {
+    shard: &'a Shard,
+    number: usize,
+}
+
+impl<'a> Asleep<'a> {
+    fn enter(live: &'a Live, waker: Waker) -> Self {
+        let shard = live.shard(shard_of_this_thread());
+        let number = shard.asleep.lock().insert(waker);
+        Self { shard, number }
+    }
+
+    /// Another task may poll it by now.
+    fn is_woken_by(&self, waker: &Waker) {
+        let mut asleep = self.shard.asleep.lock();
+        let entered = asleep.get_mut(self.number);
+        if let Some(entered) = entered.filter(|entered| !entered.will_wake(waker)) {
+            let before = mem::replace(entered, waker.clone());
+            // What a waker does when it is dropped is anybody's.
+            drop(asleep);
+            drop(before);
+        }
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        let entered = self.shard.asleep.lock().remove(self.number);
+        drop(entered);
     }
 }
 
@@ -360,7 +411,38 @@ fn shard_of_this_thread() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        future::pending,
+        task::{Context, Wake},
+    };
+
     use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_drain_wakes_whoever_polled_last() {
+        let live = Live::default();
+        let [first, last] = [(); 2].map(|()| Arc::new(Woken::default()));
+        let never = pin!(pending::<()>());
+        let mut waiting = pin!(live.unless_draining(never));
+        for woken in [&first, &last] {
+            let waker = Waker::from(Arc::clone(woken));
+            let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        live.begin_drain();
+        assert!(!first.0.load(Ordering::SeqCst) && last.0.load(Ordering::SeqCst));
+        let polled = waiting.poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready(None));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn keys_that_servers_have_forgotten_make_room_for_others() {
