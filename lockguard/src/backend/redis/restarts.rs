@@ -1,7 +1,7 @@
 //! What restarts of a node have to do with its vote.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Restarts {
     epochs: Epochs,
     longest_ttl_millis: AtomicU64,
     state: Mutex<State>,
+    /// Most nodes never restart, and need no look at the state and the clock.
+    has_restarted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -54,6 +56,7 @@ impl Restarts {
             epochs: Epochs::new(),
             longest_ttl_millis: AtomicU64::new(0),
             state: Mutex::default(),
+            has_restarted: AtomicBool::new(false),
         }
     }
 
@@ -83,6 +86,7 @@ impl Restarts {
         let is_restart = before.is_some_and(|before| before != run);
         if is_restart {
             state.noticed = Some(now);
+            self.has_restarted.store(true, Ordering::Release);
         }
         drop(state);
         if is_restart && self.rule == OnRestart::EndLeases {
@@ -93,7 +97,9 @@ impl Restarts {
 
     /// Why the node gives no vote for an acquire now, if it does not.
     pub(super) fn refusal_now(&self, is_fenced: bool) -> Option<String> {
-        // Most nodes never restart, and need no look at the clock.
+        if !self.has_restarted.load(Ordering::Acquire) {
+            return None;
+        }
         let noticed = self.state.lock().noticed?;
         self.refusal(is_fenced, noticed.elapsed())
     }
