@@ -37,7 +37,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -45,7 +45,7 @@ use std::{
 
 use tokio::{
     runtime::{self, Handle},
-    sync::{mpsc, oneshot, watch},
+    sync::{oneshot, watch},
     task::unconstrained,
     time::Instant,
 };
@@ -55,7 +55,7 @@ pub(crate) use self::{
 };
 use self::{
     command::{Answer, Command, Extended, Limit, MOST_EXTENDED, Task},
-    link::{Contact, Link, MOST_UNANSWERED, Message, SharedLink, TOO_MANY},
+    link::{Contact, Inlet, Link, Message, NotTaken, SharedLink, TOO_MANY, inbox},
     push::Pushes,
     restarts::Restarts,
 };
@@ -116,12 +116,10 @@ use crate::{
 #[derive(Clone)]
 pub struct RedisNode {
     link: SharedLink,
-    commands: mpsc::UnboundedSender<Message>,
+    inbox: Inlet,
     /// The runtime that the link's task is on.
     runtime: Option<runtime::Id>,
     contact: watch::Receiver<Contact>,
-    /// How many commands the link's task has not seen yet.
-    unseen: Arc<AtomicUsize>,
     pushes: Arc<Pushes>,
     restarts: Arc<Restarts>,
     response_timeout: Duration,
@@ -192,7 +190,7 @@ impl RedisNode {
     /// Without a runtime every operation is [`BackendError::RuntimeGone`].
     pub(crate) fn open_among(address: Address, timeouts: Timeouts, membership: Membership) -> Self {
         random::seed_process();
-        let (commands, inbox) = mpsc::unbounded_channel();
+        let (inlet, inbox) = inbox();
         let (report, contact) = watch::channel(None);
         let name = Arc::clone(address.name());
         let Membership { on_restart, twins } = membership;
@@ -215,10 +213,9 @@ impl RedisNode {
         }
         Self {
             link: shared,
-            commands,
+            inbox: inlet,
             runtime: runtime.map(|runtime| runtime.id()),
             contact,
-            unseen: Arc::default(),
             pushes,
             restarts,
             response_timeout: timeouts.response,
@@ -258,25 +255,18 @@ impl RedisNode {
         let limit = Limit { asked, budget };
         let command = Command::new(task(answer), Some(limit));
         if let Some(command) = self.link.send_at_once(command)
-            && let Err(error) = self.hand_in(command)
+            && let Err(not_taken) = self.inbox.put(Message::Command(command))
         {
-            return Box::pin(ready(Err(error)));
+            return Box::pin(ready(Err(match not_taken {
+                NotTaken::Full => BackendError::unavailable(self.silent(TOO_MANY)),
+                NotTaken::Closed => self.gone(),
+            })));
         }
         if runtime_here() == self.runtime {
             Box::pin(Reply(reply))
         } else {
             Box::pin(heard_elsewhere(Reply(reply), limit, Arc::clone(&self.name)))
         }
-    }
-
-    /// Gives a command to the link's task.
-    fn hand_in(&self, command: Command) -> Result<(), BackendError> {
-        let unseen = Unseen::below(MOST_UNANSWERED, &self.unseen);
-        if unseen.is_none() && command.is_refusable() {
-            return Err(BackendError::unavailable(self.silent(TOO_MANY)));
-        }
-        let sent = self.commands.send(Message::Command(command, unseen));
-        sent.map_err(|_| self.gone())
     }
 
     /// Puts one extend of several keys on its way.
@@ -401,7 +391,7 @@ impl Backend for RedisNode {
         let (waiting, closed) = oneshot::channel();
         // First: whoever finds that nothing is taken in any more looks here.
         let was_closed = self.is_closed.swap(true, Ordering::AcqRel);
-        let told = self.commands.send(Message::Close(waiting));
+        let told = self.inbox.put(Message::Close(waiting));
         let told = told.map_err(|_| {
             if was_closed {
                 self.gone()
@@ -425,25 +415,6 @@ impl fmt::Debug for RedisNode {
         f.debug_struct("RedisNode")
             .field("address", &self.name)
             .finish_non_exhaustive()
-    }
-}
-
-/// Counts a command that the link's task has not seen yet, until it is dropped.
-pub(super) struct Unseen(Arc<AtomicUsize>);
-
-impl Unseen {
-    /// `None` when there are `most` already.
-    fn below(most: usize, count: &Arc<AtomicUsize>) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        let unseen = Self(Arc::clone(count));
-        // Dropping it takes the one back.
-        (before < most).then_some(unseen)
-    }
-}
-
-impl Drop for Unseen {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

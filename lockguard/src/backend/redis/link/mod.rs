@@ -1,6 +1,7 @@
 //! The task that owns the connection to a node.
 
 mod connecting;
+mod inbox;
 mod overdue;
 mod shared;
 #[cfg(test)]
@@ -17,15 +18,22 @@ use std::{
 
 use redis::{RedisResult, Value};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{oneshot, watch},
     time::{Instant, Sleep},
 };
 
 pub(crate) use self::connecting::NoContact;
-use self::connecting::{Connection, Next};
-pub(super) use self::{connecting::Contact, shared::SharedLink};
+pub(super) use self::{
+    connecting::Contact,
+    inbox::{Inlet, NotTaken, inbox},
+    shared::SharedLink,
+};
+use self::{
+    connecting::{Connection, Next},
+    inbox::Inbox,
+};
 use super::{
-    Timeouts, Unseen,
+    Timeouts,
     address::Address,
     command::{Command, Task},
     connection::{self, Identity},
@@ -49,6 +57,10 @@ use crate::{
 pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
 pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
+
+/// For how many messages room is kept from one look into the inbox to the next: as
+/// many as some hundred tasks put there meanwhile.
+const ROOM_KEPT: usize = 1024;
 
 /// How many commands a release overtakes at the most, to go out with others: few
 /// enough that to find its place costs its caller little.
@@ -82,8 +94,10 @@ pub(super) struct Link {
     address: Address,
     lookup: Lookup,
     timeouts: Timeouts,
-    inbox: mpsc::UnboundedReceiver<Message>,
+    inbox: Inbox,
     contact: watch::Sender<Contact>,
+    /// Kept for its room.
+    arrived: Vec<Message>,
     /// Asked and not answered: those that are on their way, in the order in which the
     /// server answers, then those that are not sent, in the order in which they will
     /// be.
@@ -122,17 +136,27 @@ pub(super) struct Link {
 /// What a link is told.
 #[expect(clippy::large_enum_variant, reason = "nearly every one is a command")]
 pub(super) enum Message {
-    Command(Command, Option<Unseen>),
+    Command(Command),
     /// Take nothing in any more, and tell when the node is owed nothing; the
     /// connection is closed then, or when nobody waits for it any more.
     Close(oneshot::Sender<CloseReply>),
+}
+
+impl Message {
+    /// Whether it is refused where many are waiting.
+    fn is_refusable(&self) -> bool {
+        match self {
+            Self::Command(command) => command.is_refusable(),
+            Self::Close(_) => false,
+        }
+    }
 }
 
 impl Link {
     pub(super) fn new(
         address: Address,
         timeouts: Timeouts,
-        inbox: mpsc::UnboundedReceiver<Message>,
+        inbox: Inbox,
         contact: watch::Sender<Contact>,
         pushes: Arc<Pushes>,
         restarts: Arc<Restarts>,
@@ -155,6 +179,7 @@ impl Link {
             timeouts,
             inbox,
             contact,
+            arrived: Vec::new(),
             queue: VecDeque::new(),
             owed: Owed::to(Arc::clone(address.name())),
             address,
@@ -241,7 +266,7 @@ impl Link {
     /// than sending it here.
     /// Where no alarm would ring in time for it, the task is needed to set one.
     fn send_at_once(&mut self, command: Command) -> Option<Command> {
-        let is_next = self.inbox.is_empty() && !self.inbox.is_closed();
+        let is_next = !self.inbox.has_news();
         let is_well = self.bad.is_none() && self.rings_in_time_for(&command);
         let (Connection::Up(session), Some(waker), true) =
             (&self.connection, &self.waker, is_next && is_well)
@@ -250,16 +275,13 @@ impl Link {
         };
         let unsent = self.queue.len().saturating_sub(session.under_way);
         let is_worth_it = session.is_worth_sending(unsent.saturating_add(1));
-        let waker = waker.clone();
+        // Where others wait before it, the task has been woken for them.
+        let waker = (is_worth_it || unsent == 0).then(|| waker.clone());
         self.take_in(command);
-        let is_for_the_task = if is_worth_it {
+        if let Some(waker) = waker
             // A connection that is broken is replaced on the task's runtime.
-            self.write(&mut Context::from_waker(&waker)).is_err()
-        } else {
-            // Where others wait before it, the task has been woken for them.
-            unsent == 0
-        };
-        if is_for_the_task {
+            && (!is_worth_it || self.write(&mut Context::from_waker(&waker)).is_err())
+        {
             waker.wake();
         }
         None
@@ -267,34 +289,22 @@ impl Link {
 
     /// Takes in what was asked.
     fn receive(&mut self, cx: &mut Context<'_>) {
-        // Bounded: callers that ask again at once must not keep the link from
-        // its connection.
-        const ROUNDS: usize = 64;
-        const BATCH: usize = 256;
         if self.is_closing {
             return;
         }
-        let mut arrived = Vec::new();
-        for _ in 0..ROUNDS {
-            match self.inbox.poll_recv_many(cx, &mut arrived, BATCH) {
-                Poll::Pending => return,
-                Poll::Ready(0) => {
-                    self.is_closing = true;
-                    return;
-                }
-                Poll::Ready(_) => {}
-            }
-            for message in arrived.drain(..) {
-                match message {
-                    Message::Command(command, _seen) => self.admit(command),
-                    Message::Close(waiting) => {
-                        self.waiting.push(waiting);
-                        self.inbox.close();
-                    }
+        let mut arrived = mem::take(&mut self.arrived);
+        self.is_closing = self.inbox.take(&mut arrived, cx);
+        for message in arrived.drain(..) {
+            match message {
+                Message::Command(command) => self.admit(command),
+                Message::Close(waiting) => {
+                    self.waiting.push(waiting);
+                    self.inbox.close();
                 }
             }
         }
-        cx.waker().wake_by_ref();
+        arrived.shrink_to(ROOM_KEPT);
+        self.arrived = arrived;
     }
 
     fn admit(&mut self, command: Command) {

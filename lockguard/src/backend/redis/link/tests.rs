@@ -1,6 +1,11 @@
 //! The link over a pipe in memory, with what a server sends put there by hand.
 
-use std::{future::poll_fn, io};
+use std::{
+    future::poll_fn,
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::Wake,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, duplex},
@@ -49,9 +54,9 @@ fn asked_over(
 ) -> (
     Link,
     oneshot::Receiver<Result<AcquireReply, BackendError>>,
-    mpsc::UnboundedSender<Message>,
+    Inlet,
 ) {
-    let (commands, inbox) = mpsc::unbounded_channel();
+    let (commands, inbox) = super::inbox();
     let mut link = Link::new(
         Address::parse("redis://127.0.0.1:1").unwrap(),
         Timeouts::default(),
@@ -95,6 +100,74 @@ fn asked_within(
 fn release() -> Command {
     let key = LockKey::new("other").unwrap();
     Command::owed(ReleaseRequest::new(key, OwnerToken::with_label("")))
+}
+
+/// A task that nobody lets run must not be asked without end.
+#[tokio::test]
+async fn an_inbox_that_is_full_takes_releases_alone_until_it_is_looked_into() {
+    let (commands, inbox) = super::inbox();
+    let acquire = || Message::Command(asked_within(LONGEST_TIMEOUT).0);
+    for _ in 0..MOST_UNANSWERED {
+        assert_eq!(commands.put(acquire()), Ok(()));
+    }
+    assert_eq!(commands.put(acquire()), Err(NotTaken::Full));
+    assert_eq!(commands.put(Message::Command(release())), Ok(()));
+    let mut arrived = Vec::new();
+    inbox.take(&mut arrived, &Context::from_waker(Waker::noop()));
+    assert_eq!(arrived.len(), MOST_UNANSWERED + 1);
+    assert_eq!(commands.put(acquire()), Ok(()));
+}
+
+/// Each wake is a system call where the task's thread sleeps.
+#[test]
+fn of_messages_that_come_together_the_first_wakes_the_task() {
+    let woken = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let cx = Context::from_waker(&waker);
+    let (commands, inbox) = super::inbox();
+    for times in 1..=2 {
+        let mut arrived = Vec::new();
+        assert!(!inbox.take(&mut arrived, &cx));
+        for _ in 0..3 {
+            assert_eq!(commands.put(Message::Command(release())), Ok(()));
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), times);
+    }
+}
+
+#[test]
+fn an_inbox_is_closed_with_the_last_who_may_put_something_there() {
+    let woken = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let cx = Context::from_waker(&waker);
+    let (commands, inbox) = super::inbox();
+    let mut arrived = Vec::new();
+    drop(commands.clone());
+    assert!(!inbox.take(&mut arrived, &cx));
+    drop(commands);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert!(inbox.take(&mut arrived, &cx));
+}
+
+#[tokio::test]
+async fn whoever_asks_a_link_that_is_gone_is_told_so() {
+    let (link, _reply, commands) = asked_over(duplex(1).0);
+    let (unseen, reply) = asked_within(LONGEST_TIMEOUT);
+    assert_eq!(commands.put(Message::Command(unseen)), Ok(()));
+    drop(link);
+    assert!(reply.await.is_err());
+    let late = Message::Command(asked_within(LONGEST_TIMEOUT).0);
+    assert_eq!(commands.put(late), Err(NotTaken::Closed));
+}
+
+/// How often a task was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Replies are told apart by their order alone.
@@ -191,7 +264,7 @@ async fn answers_a_moment_after_the_timeout_are_heard() {
         theirs.write_all(b"+OK\r\n").await.unwrap();
         assert!(matches!(reply.await, Ok(Ok(AcquireReply::Granted))));
         if let Some(next) = next {
-            assert!(commands.send(Message::Command(next, None)).is_ok());
+            assert!(commands.put(Message::Command(next)).is_ok());
         }
     }
 }

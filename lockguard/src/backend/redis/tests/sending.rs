@@ -1,6 +1,7 @@
 //! When commands are sent and answers read, and how many may wait.
 
 use super::*;
+use crate::backend::redis::link::MOST_UNANSWERED;
 
 #[tokio::test]
 async fn beyond_the_most_acquires_are_refused_and_releases_are_not() {
@@ -233,14 +234,4 @@ async fn a_runtime_that_has_much_else_to_do_reads_every_answer_in_a_few_turns() 
     busy.abort();
     let (first, last) = (heard.iter().min().unwrap(), heard.iter().max().unwrap());
     assert!(last - first < 4, "{first} to {last}");
-}
-
-#[test]
-fn a_command_beyond_the_most_that_are_unseen_is_not_counted() {
-    let count = Arc::default();
-    let first = Unseen::below(1, &count);
-    assert!(first.is_some());
-    assert!(Unseen::below(1, &count).is_none());
-    drop(first);
-    assert!(Unseen::below(1, &count).is_some());
 }
