@@ -32,9 +32,9 @@ pub struct AcquireRequest {
     pub waiter: Option<Waiter>,
     /// The owner token of ours in whose place the new one is put.
     pub replaces: Option<OwnerToken>,
-    /// When it is asked, where that is known and it is done at once: a clock need
-    /// not be read twice.
-    pub(crate) now: Option<Instant>,
+    /// When it is asked, where that is known and it is asked at once: the clock need
+    /// not be looked at again.
+    pub(crate) asked: Option<Instant>,
 }
 
 impl AcquireRequest {
@@ -48,7 +48,7 @@ impl AcquireRequest {
             is_curt: false,
             waiter: None,
             replaces: None,
-            now: None,
+            asked: None,
         }
     }
 
@@ -97,6 +97,7 @@ impl AcquireRequest {
     #[must_use]
     pub fn raised(mut self, to: FencingToken) -> Self {
         self.waiter = None;
+        self.asked = None;
         if let Some(fence) = &mut self.fence {
             fence.proposal = to;
             fence.is_raise = true;
@@ -182,7 +183,7 @@ pub struct ReleaseRequest {
     /// line.
     pub is_open: bool,
     /// As [`AcquireRequest`]'s.
-    pub(crate) now: Option<Instant>,
+    pub(crate) asked: Option<Instant>,
 }
 
 impl ReleaseRequest {
@@ -195,7 +196,7 @@ impl ReleaseRequest {
             keep: None,
             standing: None,
             is_open: false,
-            now: None,
+            asked: None,
         }
     }
 

@@ -72,7 +72,7 @@ impl<'a> Contest<'a> {
     /// One attempt that is answered at once; one that is not is given back.
     pub(super) fn attempt_at_once(&mut self) -> Result<Option<Attempt<'a>>, LockError> {
         let (sent, mut request) = self.ask();
-        request.now = Some(sent.since.asked);
+        request.asked = Some(sent.since.asked);
         let mut answer = self.core.backend.acquire(request);
         let mut nobody = Context::from_waker(Waker::noop());
         match answer.as_mut().poll(&mut nobody) {

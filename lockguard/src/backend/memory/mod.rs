@@ -50,7 +50,7 @@ impl Backend for Memory {
         &self,
         request: AcquireRequest,
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
-        let now = request.now.unwrap_or_else(Instant::now);
+        let now = request.asked.unwrap_or_else(Instant::now);
         match self.store.acquire(request, now) {
             // What captures nothing takes no memory.
             Ok(AcquireReply::Granted) => {
@@ -74,7 +74,7 @@ impl Backend for Memory {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        let now = request.now.unwrap_or_else(Instant::now);
+        let now = request.asked.unwrap_or_else(Instant::now);
         match self.store.release(request, now) {
             ReleaseReply::Freed => Box::pin(poll_fn(|_| Poll::Ready(Ok(ReleaseReply::Freed)))),
             reply => Box::pin(ready(Ok(reply))),

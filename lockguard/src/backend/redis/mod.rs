@@ -244,13 +244,15 @@ impl RedisNode {
         }
     }
 
-    /// Puts a command on its way, whose caller waits for so long.
+    /// Puts a command on its way, whose caller waits for so long since it asked, or
+    /// from now on.
     fn send<R: Send + 'static>(
         &self,
         budget: Duration,
+        asked: Option<Instant>,
         task: impl FnOnce(Answer<R>) -> Task,
     ) -> BoxFuture<'static, Result<R, BackendError>> {
-        let asked = Instant::now();
+        let asked = asked.unwrap_or_else(Instant::now);
         let (answer, reply) = Answer::channel();
         let limit = Limit { asked, budget };
         let command = Command::new(task(answer), Some(limit));
@@ -279,7 +281,7 @@ impl RedisNode {
             self.restarts.used(request.ttl);
         }
         let (budget, count) = (budgets.max().unwrap_or_default(), requests.len());
-        let reply = self.send(budget, |answer| Task::extend(requests, answer));
+        let reply = self.send(budget, None, |answer| Task::extend(requests, answer));
         async move {
             let extended = reply.await;
             extended.unwrap_or_else(|error| vec![Err(error); count])
@@ -333,7 +335,9 @@ impl Backend for RedisNode {
     ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
         let budget = node_budget(request.ttl);
         self.restarts.used(request.ttl);
-        self.send(budget, |answer| Task::acquire(request, answer))
+        self.send(budget, request.asked, |answer| {
+            Task::acquire(request, answer)
+        })
     }
 
     fn extend(
@@ -358,7 +362,10 @@ impl Backend for RedisNode {
         &self,
         request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        self.send(request.budget, |answer| Task::Release { request, answer })
+        self.send(request.budget, request.asked, |answer| Task::Release {
+            request,
+            answer,
+        })
     }
 
     fn has_line(&self) -> bool {
@@ -375,7 +382,9 @@ impl Backend for RedisNode {
 
     fn nodes(&self) -> BoxFuture<'static, Vec<NodeStatus>> {
         let asked = Instant::now();
-        let reply = self.send(self.response_timeout, |answer| Task::Look { answer });
+        let reply = self.send(self.response_timeout, Some(asked), |answer| Task::Look {
+            answer,
+        });
         let this = self.clone();
         Box::pin(async move {
             let heard = reply.await;

@@ -338,6 +338,8 @@ impl Backend for Redlock {
         if let Some(waiter) = &mut request.waiter {
             waiter.takes_grants = false;
         }
+        // The nodes need not all look at the clock.
+        request.asked.get_or_insert_with(Instant::now);
         let round = Round::ask(&self.nodes, |node| node.acquire(request.clone()));
         let this = self.clone();
         match request.fence {
@@ -365,8 +367,9 @@ impl Backend for Redlock {
 
     fn release(
         &self,
-        request: ReleaseRequest,
+        mut request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
+        request.asked.get_or_insert_with(Instant::now);
         let round = Round::ask(&self.nodes, |node| node.release(request.clone()));
         Box::pin(self.clone().release_round(round, request.budget))
     }
