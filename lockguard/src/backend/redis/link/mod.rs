@@ -62,6 +62,11 @@ pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 /// many as some hundred tasks put there meanwhile.
 const ROOM_KEPT: usize = 1024;
 
+/// For how many commands the queue keeps room while none is in it: a node that
+/// was slow for a moment has had hundreds, and those of five would keep a quarter of
+/// a mebibyte.
+const QUEUE_KEPT: usize = 32;
+
 /// How many commands a release overtakes at the most, to go out with others: few
 /// enough that to find its place costs its caller little.
 const MOST_OVERTAKEN: usize = 16;
@@ -247,6 +252,9 @@ impl Link {
                 continue;
             }
             let is_idle = self.queue.is_empty();
+            if is_idle {
+                self.queue.shrink_to(QUEUE_KEPT);
+            }
             return if self.is_closing && is_idle && !self.is_waited_for(cx) {
                 Poll::Ready(())
             } else {

@@ -102,6 +102,32 @@ fn release() -> Command {
     Command::owed(ReleaseRequest::new(key, OwnerToken::with_label("")))
 }
 
+/// Each node is slow once, and the heap of a program would grow for as long as one
+/// has not been.
+#[tokio::test]
+async fn a_queue_that_was_long_keeps_little_room() {
+    let (ours, mut theirs) = duplex(1 << 12);
+    let (mut link, reply, _commands) = asked_over(ours);
+    let many = 8 * QUEUE_KEPT;
+    link.queue.extend((0..many).map(|_| release()));
+    if let Connection::Up(session) = &mut link.connection {
+        session.under_way += many;
+    }
+    let replies = "+OK\r\n".to_owned() + &":1\r\n".repeat(many);
+    theirs.write_all(replies.as_bytes()).await.unwrap();
+    poll_fn(|cx| {
+        assert!(link.poll(cx).is_pending());
+        if link.queue.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    assert!(matches!(reply.await, Ok(Ok(AcquireReply::Granted))));
+    assert!(link.queue.capacity() < many, "{}", link.queue.capacity());
+}
+
 /// A task that nobody lets run must not be asked without end.
 #[tokio::test]
 async fn an_inbox_that_is_full_takes_releases_alone_until_it_is_looked_into() {
