@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use crate::{
     backend::{Backend, BackendError, BoxFuture, Epoch, Epochs, ReleaseReply, ReleaseRequest},
     background::{Background, Uncancelled},
@@ -97,6 +99,13 @@ impl Core {
     /// for in; `None` where leases end one by one.
     pub(crate) fn epoch(&self) -> Option<Epoch> {
         self.epochs.as_ref().map(Epochs::current)
+    }
+
+    /// What a backend that asks at once need not look at the clock for; one that does
+    /// not say so may begin later.
+    pub(crate) fn asked(&self, now: Instant) -> Option<Instant> {
+        let asks_at_once = self.backend.is_immediate() || self.backend.keeps_time();
+        asks_at_once.then_some(now)
     }
 
     /// The key as the servers store it.

@@ -254,9 +254,8 @@ impl Holding {
     }
 
     fn request(&self, key: &LockKey, leaves: &Leaves, now: Instant) -> ReleaseRequest {
-        let is_done_now = self.core.backend.is_immediate();
         let release = ReleaseRequest {
-            asked: is_done_now.then_some(now),
+            asked: self.core.asked(now),
             ..ReleaseRequest::new(key.clone(), self.token.clone()).within(self.budget())
         };
         match leaves {

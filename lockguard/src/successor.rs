@@ -50,7 +50,7 @@ impl Successor {
     /// Asked for now, as every release is.
     pub(crate) fn hand_on(
         self,
-        release: ReleaseRequest,
+        mut release: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
         let core = Arc::clone(&self.core);
         let taken_over = self.take_over(&release);
@@ -59,7 +59,8 @@ impl Successor {
             if taken_over == TakenOver::Yes {
                 return Ok(ReleaseReply::Freed);
             }
-            // It says why, if the key is not ours.
+            // It says why, if the key is not ours; it is asked now, and not before.
+            release.asked = None;
             match core.backend.release(release).await {
                 Ok(_) if taken_over == TakenOver::Perhaps => Ok(ReleaseReply::Freed),
                 reply => reply,

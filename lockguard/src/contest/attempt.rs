@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Contest;
 use crate::{
     acquire::Want,
-    backend::{AcquireReply, AcquireRequest, BackendError, FenceRequest, Holder},
+    backend::{AcquireReply, AcquireRequest, BackendError, BoxFuture, FenceRequest, Holder},
     backend_error::lock_error,
     clock::{until_unless, wall_clock},
     fence,
@@ -39,11 +39,13 @@ struct Sent<'a> {
     undo: Undo<'a>,
 }
 
+/// The answer to an attempt.
+type Answer = BoxFuture<'static, Result<AcquireReply, BackendError>>;
+
 impl<'a> Contest<'a> {
     /// One attempt with a token of its own.
     pub(super) async fn attempt(&mut self) -> Result<Attempt<'a>, LockError> {
-        let (sent, request) = self.ask();
-        let acquire = self.core.backend.acquire(request);
+        let (sent, acquire) = self.ask();
         // A later grant would be refused, so that no backend is waited for longer;
         // one that keeps time never takes as long.
         let want = self.want;
@@ -71,9 +73,7 @@ impl<'a> Contest<'a> {
 
     /// One attempt that is answered at once; one that is not is given back.
     pub(super) fn attempt_at_once(&mut self) -> Result<Option<Attempt<'a>>, LockError> {
-        let (sent, mut request) = self.ask();
-        request.asked = Some(sent.since.asked);
-        let mut answer = self.core.backend.acquire(request);
+        let (sent, mut answer) = self.ask();
         let mut nobody = Context::from_waker(Waker::noop());
         match answer.as_mut().poll(&mut nobody) {
             Poll::Ready(reply) => self.settle(sent, reply, false).map(Some),
@@ -81,9 +81,9 @@ impl<'a> Contest<'a> {
         }
     }
 
-    /// An attempt's question, which is to be sent now.
-    fn ask(&mut self) -> (Sent<'a>, AcquireRequest) {
-        let request = self.request();
+    /// Sends an attempt's question; where the answer comes.
+    fn ask(&mut self) -> (Sent<'a>, Answer) {
+        let mut request = self.request();
         // Whatever is freed from here on is worth another attempt.
         self.places.look();
         let epoch = self.core.epoch();
@@ -105,7 +105,9 @@ impl<'a> Contest<'a> {
         }
         let token = request.token.clone();
         let undo = self.undo(token);
-        (Sent { since, undo }, request)
+        let sent = Sent { since, undo };
+        request.asked = self.core.asked(start);
+        (sent, self.core.backend.acquire(request))
     }
 
     /// What to ask for, with which token.
