@@ -8,7 +8,7 @@ use crate::{
     backend::ExtendRequest,
     backend_error::lock_error,
     core::Core,
-    extend::{NotExtended, extend_all},
+    extend::{NotExtended, all_extended, extend_all},
     guard::LockGuard,
     handover::Handover,
     holding::Holding,
@@ -101,7 +101,7 @@ pub(crate) async fn adopt(
 /// Gives a lock back to its handover, unless it is disarmed: it can be adopted
 /// again.
 struct HandBack<'a> {
-    core: &'a Core,
+    core: &'a Arc<Core>,
     handover: &'a Handover,
     token: &'a OwnerToken,
     is_armed: bool,
@@ -111,24 +111,39 @@ impl HandBack<'_> {
     /// The handover is worth nothing any more: one of its keys is another's.
     fn release_what_is_ours(mut self) {
         self.is_armed = false;
-        for key in self.handover.keys() {
-            // Dropping a release hands it to the background.
-            drop(self.core.release(key.clone(), self.token.clone()));
-        }
+        release_all(self.core, self.handover.keys(), self.token);
     }
 }
 
 impl Drop for HandBack<'_> {
     fn drop(&mut self) {
-        if self.is_armed {
-            let ttl = self.handover.ttl();
-            let request = |key: &LockKey| {
-                let taken = ExtendRequest::new(key.clone(), self.token.clone(), ttl);
-                taken.back_to(self.handover.token().clone())
-            };
-            let requests = self.handover.keys().iter().map(request).collect();
-            let handed_back = self.core.backend.extend(requests);
-            drop(self.core.background.uncancelled(handed_back));
+        if !self.is_armed {
+            return;
         }
+        let (core, handover) = (Arc::clone(self.core), self.handover.clone());
+        let request = |key: &LockKey| {
+            let taken = ExtendRequest::new(key.clone(), self.token.clone(), handover.ttl());
+            taken.back_to(handover.token().clone())
+        };
+        let requests = handover.keys().iter().map(request).collect();
+        // Asked for now, before anything else that this process may ask.
+        let replies = core.backend.extend(requests);
+        let handed_back = Box::pin(async move {
+            let keys = handover.keys();
+            let replies = all_extended(&replies.await, keys.len());
+            if matches!(replies, Err(NotExtended::Taken(_))) {
+                // Another has won, and what was handed back is nobody's to adopt.
+                release_all(&core, keys, handover.token());
+            }
+        });
+        drop(self.core.background.uncancelled(handed_back));
+    }
+}
+
+/// Gives keys back in the background.
+fn release_all(core: &Core, keys: &[LockKey], token: &OwnerToken) {
+    for key in keys {
+        // Dropping a release hands it to the background.
+        drop(core.release(key.clone(), token.clone()));
     }
 }

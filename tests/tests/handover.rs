@@ -14,7 +14,8 @@ use lockguard::{
     backend::{AcquireRequest, Backend as _, Memory, ReleaseRequest},
 };
 use lockguard_tests::{
-    Operation, Scripted, Server, Servers, Step, Worker, eventually, over_1_3_5_nodes, redlock_over,
+    Flow, Operation, Proxy, Scripted, Server, Servers, Step, Worker, eventually, over_1_3_5_nodes,
+    redlock_over,
 };
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -537,4 +538,36 @@ async fn the_owner_token_is_in_no_debug_and_in_no_error() {
     for shown in [format!("{handover:?}"), format!("{error} {error:?}")] {
         assert!(!shown.contains(random), "{shown}");
     }
+}
+
+/// Whoever is dropped does not know that another has it, and hands a node back
+/// that the other has been refused at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adoption_that_is_dropped_while_another_wins_leaves_no_former_token() {
+    let servers = Servers::start(3);
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let slow = [
+        Proxy::start(servers[0].port()).await,
+        Proxy::start(servers[1].port()).await,
+    ];
+    let urls = [slow[0].url(), slow[1].url(), servers[2].url()];
+    let other = LockManager::connect(urls.join(",")).await.unwrap();
+    let handover = handed_over(&manager, "k", LONG).await;
+    let former = handover.token().expose().to_owned();
+    let has_former = |server: &Server| server.get("k").as_ref() == Some(&former);
+    eventually(PATIENCE, || servers.iter().all(has_former)).await;
+
+    for proxy in &slow {
+        proxy.set_to_server(Flow::Hold);
+    }
+    let mut late = Box::pin(other.adopt(handover.clone()));
+    assert!(timeout(Duration::ZERO, &mut late).await.is_err());
+    eventually(PATIENCE, || !has_former(&servers[2])).await;
+    let guard = manager.adopt(handover).await.unwrap();
+    drop(late);
+    for proxy in &slow {
+        proxy.set_to_server(Flow::Pass);
+    }
+    guard.release().await.unwrap();
+    eventually(PATIENCE, || is_empty(&servers)).await;
 }
