@@ -908,6 +908,27 @@ async fn a_successor_without_a_quorum_does_not_make_the_owner_before_a_loser() {
     next.await.unwrap().unwrap().release().await.unwrap();
 }
 
+/// Two of three have answered, and no vote of the third makes the successor's
+/// quorum in time.
+#[tokio::test]
+async fn a_release_that_is_handed_on_while_a_server_hangs_says_what_a_quorum_said() {
+    let servers = Servers::start(3);
+    let manager = LockManager::connect(servers.urls()).await.unwrap();
+    let held = manager.lock("k", TTL).acquire().await.unwrap();
+    let next = tokio::spawn(manager.lock("k", TTL).acquire());
+    tokio::task::yield_now().await;
+    eventually(SHORT, || {
+        servers.iter().all(|server| server.get("k").is_some())
+    })
+    .await;
+    let _: u8 = servers[1].cli(&["DEL", "k"]);
+    servers[2].stop();
+    let released = held.release().await;
+    servers[2].cont();
+    assert!(released.is_ok(), "{released:?}");
+    next.await.unwrap().unwrap().release().await.unwrap();
+}
+
 /// Waits until so many nodes answer.
 async fn eventually_reachable(manager: &LockManager, count: usize) {
     let end = Instant::now() + PATIENCE;

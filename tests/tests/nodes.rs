@@ -181,7 +181,23 @@ async fn a_release_in_doubt_is_decided_within_its_budget() {
     let guard = over(&nodes).lock("k", ttl).acquire().await.unwrap();
     let start = tokio::time::Instant::now();
     guard.release().await.unwrap();
-    assert!((50..60).contains(&start.elapsed().as_millis()));
+    assert!((16..20).contains(&start.elapsed().as_millis()));
+}
+
+/// Its caller waits for one budget, and the release comes after.
+#[tokio::test(start_paused = true)]
+async fn a_hand_on_in_doubt_leaves_its_release_most_of_the_budget() {
+    let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
+    nodes[0].on_acquire([Step::reply(AcquireReply::Granted)]);
+    nodes[1].on_acquire([Step::reply(AcquireReply::Split)]);
+    nodes[2].on_acquire([Step::never()]);
+    let ttl = Duration::from_millis(200);
+    let [first, next] = ["first", "next"].map(OwnerToken::with_label);
+    let request = AcquireRequest::new(LockKey::new("k").unwrap(), next, ttl).replacing(first);
+    let start = tokio::time::Instant::now();
+    let refused = redlock_over(nodes).acquire(request).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert!((16..20).contains(&start.elapsed().as_millis()));
 }
 
 /// A lock store that answers late, and says that it does so in time.

@@ -56,7 +56,9 @@ use crate::{
 /// A release goes to every node, those included that did not answer the
 /// acquire.
 /// Where a quorum has answered it and is of two minds, the others have another
-/// 100 ms; those that are silent then count as having freed the key.
+/// 100 ms, or a third of the time that is left; those that are silent then count
+/// as having freed the key.
+/// So it is with an acquire that replaces an owner, whose release it is.
 /// Each node is asked when the method is called, so that the order of calls is
 /// the order on every node.
 #[derive(Clone)]
@@ -92,7 +94,7 @@ impl Redlock {
         mut round: Round<AcquireReply>,
         request: AcquireRequest,
     ) -> Result<AcquireReply, BackendError> {
-        match round.decide(node_budget(request.ttl), decide_acquire).await {
+        match decide(&mut round, &request, decide_acquire).await {
             // The questions that are still open are dropped: a node that has
             // been asked may grant yet, and its release comes after.
             Decision::Reply(AcquireReply::Granted) => {
@@ -121,7 +123,7 @@ impl Redlock {
             if asked.elapsed() > longest_attempt(request.ttl) {
                 break;
             }
-            match round.decide(node_budget(request.ttl), decide_fenced).await {
+            match decide(&mut round, &request, decide_fenced).await {
                 Decision::Reply(Fenced::Agreed(token)) => {
                     self.leave_lines(&mut round, &request);
                     self.release_replaced(&round, &request);
@@ -290,6 +292,23 @@ impl Redlock {
         // A release is never cancelled: the rest goes on without us.
         self.background.finish_all(round.into_rest());
         reply
+    }
+}
+
+/// Decides an acquire within a node's budget.
+///
+/// One that replaces an owner is its release, which asks once more where it comes
+/// to nothing, and must be told of that in time.
+async fn decide<D>(
+    round: &mut Round<AcquireReply>,
+    request: &AcquireRequest,
+    decide: impl Fn(&[Vote<AcquireReply>]) -> Decision<D>,
+) -> Decision<D> {
+    let budget = node_budget(request.ttl);
+    if request.replaces.is_some() {
+        round.decide_without_stragglers(budget, decide).await
+    } else {
+        round.decide(budget, decide).await
     }
 }
 

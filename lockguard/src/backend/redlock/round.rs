@@ -19,7 +19,8 @@ use crate::{
 /// How long the others have to answer a question once a quorum has.
 ///
 /// More than nodes that are well are apart, mostly, and less than anybody
-/// notices.
+/// notices; and a third of the budget at most, so that a release that comes after
+/// it has its time.
 const STRAGGLERS_HAVE: Duration = Duration::from_millis(100);
 
 /// How long the others have to answer an attempt that is refused.
@@ -107,7 +108,7 @@ impl<R: Send + 'static> Round<R> {
                 // Nodes keep the budget, and not this shorter time.
                 self.keeps_time = false;
                 let left = end.saturating_duration_since(Instant::now());
-                self.decide(STRAGGLERS_HAVE.min(left), decide).await
+                self.decide(STRAGGLERS_HAVE.min(left / 3), decide).await
             }
             decision => decision,
         }
