@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::{
     backend::ExtendRequest,
     backend_error::lock_error,
+    backoff::split_pause,
+    clock::sleep_until,
     core::Core,
     extend::{NotExtended, all_extended, extend_all},
     guard::LockGuard,
@@ -19,19 +22,42 @@ use crate::{
     point::Point,
     terms::Terms,
     token::OwnerToken,
+    validity::node_budget,
 };
 
 /// Takes over a lock that was given away.
 ///
-/// The lock gets a new owner token, so that a second adoption, and whatever
-/// the former owner has still on its way, finds that it is not the owner.
+/// Of several that adopt at once each may have taken too few servers: they hand
+/// them back, and ask again after pauses that are drawn, until one has a quorum.
 ///
 /// # Cancel safety
 ///
-/// Dropped at the await, the future gives the lock back to the handover.
+/// Dropped at an await, the future gives the lock back to the handover.
 pub(crate) async fn adopt(
     core: &Arc<Core>,
     handover: Handover,
+    point: Point,
+) -> Result<LockGuard, LockError> {
+    let end = Instant::now() + node_budget(handover.ttl());
+    let mut rounds = 0_u32;
+    loop {
+        let adopted = adopt_once(core, &handover, point.clone()).await;
+        let next = Instant::now() + split_pause(rounds, rand::rng().random());
+        match adopted {
+            Err(error) if error.is_unavailable() && next < end => sleep_until(next).await,
+            adopted => return adopted,
+        }
+        rounds = rounds.saturating_add(1);
+    }
+}
+
+/// Asks the servers once.
+///
+/// The lock gets a new owner token, so that a second adoption, and whatever
+/// the former owner has still on its way, finds that it is not the owner.
+async fn adopt_once(
+    core: &Arc<Core>,
+    handover: &Handover,
     point: Point,
 ) -> Result<LockGuard, LockError> {
     let keys = handover.all_keys();
@@ -44,7 +70,7 @@ pub(crate) async fn adopt(
     let asked = Instant::now();
     let mut undo = HandBack {
         core,
-        handover: &handover,
+        handover,
         token: &token,
         is_armed: true,
     };
