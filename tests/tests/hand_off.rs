@@ -929,6 +929,31 @@ async fn a_release_that_is_handed_on_while_a_server_hangs_says_what_a_quorum_sai
     next.await.unwrap().unwrap().release().await.unwrap();
 }
 
+/// As whoever comes does, also where the lock was its own to hand on.
+#[tokio::test]
+async fn who_waits_for_servers_that_are_full_hears_that_and_leaves_nothing() {
+    let servers = Servers::start(3);
+    let [manager, other] = managers(&servers).await;
+    // Behind others of its own process it stands in no line of the servers.
+    for (waits_at, stand) in [(&manager, 0), (&other, 1)] {
+        let held = manager.lock("k", TTL).acquire().await.unwrap();
+        let waiting = tokio::spawn(waits_at.lock("k", TTL).acquire());
+        tokio::task::yield_now().await;
+        let all_stand = || servers.iter().all(|server| standing(server) == stand);
+        eventually(SHORT, all_stand).await;
+        for server in &servers {
+            server.cli::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+        }
+        held.release().await.unwrap();
+        let error = waiting.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("out of memory"), "{error}");
+        assert_nothing_left(&servers).await;
+        for server in &servers {
+            server.cli::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+        }
+    }
+}
+
 /// Waits until so many nodes answer.
 async fn eventually_reachable(manager: &LockManager, count: usize) {
     let end = Instant::now() + PATIENCE;
