@@ -1,10 +1,17 @@
 //! Waiting for a busy key, on the paused clock.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use lockguard::{
     BoxFuture, LockError, LockKey, LockManager,
-    backend::{AcquireReply, Backend, BackendError, Memory},
+    backend::{AcquireReply, AcquireRequest, Backend, BackendError, Memory},
 };
 use lockguard_tests::{Operation, Scripted, Step, forward, redlock_over};
 use tokio::{
@@ -227,10 +234,22 @@ async fn a_release_that_nobody_tells_of_is_noticed_within_ten_seconds() {
 }
 
 /// A lock store that answers at once, and does not tell of releases.
-struct Terse(Memory);
+#[derive(Default)]
+struct Terse {
+    store: Memory,
+    acquires: AtomicUsize,
+}
 
 impl Backend for Terse {
-    forward!(acquire, extend, release => |store| store.0);
+    forward!(extend, release => |store| store.store);
+
+    fn acquire(
+        &self,
+        request: AcquireRequest,
+    ) -> BoxFuture<'static, Result<AcquireReply, BackendError>> {
+        self.acquires.fetch_add(1, Ordering::Relaxed);
+        self.store.acquire(request)
+    }
 
     fn is_immediate(&self) -> bool {
         true
@@ -238,8 +257,18 @@ impl Backend for Terse {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_does_not_wait_asks_a_store_that_answers_at_once_once() {
+    let store = Arc::new(Terse::default());
+    let manager = LockManager::new(Arc::clone(&store));
+    let _held = manager.lock("k", TTL).try_acquire().await.unwrap();
+    let error = manager.lock("k", TTL).try_acquire().await.unwrap_err();
+    assert!(error.is_busy(), "{error}");
+    assert_eq!(store.acquires.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_tells_whoever_has_come_since_the_key_was_free() {
-    let manager = LockManager::new(Terse(Memory::new()));
+    let manager = LockManager::new(Terse::default());
     let held = manager.lock("k", TTL).acquire().await.unwrap();
     let waiting = tokio::spawn(manager.lock("k", TTL).acquire());
     tokio::task::yield_now().await;

@@ -97,8 +97,10 @@ fn take_free<'a>(core: &'a Arc<Core>, want: &'a Want) -> Result<Option<Grant<'a>
     if is_counted || !core.queue.places_there(&want.keys).are_none() {
         return Ok(None);
     }
-    match Contest::new(core, want, &NOWHERE).attempt_at_once()? {
+    let mut contest = Contest::new(core, want, &NOWHERE);
+    match contest.attempt_at_once()? {
         Some(Attempt::Granted(grant)) => Ok(Some(grant)),
+        Some(Attempt::Busy(holder)) if !want.may_wait() => Err(contest.busy_error(&holder)),
         _ => Ok(None),
     }
 }
