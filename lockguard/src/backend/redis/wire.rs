@@ -46,7 +46,7 @@ const ROOM: usize = 8 << 10;
 const LONGEST_REPLY: usize = 1 << 20;
 
 /// What is kept of the room for commands from one to the next.
-const ROOM_KEPT: usize = 256 << 10;
+const ROOM_KEPT: usize = 32 << 10;
 
 impl Wire {
     pub(super) fn new(stream: impl Stream + 'static) -> Self {

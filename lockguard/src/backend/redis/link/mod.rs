@@ -60,7 +60,7 @@ pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
 /// For how many messages room is kept from one look into the inbox to the next: as
 /// many as some hundred tasks put there meanwhile.
-const ROOM_KEPT: usize = 1024;
+const ROOM_KEPT: usize = 256;
 
 /// For how many commands the queue keeps room while none is in it: a node that
 /// was slow for a moment has had hundreds, and those of five would keep a quarter of
