@@ -116,6 +116,8 @@ pub(super) struct Link {
     alarm: Option<Pin<Box<Sleep>>>,
     /// When the first caller is to be told that there is no answer, or before.
     due: Option<Instant>,
+    /// Whether those who are due are told at the next look, however late it is.
+    is_second_look: bool,
     /// When a node that was found overdue is looked at again.
     second_look: Option<Instant>,
     /// Attempts to connect since the node last answered a command, or kept a
@@ -196,6 +198,7 @@ impl Link {
             bad: None,
             alarm: None,
             due: None,
+            is_second_look: false,
             second_look: None,
             attempts: 1,
             up_since: Instant::now(),

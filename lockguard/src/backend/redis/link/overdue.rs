@@ -1,17 +1,20 @@
 //! When a link's node, or an answer of it, is overdue.
 
-use std::{pin::Pin, sync::Arc, task::Context, time::Duration};
+use std::{mem, pin::Pin, sync::Arc, task::Context, time::Duration};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Link, connecting::Connection};
 use crate::{backend::redis::command::Command, node_error::NodeError};
 
-/// Between finding a command overdue and believing it.
+/// Between finding a command or its caller's time overdue and believing it.
 ///
 /// A program that was stopped, or whose threads were all blocked, finds every
 /// command overdue when it goes on, with the replies still unread.
 pub(super) const SECOND_LOOK: Duration = Duration::from_millis(20);
+
+/// An alarm that rings so late says that the program stood still.
+const LATE: Duration = Duration::from_millis(5);
 
 impl Link {
     /// Whether the alarm rings before this command's caller has to be told that
@@ -62,7 +65,15 @@ impl Link {
 
     /// Tells those whose time is over that the node has not answered yet.
     fn tell_those_due(&mut self, now: Instant) {
-        if self.due.is_none_or(|due| now < due) {
+        let Some(due) = self.due.filter(|due| *due <= now) else {
+            return;
+        };
+        // What it stood still with is not sent, or its answer not read. Once: on a busy
+        // machine the next look may be late as well.
+        let is_first_look = !mem::replace(&mut self.is_second_look, false);
+        if is_first_look && now > due + LATE {
+            self.is_second_look = true;
+            self.due = Some(now + SECOND_LOOK);
             return;
         }
         let why = match &self.connection {

@@ -10,7 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, duplex},
     task::yield_now,
-    time::{sleep_until, timeout},
+    time::{advance, sleep_until, timeout},
 };
 
 use super::{connecting::RECONNECT_PAUSE, overdue::SECOND_LOOK, *};
@@ -293,6 +293,28 @@ async fn answers_a_moment_after_the_timeout_are_heard() {
             assert!(commands.put(Message::Command(next)).is_ok());
         }
     }
+}
+
+/// Whether an acquire that a program asked for, and stood still for so long, hears
+/// an answer that comes then.
+async fn hears_after(stood_still: Duration) -> bool {
+    let (ours, mut theirs) = duplex(1 << 10);
+    let (link, _first, commands) = asked_over(ours);
+    let (command, reply) = asked_within(link.timeouts.response / 4);
+    assert!(commands.send(Message::Command(command, None)).is_ok());
+    advance(stood_still).await;
+    tokio::spawn(SharedLink::new(link).run());
+    tokio::time::sleep(SECOND_LOOK / 2).await;
+    theirs.write_all(b"+OK\r\n+OK\r\n").await.unwrap();
+    matches!(reply.await, Ok(Ok(AcquireReply::Granted)))
+}
+
+/// It is sent only then, or the answer is still unread.
+#[tokio::test(start_paused = true)]
+async fn a_program_that_stood_still_beyond_a_callers_time_hears_the_answer() {
+    let budget = Timeouts::default().response / 4;
+    assert!(hears_after(budget * 2).await);
+    assert!(!hears_after(budget).await);
 }
 
 #[tokio::test(start_paused = true)]
