@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lockguard::{LockError, LockManager, distributed_lock};
+use lockguard::{LockError, LockManager, NodeStatus, distributed_lock};
 use lockguard_tests::Witness;
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
@@ -69,41 +69,59 @@ async fn adopt(handover: &str) {
     println!("released");
 }
 
-/// Runs so many bodies that never end, and a waiter for each of some; drains,
-/// and fails unless all was told and done within the timeout.
+/// Runs so many bodies, and a waiter for each of some, whose bodies never end;
+/// drains when it is told a line, tells the others to end, and fails unless all was told and done within
+/// the timeout.
+///
+/// A drain gives those that it drops two seconds at most: they are few.
 async fn drain(bodies: usize, timeout: u64) -> ExitCode {
     const LONG: Duration = Duration::from_secs(600);
     let timeout = Duration::from_millis(timeout);
     let manager = lockguard::manager().unwrap();
-    let running = Arc::new(Semaphore::new(0));
+    // A node that is still being found may be given no key.
+    while !manager.nodes().await.iter().all(NodeStatus::is_reachable) {}
+    let (running, told_to_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let endless = bodies / 10;
     let mut tasks = JoinSet::new();
     for body in 0..bodies {
         let request = manager.lock(format!("k:{body}"), LONG);
-        let begun = Arc::clone(&running);
+        let (begun, end) = (Arc::clone(&running), Arc::clone(&told_to_end));
         tasks.spawn(request.run(async move |_| {
             begun.add_permits(1);
-            pending::<()>().await;
+            // Closed, which ends it, once the drain has begun.
+            let _ = end.acquire().await;
+            if body < endless {
+                pending::<()>().await;
+            }
         }));
     }
     let all = u32::try_from(bodies).unwrap();
     running.acquire_many(all).await.unwrap().forget();
     let mut waiters = JoinSet::new();
-    for body in 0..bodies / 10 {
+    for body in 0..endless {
         waiters.spawn(manager.lock(format!("k:{body}"), LONG).acquire());
     }
     println!("running");
+    std::io::stdin().lines().next().unwrap().unwrap();
     let asked = Instant::now();
-    let drained = lockguard::drain(timeout).await;
+    let draining = tokio::spawn(lockguard::drain(timeout));
+    // A waiter that was told of it shows that it has begun.
+    let told = waiters.join_next().await.unwrap();
+    assert!(matches!(told.unwrap(), Err(LockError::Draining { .. })));
+    told_to_end.close();
+    let drained = draining.await.unwrap();
     println!("drained {drained} after {:?}", asked.elapsed());
-    assert!(asked.elapsed() < timeout + Duration::from_secs(1));
-    assert_eq!((drained.released(), drained.cancelled()), (bodies, bodies));
+    assert!(asked.elapsed() < 2 * timeout);
+    assert_eq!((drained.released(), drained.cancelled()), (bodies, endless));
     assert!(drained.left().is_empty());
     while let Some(told) = waiters.join_next().await {
         assert!(matches!(told.unwrap(), Err(LockError::Draining { .. })));
     }
+    let mut lost = 0;
     while let Some(ended) = tasks.join_next().await {
-        assert!(ended.unwrap().unwrap_err().is_lost());
+        lost += usize::from(ended.unwrap().is_err_and(|error| error.is_lost()));
     }
+    assert_eq!(lost, endless);
     ExitCode::SUCCESS
 }
 

@@ -2,29 +2,33 @@
 
 use super::*;
 
+/// A process that runs a thousand bodies, says so, and drains when it is told.
+///
+/// Three seconds are for bodies that end, and another one for those that do not.
+fn draining_a_thousand(servers: &Servers) -> Worker {
+    let program = env!("CARGO_BIN_EXE_worker");
+    Worker::start(program, &["drain", &servers.urls(), "1000", "4000"])
+}
+
 over_1_3_5_nodes!(a_thousand_bodies_end_in_time_and_nothing_is_left(servers) {
-    let timeout = "4000";
-    let worker = Worker::start(
-        env!("CARGO_BIN_EXE_worker"),
-        &["drain", &servers.urls(), "1000", timeout],
-    );
+    let mut worker = draining_a_thousand(servers);
     worker.line_with("running");
-    assert!(servers.iter().all(|server| server.keys().len() == 1000));
+    // A quorum of them is enough to run.
+    eventually(PATIENCE, || servers.iter().all(|server| server.keys().len() == 1000)).await;
+    worker.tell("drain");
     worker.line_with("drained");
     assert_eq!(worker.exit_code(), Some(0));
     assert!(servers.are_empty());
 });
 
 over_1_3_5_nodes!(a_thousand_bodies_end_in_time_while_a_minority_hangs(servers) {
-    let worker = Worker::start(
-        env!("CARGO_BIN_EXE_worker"),
-        &["drain", &servers.urls(), "1000", "4000"],
-    );
+    let mut worker = draining_a_thousand(servers);
     worker.line_with("running");
     let hung = servers.len() / 2;
     for server in servers.iter().take(hung) {
         server.stop();
     }
+    worker.tell("drain");
     worker.line_with("drained");
     assert_eq!(worker.exit_code(), Some(0));
     assert!(servers.iter().skip(hung).all(|server| server.keys().is_empty()));
