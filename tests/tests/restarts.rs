@@ -12,7 +12,7 @@ use std::{
 };
 
 use lockguard::{
-    BoxFuture, LockError, LockGuard, LockManager, LostCause,
+    BoxFuture, LockError, LockGuard, LockManager, LostCause, NodeStatus,
     backend::{AcquireReply, AcquireRequest, Backend, BackendError, Epochs, Memory},
 };
 use lockguard_tests::{Proxy, Server, Servers, eventually, eventually_locks, forward};
@@ -47,6 +47,12 @@ async fn restart<'a>(servers: impl IntoIterator<Item = &'a Server>) {
         server.restart();
         eventually(PATIENCE, || server.client_count() > 0).await;
     }
+}
+
+/// Waits until every node answers: one may still be being found, or be given up.
+async fn all_answer(manager: &LockManager) {
+    let answer = async { while !manager.nodes().await.iter().all(NodeStatus::is_reachable) {} };
+    timeout(PATIENCE, answer).await.unwrap();
 }
 
 /// Tries until the outcome is of this kind: a node may still be being found.
@@ -245,12 +251,15 @@ async fn a_node_that_restarted_with_its_data_is_kept_out_as_well() {
 async fn a_minority_that_forgot_a_lease_ends_it_not_and_a_majority_does() {
     let servers = Servers::start(3);
     let manager = connect(servers.urls(), LONG).await;
+    all_answer(&manager).await;
     let guard = manager.lock("k", LONG).acquire().await.unwrap();
     eventually(PATIENCE, || servers.iter().all(|it| it.get("k").is_some())).await;
     restart([&servers[0]]).await;
+    all_answer(&manager).await;
     guard.extend(LONG).await.unwrap();
     assert!(guard.is_held());
     restart([&servers[1]]).await;
+    all_answer(&manager).await;
     let error = guard.extend(LONG).await.unwrap_err();
     assert!(error.is_lost(), "{error}");
 }
