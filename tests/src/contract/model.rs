@@ -33,10 +33,10 @@ pub async fn random_operations_and_expiries_agree_with_the_model(on: Fixture) {
 pub async fn operations_and_expiries(on: Fixture, seed: u64) {
     let mut trial = Trial::new(on, seed);
     for _ in 0..40 {
-        let ttl = Duration::from_millis(trial.random.random_range(400..700));
+        let ttl = Duration::from_millis(trial.random.random_range(1000..1500));
         trial.step(ttl).await;
         if trial.random.random_ratio(1, 4) {
-            let pause = Duration::from_millis(trial.random.random_range(0..400));
+            let pause = Duration::from_millis(trial.random.random_range(0..1000));
             sleep(pause).await;
         }
     }
