@@ -25,8 +25,8 @@ use crate::{
 /// Of two that are adopted at the same moment one gets it, or, where servers are
 /// down, may hear that it is [unavailable](crate::LockError::Unavailable): then
 /// the lock is the handover's again.
-/// Of three or more, over several servers, it may be that none gets it, and the
-/// lock is free.
+/// Of three or more, over several servers, it may be that none gets it, even
+/// where one heard of a loss: the lock is free, or the handover's again.
 ///
 /// # Examples
 ///

@@ -301,7 +301,7 @@ async fn hears_after(stood_still: Duration) -> bool {
     let (ours, mut theirs) = duplex(1 << 10);
     let (link, _first, commands) = asked_over(ours);
     let (command, reply) = asked_within(link.timeouts.response / 4);
-    assert!(commands.send(Message::Command(command, None)).is_ok());
+    assert_eq!(commands.put(Message::Command(command)), Ok(()));
     advance(stood_still).await;
     tokio::spawn(SharedLink::new(link).run());
     tokio::time::sleep(SECOND_LOOK / 2).await;
