@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use rand::Rng as _;
 use tokio::time::Instant;
 
 use crate::{
     backend::ExtendRequest,
     backend_error::lock_error,
-    backoff::split_pause,
-    clock::sleep_until,
     core::Core,
-    extend::{NotExtended, all_extended, extend_all},
+    extend::{NotExtended, extend_all},
     guard::LockGuard,
     handover::Handover,
     holding::Holding,
@@ -22,42 +19,19 @@ use crate::{
     point::Point,
     terms::Terms,
     token::OwnerToken,
-    validity::node_budget,
 };
 
 /// Takes over a lock that was given away.
 ///
-/// Of several that adopt at once each may have taken too few servers: they hand
-/// them back, and ask again after pauses that are drawn, until one has a quorum.
+/// The lock gets a new owner token, so that a second adoption, and whatever
+/// the former owner has still on its way, finds that it is not the owner.
 ///
 /// # Cancel safety
 ///
-/// Dropped at an await, the future gives the lock back to the handover.
+/// Dropped at the await, the future gives the lock back to the handover.
 pub(crate) async fn adopt(
     core: &Arc<Core>,
     handover: Handover,
-    point: Point,
-) -> Result<LockGuard, LockError> {
-    let end = Instant::now() + node_budget(handover.ttl());
-    let mut rounds = 0_u32;
-    loop {
-        let adopted = adopt_once(core, &handover, point.clone()).await;
-        let next = Instant::now() + split_pause(rounds, rand::rng().random());
-        match adopted {
-            Err(error) if error.is_unavailable() && next < end => sleep_until(next).await,
-            adopted => return adopted,
-        }
-        rounds = rounds.saturating_add(1);
-    }
-}
-
-/// Asks the servers once.
-///
-/// The lock gets a new owner token, so that a second adoption, and whatever
-/// the former owner has still on its way, finds that it is not the owner.
-async fn adopt_once(
-    core: &Arc<Core>,
-    handover: &Handover,
     point: Point,
 ) -> Result<LockGuard, LockError> {
     let keys = handover.all_keys();
@@ -70,7 +44,7 @@ async fn adopt_once(
     let asked = Instant::now();
     let mut undo = HandBack {
         core,
-        handover,
+        handover: &handover,
         token: &token,
         is_armed: true,
     };
@@ -127,7 +101,7 @@ async fn adopt_once(
 /// Gives a lock back to its handover, unless it is disarmed: it can be adopted
 /// again.
 struct HandBack<'a> {
-    core: &'a Arc<Core>,
+    core: &'a Core,
     handover: &'a Handover,
     token: &'a OwnerToken,
     is_armed: bool,
@@ -137,39 +111,24 @@ impl HandBack<'_> {
     /// The handover is worth nothing any more: one of its keys is another's.
     fn release_what_is_ours(mut self) {
         self.is_armed = false;
-        release_all(self.core, self.handover.keys(), self.token);
+        for key in self.handover.keys() {
+            // Dropping a release hands it to the background.
+            drop(self.core.release(key.clone(), self.token.clone()));
+        }
     }
 }
 
 impl Drop for HandBack<'_> {
     fn drop(&mut self) {
-        if !self.is_armed {
-            return;
+        if self.is_armed {
+            let ttl = self.handover.ttl();
+            let request = |key: &LockKey| {
+                let taken = ExtendRequest::new(key.clone(), self.token.clone(), ttl);
+                taken.back_to(self.handover.token().clone())
+            };
+            let requests = self.handover.keys().iter().map(request).collect();
+            let handed_back = self.core.backend.extend(requests);
+            drop(self.core.background.uncancelled(handed_back));
         }
-        let (core, handover) = (Arc::clone(self.core), self.handover.clone());
-        let request = |key: &LockKey| {
-            let taken = ExtendRequest::new(key.clone(), self.token.clone(), handover.ttl());
-            taken.back_to(handover.token().clone())
-        };
-        let requests = handover.keys().iter().map(request).collect();
-        // Asked for now, before anything else that this process may ask.
-        let replies = core.backend.extend(requests);
-        let handed_back = Box::pin(async move {
-            let keys = handover.keys();
-            let replies = all_extended(&replies.await, keys.len());
-            if matches!(replies, Err(NotExtended::Taken(_))) {
-                // Another has won, and what was handed back is nobody's to adopt.
-                release_all(&core, keys, handover.token());
-            }
-        });
-        drop(self.core.background.uncancelled(handed_back));
-    }
-}
-
-/// Gives keys back in the background.
-fn release_all(core: &Core, keys: &[LockKey], token: &OwnerToken) {
-    for key in keys {
-        // Dropping a release hands it to the background.
-        drop(core.release(key.clone(), token.clone()));
     }
 }

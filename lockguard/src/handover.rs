@@ -22,11 +22,9 @@ use crate::{
 ///
 /// Clones, and copies of the text, are one handover: the first that is adopted
 /// gets the lock.
-/// Of two that are adopted at the same moment one gets it, or, where servers are
-/// down, may hear that it is [unavailable](crate::LockError::Unavailable): then
-/// the lock is the handover's again.
-/// Of three or more, over several servers, it may be that none gets it, even
-/// where one heard of a loss: the lock is free, or the handover's again.
+/// Where several are adopted at the same moment, over several servers, it may
+/// be that none gets it: the lock is free, or, where one of them heard that it is
+/// [unavailable](crate::LockError::Unavailable), is the handover's again.
 ///
 /// # Examples
 ///

@@ -232,8 +232,6 @@ impl LockManager {
     /// that was asked for.
     /// It gets a new owner token, of this manager, so that a handover is
     /// adopted once, whoever knows its text.
-    /// Where too few servers let it be taken over, they are asked again, for one
-    /// node budget (a quarter of the ttl, within 10 ms and 1 s).
     /// The guard has no `max_hold` and no `min_hold`; a fencing token goes on
     /// as it is.
     /// Its keys are those of the handover, whatever this manager's prefix.
@@ -244,7 +242,7 @@ impl LockManager {
     ///   handover's any more: its ttl has passed, it was adopted already, or
     ///   it was never held on these servers;
     /// - [`LockError::Unavailable`](crate::LockError::Unavailable) when too few
-    ///   servers still answered; nothing is released, and a clone of the handover
+    ///   servers answered; nothing is released, and a clone of the handover
     ///   can be adopted again until its ttl has passed, unless servers that
     ///   took the new owner token cannot be told so: then the lock is nobody's
     ///   until its ttl has passed;

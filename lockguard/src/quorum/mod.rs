@@ -138,26 +138,6 @@ pub(crate) fn decide_extend(votes: &[Vote<ExtendReply>]) -> Decision<ExtendReply
     }
 }
 
-/// Decides one extend of a batch that hands a key to another owner, or back.
-///
-/// As [`decide_extend`], but that it is not ours takes a quorum that says so: of
-/// an even number of nodes two successors may have taken one half each, and hand
-/// it back.
-pub(crate) fn decide_hand_over(votes: &[Vote<ExtendReply>]) -> Decision<ExtendReply> {
-    let tally = Tally::of(votes);
-    let denied = tally.replies(|reply| *reply != ExtendReply::Extended);
-    match decide_extend(votes) {
-        Decision::Reply(ExtendReply::NotOwner) if denied < tally.quorum => {
-            if tally.pending > 0 {
-                Decision::Open
-            } else {
-                Decision::Unavailable
-            }
-        }
-        decision => decision,
-    }
-}
-
 /// Decides a release.
 ///
 /// Freed by a quorum: freed, and likewise where the nodes that did not answer

@@ -118,7 +118,6 @@ fn an_early_extend_decision_is_the_one_that_all_votes_make() {
         (*a == ExtendReply::Extended) == (*b == ExtendReply::Extended)
     };
     check(&replies, decide_extend, same, false);
-    check(&replies, decide_hand_over, same, false);
 }
 
 type Votes = Vec<Vote<AcquireReply>>;
@@ -312,16 +311,4 @@ fn an_extend_that_too_few_answered_is_unavailable_and_not_lost() {
         Vote::Silent,
     ];
     assert_eq!(decide_extend(&votes), Decision::Unavailable);
-}
-
-#[test]
-fn a_hand_over_of_which_another_has_half_is_unavailable_and_not_lost() {
-    let others = Vote::Reply(ExtendReply::NotOwner);
-    let votes = [Vote::Reply(ExtendReply::Extended), others.clone()];
-    assert_eq!(decide_hand_over(&votes), Decision::Unavailable);
-    let votes = [Vote::Pending, others.clone()];
-    assert_eq!(decide_hand_over(&votes), Decision::Open);
-    let votes = [others.clone(), others];
-    let lost = Decision::Reply(ExtendReply::NotOwner);
-    assert_eq!(decide_hand_over(&votes), lost);
 }

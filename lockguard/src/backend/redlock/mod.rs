@@ -27,8 +27,8 @@ use crate::{
     keys::LockKeys,
     node_status::NodeStatus,
     quorum::{
-        Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_hand_over,
-        decide_release, quorum,
+        Decision, Fenced, Vote, decide_acquire, decide_extend, decide_fenced, decide_release,
+        quorum,
     },
     token::OwnerToken,
     validity::{LONGEST_NODE_BUDGET, longest_attempt, node_budget},
@@ -242,8 +242,7 @@ impl Redlock {
         requests: Vec<ExtendRequest>,
     ) -> Vec<Result<ExtendReply, BackendError>> {
         let decide_all = |votes: &[_]| {
-            let mut decisions = decide_each(votes, &requests);
-            if decisions.any(|decision| decision == Decision::Open) {
+            if (0..requests.len()).any(|nth| decide_nth(votes, nth) == Decision::Open) {
                 Decision::Open
             } else {
                 Decision::Reply(())
@@ -251,8 +250,7 @@ impl Redlock {
         };
         let budget = budget.unwrap_or(LONGEST_NODE_BUDGET);
         round.decide(budget, decide_all).await;
-        let decisions = decide_each(round.votes(), &requests).enumerate();
-        let replies = decisions.map(|(nth, decision)| match decision {
+        let replies = (0..requests.len()).map(|nth| match decide_nth(round.votes(), nth) {
             Decision::Reply(reply) => Ok(reply),
             Decision::Open | Decision::Unavailable => Err(nth_error(&round, nth)),
         });
@@ -512,18 +510,10 @@ fn is_below(vote: &Vote<AcquireReply>, token: FencingToken) -> bool {
 
 type ExtendReplies = Vec<Result<ExtendReply, BackendError>>;
 
-/// Decides each request of a batch.
-fn decide_each(
-    votes: &[Vote<ExtendReplies>],
-    requests: &[ExtendRequest],
-) -> impl Iterator<Item = Decision<ExtendReply>> {
-    requests.iter().enumerate().map(|(nth, request)| {
-        let votes: Vec<_> = votes.iter().map(|vote| nth_vote(vote, nth)).collect();
-        match request.successor {
-            Some(_) => decide_hand_over(&votes),
-            None => decide_extend(&votes),
-        }
-    })
+/// Decides the `nth` request of a batch.
+fn decide_nth(votes: &[Vote<ExtendReplies>], nth: usize) -> Decision<ExtendReply> {
+    let votes: Vec<_> = votes.iter().map(|vote| nth_vote(vote, nth)).collect();
+    decide_extend(&votes)
 }
 
 /// What a node said of the `nth` request of a batch.
