@@ -64,8 +64,8 @@ pub(crate) fn acquire(
             had_to_wait,
             candidate,
         } = take(&core, &want, &mut places).await?;
-        // Nothing of anybody else's runs until the guard exists, which gives the
-        // keys back from then on.
+        // What gives the keys back borrows what the lease takes; from here on nothing
+        // can fail, and nothing of anybody else's runs, until the guard gives them back.
         let token = undo.into_token();
         places.hold(&token, since.asked, want.ttl);
         let lease = Lease::new(

@@ -12,7 +12,9 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    backend::{Backend, BackendError, BoxFuture, Epoch, Epochs, ReleaseReply, ReleaseRequest},
+    backend::{
+        Backend, BackendError, BoxFuture, Epoch, Epochs, ReleaseReply, ReleaseRequest, asked,
+    },
     background::{Background, Uncancelled},
     contended::Contended,
     fences::Fences,
@@ -101,11 +103,9 @@ impl Core {
         self.epochs.as_ref().map(Epochs::current)
     }
 
-    /// What a backend that asks at once need not look at the clock for; one that does
-    /// not say so may begin later.
+    /// When the backend is asked; see [`asked`].
     pub(crate) fn asked(&self, now: Instant) -> Option<Instant> {
-        let asks_at_once = self.backend.is_immediate() || self.backend.keeps_time();
-        asks_at_once.then_some(now)
+        asked(&*self.backend, now)
     }
 
     /// The key as the servers store it.

@@ -42,7 +42,7 @@ impl<'a> Grant<'a> {
 
 /// Gives back what an acquire may have taken, unless it is disarmed.
 ///
-/// It stands between "a server may have granted" and "a guard exists".
+/// It stands between "a server may have granted" and "a guard is made".
 pub(crate) struct Undo<'a> {
     core: Cow<'a, Arc<Core>>,
     keys: Cow<'a, LockKeys>,

@@ -197,7 +197,7 @@ async fn a_release_in_doubt_is_decided_within_its_budget() {
 
 /// Its caller waits for one budget, and the release comes after.
 #[tokio::test(start_paused = true)]
-async fn a_hand_on_in_doubt_leaves_its_release_most_of_the_budget() {
+async fn a_hand_on_in_doubt_is_decided_within_a_third_of_its_budget() {
     let nodes: [_; 3] = array::from_fn(|_| Scripted::new());
     nodes[0].on_acquire([Step::reply(AcquireReply::Granted)]);
     nodes[1].on_acquire([Step::reply(AcquireReply::Split)]);

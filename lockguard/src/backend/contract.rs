@@ -246,7 +246,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether every acquire resolves within the node budget of its ttl, a
     /// quarter within 10 ms and 1 s, extends within the longest one of theirs,
     /// and every release within its [budget](ReleaseRequest::budget), by
-    /// themselves.
+    /// themselves, from when the method is called.
     ///
     /// A lock store that has to ask its servers again for a fencing token may
     /// take a node budget each time.

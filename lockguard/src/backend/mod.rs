@@ -14,7 +14,6 @@ mod replies;
 mod requests;
 mod ticket;
 
-pub(crate) use self::epochs::Epoch;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisNode;
 pub use self::{
@@ -27,3 +26,4 @@ pub use self::{
     requests::{AcquireRequest, ExtendRequest, FenceRequest, ReleaseRequest},
     ticket::{Pass, Standing, Ticket, Waiter},
 };
+pub(crate) use self::{epochs::Epoch, requests::asked};

@@ -5,13 +5,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    backend::{Standing, Ticket, Waiter},
+    backend::{Backend, Standing, Ticket, Waiter},
     fencing_token::FencingToken,
     key::LockKey,
     keys::LockKeys,
     token::OwnerToken,
     validity::LONGEST_NODE_BUDGET,
 };
+
+/// When a request is asked, for a backend that asks inside the method, and need not
+/// look at the clock; others may do so later.
+pub(crate) fn asked(backend: &dyn Backend, now: Instant) -> Option<Instant> {
+    let is_asked_now = backend.is_immediate() || backend.keeps_time();
+    is_asked_now.then_some(now)
+}
 
 /// Asks for a key, or for several at once.
 #[derive(Debug, Clone)]
@@ -32,8 +39,7 @@ pub struct AcquireRequest {
     pub waiter: Option<Waiter>,
     /// The owner token of ours in whose place the new one is put.
     pub replaces: Option<OwnerToken>,
-    /// When it is asked, where that is known and it is asked at once: the clock need
-    /// not be looked at again.
+    /// See [`asked`].
     pub(crate) asked: Option<Instant>,
 }
 
@@ -182,7 +188,7 @@ pub struct ReleaseRequest {
     /// Whether the key goes to whoever asks first, and not to the first in its
     /// line.
     pub is_open: bool,
-    /// As [`AcquireRequest`]'s.
+    /// See [`asked`].
     pub(crate) asked: Option<Instant>,
 }
 

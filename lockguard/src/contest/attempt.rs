@@ -59,24 +59,27 @@ impl<'a> Contest<'a> {
             None => until_unless(keeps_time, deadline, acquire).await.map(Some),
         };
         match reply {
-            Some(Some(reply)) => {
-                let is_late = self.is_late(sent.since.asked);
-                self.settle(sent, reply, is_late)
+            // Given back by `sent`.
+            Some(Some(reply)) if is_grant(&reply) && self.is_late(sent.since.asked) => {
+                Err(self.late_error())
             }
+            Some(Some(reply)) => self.settle(sent, reply),
             Some(None) => Ok(self.overtaken(sent)),
             None => {
                 let no_answer = self.core.no_answer(longest_attempt(want.ttl));
-                self.settle(sent, Err(no_answer), true)
+                self.settle(sent, Err(no_answer))
             }
         }
     }
 
     /// One attempt that is answered at once; one that is not is given back.
+    ///
+    /// No grant is late here: nothing was waited for.
     pub(super) fn attempt_at_once(&mut self) -> Result<Option<Attempt<'a>>, LockError> {
         let (sent, mut answer) = self.ask();
         let mut nobody = Context::from_waker(Waker::noop());
         match answer.as_mut().poll(&mut nobody) {
-            Poll::Ready(reply) => self.settle(sent, reply, false).map(Some),
+            Poll::Ready(reply) => self.settle(sent, reply).map(Some),
             Poll::Pending => Ok(None),
         }
     }
@@ -149,18 +152,11 @@ impl<'a> Contest<'a> {
         &mut self,
         mut sent: Sent<'a>,
         reply: Result<AcquireReply, BackendError>,
-        is_late: bool,
     ) -> Result<Attempt<'a>, LockError> {
         match reply {
-            // Given back by `undo`, both of them.
-            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if is_late => {
-                Err(self.late_error())
-            }
             // Nobody knows on which side of a restart it was granted: it is
             // given back, and tried again.
-            Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_)) if sent.since.is_over() => {
-                Ok(Attempt::Split)
-            }
+            _ if is_grant(&reply) && sent.since.is_over() => Ok(Attempt::Split),
             Ok(AcquireReply::Granted) if self.want.is_fenced => Err(self.unfenced_error()),
             Ok(AcquireReply::Granted) => Ok(self.granted(sent, None)),
             Ok(AcquireReply::GrantedWith(token)) => Ok(self.granted(sent, Some(token))),
@@ -224,4 +220,11 @@ impl<'a> Contest<'a> {
         let late = NodeError::new(address, "granted with less than half of the ttl left");
         LockError::unavailable(self.want.keys.first(), [late])
     }
+}
+
+fn is_grant(reply: &Result<AcquireReply, BackendError>) -> bool {
+    matches!(
+        reply,
+        Ok(AcquireReply::Granted | AcquireReply::GrantedWith(_))
+    )
 }

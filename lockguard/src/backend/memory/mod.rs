@@ -76,6 +76,7 @@ impl Backend for Memory {
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
         let now = request.asked.unwrap_or_else(Instant::now);
         match self.store.release(request, now) {
+            // As above.
             ReleaseReply::Freed => Box::pin(poll_fn(|_| Poll::Ready(Ok(ReleaseReply::Freed)))),
             reply => Box::pin(ready(Ok(reply))),
         }

@@ -18,7 +18,7 @@ use self::round::{Answer, Round, summary};
 use crate::{
     backend::{
         AcquireReply, AcquireRequest, Backend, BackendError, BoxFuture, CloseReply, ExtendReply,
-        ExtendRequest, Pass, ReleaseReply, ReleaseRequest,
+        ExtendRequest, Pass, ReleaseReply, ReleaseRequest, asked,
     },
     background::Background,
     clock::{all, sleep},
@@ -94,7 +94,7 @@ impl Redlock {
         mut round: Round<AcquireReply>,
         request: AcquireRequest,
     ) -> Result<AcquireReply, BackendError> {
-        match decide(&mut round, &request, decide_acquire).await {
+        match decide_in_time(&mut round, &request, decide_acquire).await {
             // The questions that are still open are dropped: a node that has
             // been asked may grant yet, and its release comes after.
             Decision::Reply(AcquireReply::Granted) => {
@@ -123,7 +123,7 @@ impl Redlock {
             if asked.elapsed() > longest_attempt(request.ttl) {
                 break;
             }
-            match decide(&mut round, &request, decide_fenced).await {
+            match decide_in_time(&mut round, &request, decide_fenced).await {
                 Decision::Reply(Fenced::Agreed(token)) => {
                     self.leave_lines(&mut round, &request);
                     self.release_replaced(&round, &request);
@@ -299,7 +299,7 @@ impl Redlock {
 ///
 /// One that replaces an owner is its release, which asks once more where it comes
 /// to nothing, and must be told of that in time.
-async fn decide<D>(
+async fn decide_in_time<D>(
     round: &mut Round<AcquireReply>,
     request: &AcquireRequest,
     decide: impl Fn(&[Vote<AcquireReply>]) -> Decision<D>,
@@ -357,9 +357,12 @@ impl Backend for Redlock {
         if let Some(waiter) = &mut request.waiter {
             waiter.takes_grants = false;
         }
-        // The nodes need not all look at the clock.
-        request.asked.get_or_insert_with(Instant::now);
-        let round = Round::ask(&self.nodes, |node| node.acquire(request.clone()));
+        let now = request.asked.unwrap_or_else(Instant::now);
+        let round = Round::ask(&self.nodes, |node| {
+            let mut request = request.clone();
+            request.asked = asked(node, now);
+            node.acquire(request)
+        });
         let this = self.clone();
         match request.fence {
             None => Box::pin(this.acquire_round(round, request)),
@@ -386,10 +389,14 @@ impl Backend for Redlock {
 
     fn release(
         &self,
-        mut request: ReleaseRequest,
+        request: ReleaseRequest,
     ) -> BoxFuture<'static, Result<ReleaseReply, BackendError>> {
-        request.asked.get_or_insert_with(Instant::now);
-        let round = Round::ask(&self.nodes, |node| node.release(request.clone()));
+        let now = request.asked.unwrap_or_else(Instant::now);
+        let round = Round::ask(&self.nodes, |node| {
+            let mut request = request.clone();
+            request.asked = asked(node, now);
+            node.release(request)
+        });
         Box::pin(self.clone().release_round(round, request.budget))
     }
 

@@ -19,7 +19,7 @@ use crate::{
 /// How long the others have to answer a question once a quorum has.
 ///
 /// More than nodes that are well are apart, mostly, and less than anybody
-/// notices; and a third of the budget at most, so that a release that comes after
+/// notices; and a third of what is left at most, so that a release that comes after
 /// it has its time.
 const STRAGGLERS_HAVE: Duration = Duration::from_millis(100);
 

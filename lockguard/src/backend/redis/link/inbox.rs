@@ -1,6 +1,7 @@
 //! What a link is told that its task has not taken in yet.
 
 use std::{
+    collections::VecDeque,
     mem,
     sync::{
         Arc,
@@ -29,7 +30,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
-    messages: Vec<Message>,
+    messages: VecDeque<Message>,
     is_closed: bool,
     /// Wakes the link's task; `None` before it has looked here.
     waker: Option<Waker>,
@@ -84,7 +85,7 @@ impl Inlet {
         // Where others wait before it, the task has been woken for them.
         let is_first = waiting.messages.is_empty();
         let waker = is_first.then(|| waiting.waker.clone()).flatten();
-        waiting.messages.push(message);
+        waiting.messages.push_back(message);
         has_news.store(true, Ordering::Release);
         drop(waiting);
         if let Some(waker) = waker {
@@ -100,7 +101,7 @@ pub(in crate::backend::redis) struct Inbox(Arc<Shared>);
 impl Inbox {
     /// Swaps what has come for `room`, which is empty; whether nothing will come any
     /// more, for which the task is woken otherwise.
-    pub(super) fn take(&self, room: &mut Vec<Message>, cx: &Context<'_>) -> bool {
+    pub(super) fn take(&self, room: &mut VecDeque<Message>, cx: &Context<'_>) -> bool {
         let mut waiting = self.0.waiting.lock();
         mem::swap(&mut waiting.messages, room);
         match &mut waiting.waker {

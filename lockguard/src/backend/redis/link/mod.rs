@@ -58,9 +58,9 @@ pub(super) const MOST_UNANSWERED: usize = 1 << 15;
 
 pub(super) const TOO_MANY: &str = "too many commands are waiting for it";
 
-/// For how many messages room is kept from one look into the inbox to the next: as
-/// many as some hundred tasks put there meanwhile.
-const ROOM_KEPT: usize = 256;
+/// For how many messages room is kept from one look into the inbox to the next, as
+/// many as are put there meanwhile where some hundred tasks ask.
+const ROOM_KEPT: usize = 64;
 
 /// For how many commands the queue keeps room while none is in it: a node that
 /// was slow for a moment has had hundreds, and those of five would keep a quarter of
@@ -102,7 +102,7 @@ pub(super) struct Link {
     inbox: Inbox,
     contact: watch::Sender<Contact>,
     /// Kept for its room.
-    arrived: Vec<Message>,
+    arrived: VecDeque<Message>,
     /// Asked and not answered: those that are on their way, in the order in which the
     /// server answers, then those that are not sent, in the order in which they will
     /// be.
@@ -186,7 +186,7 @@ impl Link {
             timeouts,
             inbox,
             contact,
-            arrived: Vec::new(),
+            arrived: VecDeque::new(),
             queue: VecDeque::new(),
             owed: Owed::to(Arc::clone(address.name())),
             address,
@@ -277,7 +277,7 @@ impl Link {
     /// than sending it here.
     /// Where no alarm would ring in time for it, the task is needed to set one.
     fn send_at_once(&mut self, command: Command) -> Option<Command> {
-        let is_next = !self.inbox.has_news();
+        let is_next = self.arrived.is_empty() && !self.inbox.has_news();
         let is_well = self.bad.is_none() && self.rings_in_time_for(&command);
         let (Connection::Up(session), Some(waker), true) =
             (&self.connection, &self.waker, is_next && is_well)
@@ -289,23 +289,30 @@ impl Link {
         // Where others wait before it, the task has been woken for them.
         let waker = (is_worth_it || unsent == 0).then(|| waker.clone());
         self.take_in(command);
-        if let Some(waker) = waker
+        if let Some(waker) = waker {
             // A connection that is broken is replaced on the task's runtime.
-            && (!is_worth_it || self.write(&mut Context::from_waker(&waker)).is_err())
-        {
-            waker.wake();
+            let is_for_the_task =
+                !is_worth_it || self.write(&mut Context::from_waker(&waker)).is_err();
+            if is_for_the_task {
+                waker.wake();
+            }
         }
         None
     }
 
     /// Takes in what was asked.
     fn receive(&mut self, cx: &mut Context<'_>) {
-        if self.is_closing {
-            return;
+        // What a panic has left.
+        self.admit_arrived();
+        if !self.is_closing {
+            self.is_closing = self.inbox.take(&mut self.arrived, cx);
+            self.admit_arrived();
+            self.arrived.shrink_to(ROOM_KEPT);
         }
-        let mut arrived = mem::take(&mut self.arrived);
-        self.is_closing = self.inbox.take(&mut arrived, cx);
-        for message in arrived.drain(..) {
+    }
+
+    fn admit_arrived(&mut self) {
+        while let Some(message) = self.arrived.pop_front() {
             match message {
                 Message::Command(command) => self.admit(command),
                 Message::Close(waiting) => {
@@ -314,8 +321,6 @@ impl Link {
                 }
             }
         }
-        arrived.shrink_to(ROOM_KEPT);
-        self.arrived = arrived;
     }
 
     fn admit(&mut self, command: Command) {

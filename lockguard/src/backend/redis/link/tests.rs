@@ -138,7 +138,7 @@ async fn an_inbox_that_is_full_takes_releases_alone_until_it_is_looked_into() {
     }
     assert_eq!(commands.put(acquire()), Err(NotTaken::Full));
     assert_eq!(commands.put(Message::Command(release())), Ok(()));
-    let mut arrived = Vec::new();
+    let mut arrived = VecDeque::new();
     inbox.take(&mut arrived, &Context::from_waker(Waker::noop()));
     assert_eq!(arrived.len(), MOST_UNANSWERED + 1);
     assert_eq!(commands.put(acquire()), Ok(()));
@@ -152,7 +152,7 @@ fn of_messages_that_come_together_the_first_wakes_the_task() {
     let cx = Context::from_waker(&waker);
     let (commands, inbox) = super::inbox();
     for times in 1..=2 {
-        let mut arrived = Vec::new();
+        let mut arrived = VecDeque::new();
         assert!(!inbox.take(&mut arrived, &cx));
         for _ in 0..3 {
             assert_eq!(commands.put(Message::Command(release())), Ok(()));
@@ -167,7 +167,7 @@ fn an_inbox_is_closed_with_the_last_who_may_put_something_there() {
     let waker = Waker::from(Arc::clone(&woken));
     let cx = Context::from_waker(&waker);
     let (commands, inbox) = super::inbox();
-    let mut arrived = Vec::new();
+    let mut arrived = VecDeque::new();
     drop(commands.clone());
     assert!(!inbox.take(&mut arrived, &cx));
     drop(commands);
