@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// Longer than where the clock is paused: machines stand still for a second, and
+/// two thirds of it are for a renewal.
+const TTL: Duration = ms(4000);
+
 /// A renewed body that says when it is inside, and how it ended.
 async fn held_until_lost(
     manager: &LockManager,
@@ -19,12 +23,11 @@ async fn held_until_lost(
 over_1_3_5_nodes!(a_body_on_servers_outlives_several_ttls(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let other = LockManager::connect(servers.urls()).await.unwrap();
-    let ttl = ms(1000);
-    let request = manager.lock("k", ttl).max_hold(MINUTE);
+    let request = manager.lock("k", TTL).max_hold(MINUTE);
     let body = request.run(async |_| {
-        for _ in 0..20 {
-            sleep(ttl / 5).await;
-            assert!(other.lock("k", ttl).try_acquire().await.unwrap_err().is_busy());
+        for _ in 0..10 {
+            sleep(TTL / 4).await;
+            assert!(other.lock("k", TTL).try_acquire().await.unwrap_err().is_busy());
         }
     });
     body.await.unwrap();
@@ -34,28 +37,28 @@ over_1_3_5_nodes!(a_body_on_servers_outlives_several_ttls(servers) {
 over_1_3_5_nodes!(max_hold_ends_a_body_on_servers(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
     let start = Instant::now();
-    let request = manager.lock("k", ms(1000)).max_hold(ms(2500));
+    let max_hold = TTL + TTL / 4;
+    let request = manager.lock("k", TTL).max_hold(max_hold);
     let cause = lost_cause(request.run(async |_| sleep(MINUTE).await).await);
     assert_eq!(cause, LostCause::MaxHold);
-    assert!(start.elapsed() >= ms(2500) && start.elapsed() < MINUTE / 2);
+    assert!(start.elapsed() >= max_hold && start.elapsed() < MINUTE / 2);
     eventually(MINUTE, || servers.are_empty()).await;
 });
 
 over_1_3_5_nodes!(a_key_deleted_by_force_on_a_quorum_is_taken_at_the_next_renewal(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
-    let mut deleted = Instant::now();
-    let (cause, lost) = held_until_lost(&manager, TTL, async |_| {
-        sleep(TTL + TTL / 2).await;
-        deleted = Instant::now();
+    let mut deadline = Instant::now();
+    let (cause, lost) = held_until_lost(&manager, TTL, async |lease| {
+        // Renewed once.
+        sleep(TTL / 2).await;
+        deadline = lease.deadline();
         for server in servers.iter().take(servers.len() / 2 + 1) {
             assert!(server.del("k"));
         }
     })
     .await;
     assert_eq!(cause, LostCause::Taken);
-    let noticed = lost.duration_since(deleted);
-    // On a busy machine, and still well before the deadline.
-    assert!(noticed < FIRST_RENEWAL + ms(1000), "{noticed:?}");
+    assert!(lost < deadline, "{:?}", lost - deadline);
 });
 
 over_1_3_5_nodes!(a_majority_that_hangs_is_a_loss_at_the_deadline_and_not_before(servers) {
@@ -74,7 +77,7 @@ over_1_3_5_nodes!(a_majority_that_hangs_is_a_loss_at_the_deadline_and_not_before
     .await;
     assert_eq!(cause, LostCause::Expired);
     assert!(lost >= deadline);
-    assert!(lost.duration_since(deadline) < ms(1000), "{lost:?}");
+    assert!(lost.duration_since(deadline) < MINUTE / 2, "{lost:?}");
     for server in servers {
         server.cont();
     }
@@ -88,7 +91,7 @@ over_1_3_5_nodes!(a_hung_minority_costs_a_renewed_body_nothing(servers) {
         for server in servers.iter().take(minority) {
             server.stop();
         }
-        sleep(3 * TTL).await;
+        sleep(TTL + TTL / 2).await;
     });
     body.await.unwrap();
     for server in servers {
@@ -107,11 +110,11 @@ async fn a_minority_that_is_killed_and_restarts_costs_a_renewed_body_nothing() {
             for server in servers.iter().take(count / 2) {
                 server.kill();
             }
-            sleep(TTL + TTL / 2).await;
+            sleep(TTL * 3 / 4).await;
             for server in servers.iter().take(count / 2) {
                 server.restart();
             }
-            sleep(TTL + TTL / 2).await;
+            sleep(TTL * 3 / 4).await;
             // The release would delete what a renewal had created.
             for server in servers.iter().take(count / 2) {
                 assert_eq!(server.get("k"), None, "created again by a renewal");
@@ -132,15 +135,13 @@ async fn a_single_server_that_restarts_empty_ends_a_renewed_body() {
 
 over_1_3_5_nodes!(a_thousand_leases_on_servers_are_renewed(servers) {
     let manager = LockManager::connect(servers.urls()).await.unwrap();
-    // Long, since its length is not the claim: a third of it is for the renewals.
-    let ttl = ms(6000);
     let mut guards = Vec::new();
     for n in 0..1000 {
-        let request = manager.lock(format!("k:{n}"), ttl).max_hold(MINUTE);
+        let request = manager.lock(format!("k:{n}"), TTL).max_hold(MINUTE);
         guards.push(request.acquire().await.unwrap());
     }
     // When the last of them would have ended.
-    sleep_until(Instant::now() + ttl).await;
+    sleep(TTL).await;
     let held = guards.iter().filter(|guard| guard.is_held()).count();
     assert_eq!(held, 1000);
     drop(guards);

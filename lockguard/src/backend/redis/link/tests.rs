@@ -317,6 +317,23 @@ async fn a_program_that_stood_still_beyond_a_callers_time_hears_the_answer() {
     assert!(!hears_after(budget).await);
 }
 
+/// Else a busy machine could keep its callers for as long as it is busy.
+#[tokio::test(start_paused = true)]
+async fn a_program_that_stands_still_twice_is_told_that_there_is_no_answer() {
+    let (ours, _theirs) = duplex(1 << 10);
+    let (link, _first, commands) = asked_over(ours);
+    let budget = link.timeouts.response / 4;
+    let (command, reply) = asked_within(budget);
+    assert_eq!(commands.put(Message::Command(command)), Ok(()));
+    advance(budget * 2).await;
+    tokio::spawn(SharedLink::new(link).run());
+    yield_now().await;
+    advance(SECOND_LOOK * 2).await;
+    let late = Instant::now();
+    assert!(reply.await.unwrap().is_err());
+    assert!(late.elapsed().is_zero());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_alarm_that_is_set_to_too_late_is_brought_forward() {
     let (ours, _theirs) = duplex(1 << 10);
