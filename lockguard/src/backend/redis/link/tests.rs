@@ -144,11 +144,15 @@ async fn an_inbox_that_is_full_takes_releases_alone_until_it_is_looked_into() {
     assert_eq!(commands.put(acquire()), Ok(()));
 }
 
+fn counted_wakes() -> (Arc<Wakes>, Waker) {
+    let woken = Arc::new(Wakes::default());
+    (Arc::clone(&woken), Waker::from(woken))
+}
+
 /// Each wake is a system call where the task's thread sleeps.
 #[test]
 fn of_messages_that_come_together_the_first_wakes_the_task() {
-    let woken = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&woken));
+    let (woken, waker) = counted_wakes();
     let cx = Context::from_waker(&waker);
     let (commands, inbox) = super::inbox();
     for times in 1..=2 {
@@ -163,8 +167,7 @@ fn of_messages_that_come_together_the_first_wakes_the_task() {
 
 #[test]
 fn an_inbox_is_closed_with_the_last_who_may_put_something_there() {
-    let woken = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&woken));
+    let (woken, waker) = counted_wakes();
     let cx = Context::from_waker(&waker);
     let (commands, inbox) = super::inbox();
     let mut arrived = VecDeque::new();
